@@ -1,0 +1,67 @@
+"""The three functions: each binds its trigger, calls its room and answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import typing
+
+import azure.functions as func
+
+from shared.ingestion.messages import IncomingMessage
+from shared.rooms import Rooms
+from shared.telemetry import invocation
+
+# It logs each request's address at INFO, and table addresses hold keys.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
+rooms = Rooms(os.environ)
+rooms.start()
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+@app.function_name("ingest_push_events")
+@app.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name="%PUSH_QUEUE_NAME%",
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
+    data_type=func.DataType.BINARY,
+)
+async def ingest_push_events(messages: typing.List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - the runtime refuses list[…]
+    """Take a batch of push messages into the store; an exception brings the batch back."""
+    with invocation("ingest_push_events") as wide:
+        await rooms.ingest([_incoming(message) for message in messages], wide)
+
+
+@app.function_name("push_webhook")
+@app.route(route="emabler/push", methods=["GET", "POST"])
+async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer eMabler: its check, a tap, or an event that goes onto the queue."""
+    with invocation("push_webhook") as wide:
+        answer = await rooms.webhook.answer(
+            method=req.method,
+            authorization=req.headers.get("authorization", ""),
+            body=req.get_body(),
+            content_type=req.headers.get("content-type"),
+            wide=wide,
+        )
+    return func.HttpResponse(answer.body, status_code=answer.status, mimetype="application/json")
+
+
+@app.function_name("reconcile")
+@app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", run_on_startup=False)
+async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
+    """Walk eMabler's finished sessions and repair what the store lacks."""
+    with invocation("reconcile") as wide:
+        await rooms.reconcile(wide)
+
+
+def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:
+    return IncomingMessage(
+        body=message.get_body(),
+        message_id=message.message_id,
+        enqueued=message.enqueued_time_utc,
+        delivery_count=message.delivery_count or 1,
+    )

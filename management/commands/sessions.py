@@ -1,0 +1,76 @@
+"""`sessions list`: the summary of each charging session."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from management.context import Command, Context, limit_argument, time_arguments
+from management.listing import print_rows
+from shared.instants import format_instant
+from shared.sessions.reading import read_summaries
+from shared.sessions.summary import State
+from shared.storage.rows import Row
+
+_WIDTHS = {
+    "start": 27,
+    "end": 27,
+    "state": 6,
+    "charger": 28,
+    "socket": 6,
+    "transaction": 20,
+    "energy_wh": 10,
+    "sources": 18,
+    "findings": 24,
+}
+_PLAIN = (
+    "charger",
+    "transaction",
+    "state",
+    "start",
+    "end",
+    "energy_wh",
+    "meter_start_wh",
+    "meter_end_wh",
+    "socket",
+    "tag",
+    "site",
+)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--charger", metavar="ID", help="sessions of this charger only")
+    parser.add_argument("--state", choices=[str(s) for s in State], help="open or ended ones only")
+    time_arguments(parser)
+    limit_argument(parser)
+
+
+async def _list(context: Context) -> int:
+    options, rooms = context.options, context.rooms
+    rows = read_summaries(
+        rooms.tables, charger=options.charger, buckets=rooms.settings["STORE_BUCKETS"]
+    )
+    wanted = (_fields(row) async for row in rows if _wanted(row, options))
+    return await print_rows(context, _WIDTHS, wanted, "sessions")
+
+
+def _wanted(row: Row, options: argparse.Namespace) -> bool:
+    """Whether a session is of the state asked for and touches the time asked for."""
+    if options.state and row.columns["state"] != options.state:
+        return False
+    start = str(row.columns.get("start", ""))
+    end = str(row.columns.get("end", "")) or start
+    if options.start and end < format_instant(options.start):
+        return False
+    return not (options.end and (start or end) >= format_instant(options.end))
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    columns = row.columns
+    return {name: columns.get(name) for name in _PLAIN} | {
+        "sources": str(columns["sources"]).split(","),
+        "findings": [each for each in str(columns.get("findings", "")).split(",") if each],
+    }
+
+
+LIST = Command("sessions list", "list charging sessions", _arguments, _list)

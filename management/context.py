@@ -1,0 +1,72 @@
+"""What a command is, and what it is given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from management.output import Output
+from shared.instants import parse_instant
+from shared.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The arguments, where to print, and the product on the caller's settings."""
+
+    options: argparse.Namespace
+    output: Output
+    rooms: Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its words, its help, its arguments, and what runs it to an exit code."""
+
+    name: str
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Context], Awaitable[int]]
+
+
+def instant_argument(text: str) -> datetime:
+    """An instant or a day (its beginning), UTC, as an argument."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        instant = parse_instant(text)
+    if instant is None:
+        message = f"{text!r} is no instant. Example: 2026-11-01 or 2026-11-01T08:30:00Z"
+        raise argparse.ArgumentTypeError(message)
+    return instant
+
+
+def end_argument(text: str) -> datetime:
+    """An end: a day means its end, so that `--from` and `--to` of one day are that day."""
+    end = instant_argument(text)
+    return end + timedelta(days=1) if len(text) == len("2026-11-01") else end
+
+
+def time_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments `--from` and `--to`."""
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=instant_argument,
+        metavar="INSTANT",
+        help="not before this day or instant (UTC)",
+    )
+    parser.add_argument(
+        "--to",
+        dest="end",
+        type=end_argument,
+        metavar="INSTANT",
+        help="not after this day, or before this instant (UTC)",
+    )
+
+
+def limit_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument `--limit`."""
+    parser.add_argument("--limit", type=int, metavar="N", help="stop after N rows")

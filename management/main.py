@@ -1,0 +1,108 @@
+"""Reads the command line, runs the command, and turns what goes wrong into a code and an exit.
+
+Exit 0: done. 1: something was found wrong, or the store cannot be reached. 2: wrong usage or
+settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from management.commands import COMMANDS
+from management.context import Command, Context
+from management.environment import load_environment
+from management.output import Output
+from shared.errors import EmablerFunctionsError, RowRejectedError, SettingError
+from shared.rooms import Rooms
+
+DONE, FOUND_WRONG, WRONG_USAGE = 0, 1, 2
+
+_EXAMPLES = """examples:
+  python manage.py doctor
+  python manage.py events list --charger CH-0042 --from 2026-11-01
+  python manage.py sessions list --state open --json
+  python manage.py tags import tags.csv --dry-run
+
+Settings come from the environment, over local.settings.json in this folder.
+Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
+
+_GROUPS = {
+    "events": "the journal: every push event, once",
+    "sessions": "charging sessions, folded from what push and REST say",
+    "chargers": "the latest state of chargers and sockets",
+    "parked": "messages that could not be read",
+    "tags": "the tags that may charge",
+    "store": "the tables themselves",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="manage.py",
+        description="Look into and look after the store of your eMabler integration.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object a line on standard output, messages on standard error",
+    )
+    groups = top.add_subparsers(dest="group", metavar="COMMAND", required=True)
+    nested: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for command in COMMANDS:
+        group, _, verb = command.name.partition(" ")
+        if not verb:
+            leaf = groups.add_parser(
+                group, help=command.help, description=command.help, parents=[common]
+            )
+        else:
+            if group not in nested:
+                nested[group] = groups.add_parser(
+                    group, help=_GROUPS[group], description=_GROUPS[group]
+                ).add_subparsers(dest="verb", metavar="VERB", required=True)
+            leaf = nested[group].add_parser(
+                verb, help=command.help, description=command.help, parents=[common]
+            )
+        command.arguments(leaf)
+        leaf.set_defaults(command=command)
+    return top
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    options = parser().parse_args(arguments)
+    output = Output(as_json=options.json)
+    try:
+        environ = load_environment(Path.cwd(), os.environ)
+        return asyncio.run(_run(options, output, environ))
+    except SettingError as error:
+        output.error(error.code, str(error))
+        return WRONG_USAGE
+    except RowRejectedError as error:
+        output.error(error.code, str(error))
+        return WRONG_USAGE
+    except EmablerFunctionsError as error:
+        output.error(error.code, f"{error}. What to do: run `python manage.py doctor`")
+        return FOUND_WRONG
+    except BrokenPipeError:
+        # Whoever read our rows has enough of them. Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+
+
+async def _run(options: argparse.Namespace, output: Output, environ: dict[str, str]) -> int:
+    rooms = Rooms(environ)
+    try:
+        command: Command = options.command
+        return await command.run(Context(options, output, rooms))
+    finally:
+        await rooms.close()

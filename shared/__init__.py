@@ -1,0 +1,1 @@
+"""The deployed package: what the three functions do, and what they share."""

@@ -1,0 +1,1 @@
+"""Chargers and their sockets: the latest state of each by the device's own time."""

@@ -1,0 +1,1 @@
+"""eMabler's REST API v2: its client and what its answers mean."""

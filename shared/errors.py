@@ -1,0 +1,134 @@
+"""Every error that this package raises, sorted by one question: will trying again help?
+
+```
+EmablerFunctionsError
+├── PermanentError               trying again changes nothing
+│   ├── RejectedMessageError     a push message that no retry can help: it is parked
+│   ├── SettingError             an app setting is missing or wrong
+│   ├── RowRejectedError         a row breaks a documented limit of Table Storage
+│   └── RestRefusedError         eMabler's REST answered 4xx: key, permission or request
+├── TransientError               the same call may succeed later
+│   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
+│   ├── QueueUnavailableError    Service Bus did not take a message
+│   └── RestUnavailableError     eMabler's REST is throttling, failing or away
+└── RowConflictError             somebody else wrote the row first: read it again, then decide
+    ├── RowExistsError           an insert met an existing row
+    ├── RowChangedError          the ETag is no longer the row's
+    └── RowMissingError          a delete or a replace met no row
+```
+
+Each carries `code`, a stable snake_case word that telemetry, parked rows and the documentation use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class EmablerFunctionsError(Exception):
+    """The root of the tree: every error of this package has a stable `code`."""
+
+    code: str = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class PermanentError(EmablerFunctionsError):
+    """Trying again changes nothing."""
+
+    code = "permanent"
+
+
+class TransientError(EmablerFunctionsError):
+    """The same call may succeed later; the platform's retry is the answer."""
+
+    code = "transient"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a message: where, what was expected, what was found."""
+
+    field: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, found {self.found}"
+
+
+class RejectedMessageError(PermanentError):
+    """A push message cannot be read; `code` is its reason, `faults` all that is wrong."""
+
+    code = "rejected"
+
+    def __init__(self, code: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(map(str, faults)), code=code)
+        self.faults = faults
+
+
+class SettingError(PermanentError):
+    """An app setting is missing or wrong; the message names it and shows a right one."""
+
+    code = "setting_wrong"
+
+
+class RowRejectedError(PermanentError):
+    """A row breaks a documented limit of Table Storage, so the service would answer 400."""
+
+    code = "row_rejected"
+
+
+class RestRefusedError(PermanentError):
+    """EMabler's REST answered a 4xx that no retry helps; `status` is the HTTP status."""
+
+    code = "rest_refused"
+
+    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class StoreUnavailableError(TransientError):
+    """Table Storage is busy, away, refusing (401, 403) or lacks a table: weather, never poison."""
+
+    code = "store_unavailable"
+
+
+class QueueUnavailableError(TransientError):
+    """Service Bus did not accept a message within its time."""
+
+    code = "queue_unavailable"
+
+
+class RestUnavailableError(TransientError):
+    """EMabler's REST is throttling, failing or cannot be reached."""
+
+    code = "rest_unavailable"
+
+
+class RowConflictError(EmablerFunctionsError):
+    """Somebody else wrote the row first; read it again, then decide."""
+
+    code = "row_conflict"
+
+
+class RowExistsError(RowConflictError):
+    """An insert met an existing row. In a transaction nothing was written."""
+
+    code = "row_exists"
+
+
+class RowChangedError(RowConflictError):
+    """The row's ETag is another one by now. In a transaction nothing was written."""
+
+    code = "row_changed"
+
+
+class RowMissingError(RowConflictError):
+    """A delete or a replace met no row. In a transaction nothing was written."""
+
+    code = "row_missing"

@@ -1,0 +1,94 @@
+"""One batch of push messages into the store: all of it, or the batch comes again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.chargers.states import tellings_of
+from shared.chargers.writer import ChargerWriter
+from shared.errors import RejectedMessageError
+from shared.ingestion.journal import JournalCounts, journal_row, write_journal
+from shared.ingestion.messages import IncomingMessage
+from shared.ingestion.parking import park, parked_row
+from shared.instants import Clock
+from shared.push.decode import decode
+from shared.push.events import PushEvent, TransactionStart, TransactionStop
+from shared.sessions.claims import claim_of
+from shared.sessions.writer import SessionWriter
+from shared.storage.rows import Row, Tables
+from shared.storage.together import all_done
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What came of a batch. `oldest` is the earliest time of reception in it."""
+
+    received: int
+    journal: JournalCounts
+    parked: dict[str, int] = field(default_factory=dict)
+    oldest: datetime | None = None
+
+
+class Ingestion:
+    """Takes batches. One for a worker: what it remembers of chargers saves requests."""
+
+    def __init__(
+        self, tables: Tables, *, buckets: int, sessions: SessionWriter, clock: Clock
+    ) -> None:
+        self._tables = tables
+        self._buckets = buckets
+        self._sessions = sessions
+        self._chargers = ChargerWriter(tables, buckets=buckets)
+        self._clock = clock
+
+    async def ingest(self, batch: Sequence[IncomingMessage]) -> Ingested:
+        """Store what can be read, park what cannot.
+
+        When it returns, all of the batch is safe. When it raises, some of it may be written; the
+        same batch again, in any company and order, makes it whole.
+
+        Raises:
+            TransientError: The store is busy or away; the batch has to come again.
+        """
+        now = self._clock()
+        events: list[PushEvent] = []
+        rows: list[Row] = []
+        parked: list[Row] = []
+        reasons: Counter[str] = Counter()
+        for message in batch:
+            try:
+                event = decode(message.body, message.declared_type)
+            except RejectedMessageError as error:
+                parked.append(parked_row(message, error, now))
+                reasons[error.code] += 1
+                continue
+            events.append(event)
+            rows.append(journal_row(event, message, now, self._buckets))
+        claims = [
+            claim_of(event)
+            for event in events
+            if isinstance(event, TransactionStart | TransactionStop)
+        ]
+        tellings = [telling for event in events for telling in tellings_of(event)]
+        journal = JournalCounts()
+
+        async def journaled() -> None:
+            nonlocal journal
+            journal = await write_journal(self._tables, rows)
+
+        async def claimed() -> None:
+            await self._sessions.write(claims)
+
+        await all_done(
+            (
+                journaled(),
+                park(self._tables, parked),
+                claimed(),
+                self._chargers.write(tellings),
+            )
+        )
+        received = [event.received for event in events if event.received is not None]
+        return Ingested(len(batch), journal, dict(reasons), min(received, default=None))

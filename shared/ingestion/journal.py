@@ -1,0 +1,119 @@
+"""The journal: every event once, under the day of its own time, with the body as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.errors import RowExistsError
+from shared.identifiers import bucket_of, key_part
+from shared.ingestion.messages import IncomingMessage
+from shared.instants import day_of, format_instant
+from shared.push.digest import digest_of
+from shared.push.events import (
+    ChargerBoot,
+    Measurements,
+    PushEvent,
+    TransactionStart,
+    TransactionStop,
+    type_name,
+)
+from shared.storage import limits
+from shared.storage.bodies import body_columns
+from shared.storage.rows import SCHEMA, Insert, Operation, Row, Tables, Upsert, Value
+from shared.storage.tables import EVENTS
+from shared.storage.together import all_done
+
+UNDATED = "undated"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCounts:
+    """How many events were new to the journal. Where a group met existing rows, `exact` is False:
+
+    at least one of the group was there before, and which ones would cost a read to tell.
+    """
+
+    stored: int = 0
+    repeated: int = 0
+    exact: bool = True
+
+    def __add__(self, other: JournalCounts) -> JournalCounts:
+        return JournalCounts(
+            self.stored + other.stored,
+            self.repeated + other.repeated,
+            self.exact and other.exact,
+        )
+
+
+def journal_row(
+    event: PushEvent, message: IncomingMessage, received: datetime, buckets: int
+) -> Row:
+    """The event's row. Both keys are functions of its content; `received` is our clock's instant.
+
+    The columns of first receipt are `stored_at`, `received`, `enqueued`, `message_id` and the
+    body: of equal events any one of them is kept.
+    """
+    digest = digest_of(event)
+    name = type_name(event)
+    instant = format_instant(event.instant) if event.instant else UNDATED
+    day = day_of(event.instant) if event.instant else UNDATED
+    columns: dict[str, Value] = {
+        "schema": SCHEMA,
+        "type": name,
+        "generation": str(event.generation),
+        "charger": event.charger,
+        "instant": instant,
+        "digest": digest,
+        "stored_at": format_instant(received),
+    }
+    if not isinstance(event, ChargerBoot) and isinstance(socket := _socket(event), int):
+        columns["socket"] = socket
+    if isinstance(event, TransactionStart | TransactionStop | Measurements) and event.transaction:
+        columns["transaction"] = event.transaction
+    if event.received:
+        columns["received"] = format_instant(event.received)
+    if message.enqueued:
+        columns["enqueued"] = format_instant(message.enqueued)
+    if message.message_id:
+        columns["message_id"] = message.message_id
+    if event.flags:
+        columns["flags"] = ",".join(event.flags)
+    return Row(
+        f"{bucket_of(event.charger, buckets)}-{day}",
+        f"{name}|{key_part(event.charger)}|{instant}|{digest}",
+        columns | body_columns(message.body),
+    )
+
+
+def _socket(event: PushEvent) -> int | None:
+    socket = getattr(event, "socket", None)
+    return socket if isinstance(socket, int) else None
+
+
+async def write_journal(tables: Tables, rows: Iterable[Row]) -> JournalCounts:
+    """Write rows that may be there already: one request for a group of new ones, two else."""
+    partitions: dict[str, dict[str, Row]] = {}
+    repeated = 0
+    for row in rows:
+        partition = partitions.setdefault(row.partition, {})
+        repeated += row.key in partition
+        partition.setdefault(row.key, row)
+    groups = [
+        group
+        for partition in partitions.values()
+        for group in limits.transactions([Insert(row) for row in partition.values()])
+    ]
+    counts = await all_done(_write_group(tables, group) for group in groups)
+    return sum(counts, start=JournalCounts(repeated=repeated))
+
+
+async def _write_group(tables: Tables, group: Sequence[Operation]) -> JournalCounts:
+    try:
+        await tables.write(EVENTS, group)
+    except RowExistsError:
+        # The row that exists says the same: writing it again changes nothing that counts.
+        await tables.write(EVENTS, [Upsert(each.row) for each in group if isinstance(each, Insert)])
+        return JournalCounts(len(group) - 1, 1, exact=len(group) == 1)
+    return JournalCounts(len(group))

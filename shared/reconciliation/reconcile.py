@@ -1,0 +1,102 @@
+"""Walk eMabler's finished sessions, page by page, and put what is missing into the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.emabler.client import EmablerClient
+from shared.emabler.models import FinishedSession, read_finished_session
+from shared.instants import Clock, format_instant
+from shared.reconciliation.rest_claims import rest_claim
+from shared.sessions.claims import Source
+from shared.sessions.writer import SessionWriter, Written
+
+SETTLING = timedelta(minutes=2)
+"""A session that ended just now may not be in eMabler's list yet."""
+
+
+class Outcome(StrEnum):
+    """What came of one session that REST lists."""
+
+    CONFIRMED = "confirmed"
+    REPAIRED = "repaired"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    UNIDENTIFIED = "unidentified"
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run did; energy and prices are in the store, not here."""
+
+    window_start: datetime
+    window_end: datetime
+    pages: int = 0
+    rest_requests: int = 0
+    sessions: Counter[str] = field(default_factory=Counter)
+
+
+class Reconciliation:
+    """Walks a range of session ends and repairs."""
+
+    def __init__(
+        self,
+        client: EmablerClient,
+        sessions: SessionWriter,
+        *,
+        path: str,
+        page_size: int,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._sessions = sessions
+        self._path = path
+        self._page_size = page_size
+        self._clock = clock
+
+    async def run(self, lookback: timedelta) -> Run:
+        """Reconcile the sessions that ended within `lookback`.
+
+        Raises:
+            TransientError: REST or the store is away; what was done stays, the next run goes on.
+            RestRefusedError: The key or a permission is wrong.
+        """
+        now = self._clock()
+        run = Run(now - lookback, now - SETTLING)
+        body = {
+            "stopTimeSearchBegin": format_instant(run.window_start),
+            "stopTime": format_instant(run.window_end),
+            "includeSanityFlags": True,
+        }
+        before = self._client.requests
+        observed = self._clock()
+        async for page in self._client.pages(self._path, body, limit=self._page_size):
+            sessions = [read_finished_session(item) for item in page.items]
+            known = [session for session in sessions if session is not None]
+            run.sessions[Outcome.UNIDENTIFIED] += len(sessions) - len(known)
+            await self._store(known, observed, run)
+            run.pages += 1
+            observed = self._clock()
+        run.rest_requests = self._client.requests - before
+        run.sessions += Counter()  # drops classes that nothing was counted in
+        return run
+
+    async def _store(
+        self, sessions: Sequence[FinishedSession], observed: datetime, run: Run
+    ) -> None:
+        written = await self._sessions.write(rest_claim(session, observed) for session in sessions)
+        run.sessions.update(map(outcome_of, written))
+
+
+def outcome_of(written: Written) -> Outcome:
+    """Tell what a REST claim met: nothing, the session without one, or an answer of before."""
+    before = [] if written.before is None else [c for c, _ in written.before.claims.values()]
+    if not written.added:
+        return Outcome.UNCHANGED
+    if any(claim.source is Source.REST for claim in before):
+        return Outcome.CHANGED
+    return Outcome.CONFIRMED if before else Outcome.REPAIRED

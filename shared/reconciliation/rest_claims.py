@@ -1,0 +1,36 @@
+"""What REST says of a finished session, as a claim of that session."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from shared.emabler.models import FinishedSession, canonical
+from shared.identifiers import normalise_tag
+from shared.push.digest import DIGEST_CHARACTERS
+from shared.sessions.claims import Claim, Source
+
+_MAX_BODY_CHARACTERS = 30_000
+
+
+def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
+    """The claim, with REST's whole answer (prices included), named by REST's own id.
+
+    `observed` is the instant before the request was sent.
+    """
+    body = canonical(session.item)
+    return Claim(
+        source=Source.REST,
+        charger=session.charger,
+        transaction=session.transaction,
+        name=session.rest_id,
+        digest=hashlib.sha256(body.encode()).hexdigest()[:DIGEST_CHARACTERS],
+        socket=session.socket,
+        start=session.start,
+        end=session.end,
+        tag=normalise_tag(session.tag) if session.tag else None,
+        energy_wh=session.energy_wh,
+        site=session.site,
+        observed=observed,
+        body=body if len(body) <= _MAX_BODY_CHARACTERS else None,
+    )

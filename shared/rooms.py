@@ -1,0 +1,187 @@
+"""Puts the rooms together from settings: what `function_app` and `manage` start from.
+
+Each room is made when it is first asked for, so that a tap waits for nothing that it does not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.authorization.authorize import Authorization
+from shared.ingestion.ingest import Ingested, Ingestion
+from shared.ingestion.messages import IncomingMessage
+from shared.instants import Clock, format_instant, system_clock
+from shared.messaging.connect import connect_service_bus
+from shared.messaging.queue import ServiceBusQueue
+from shared.sessions.writer import SessionWriter
+from shared.settings import (
+    AUTHORIZATION,
+    INGESTION,
+    RECONCILIATION,
+    WEBHOOK,
+    Settings,
+    read_settings,
+)
+from shared.storage.connect import connect_tables
+from shared.storage.rows import Tables
+from shared.storage.stamp import Stamp
+from shared.telemetry import LOGGER, WideEvent
+from shared.webhook import Webhook
+
+if TYPE_CHECKING:
+    from shared.reconciliation.reconcile import Run
+
+
+class Rooms:
+    """The product's parts on one set of settings."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        tables: Tables | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.settings: Settings = read_settings(environ)
+        self._given_tables = tables
+        self._clock = clock
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The store's gateway."""
+        return self._given_tables or connect_tables(self.settings)
+
+    @cached_property
+    def stamp(self) -> Stamp:
+        """The check that the store is this app's own."""
+        return Stamp(
+            self.tables,
+            environment=self.settings["EMABLER_ENVIRONMENT"],
+            buckets=self.settings["STORE_BUCKETS"],
+        )
+
+    @cached_property
+    def sessions(self) -> SessionWriter:
+        """Writes claims of sessions."""
+        return SessionWriter(
+            self.tables, buckets=self.settings["STORE_BUCKETS"], tag_hash_key=self.tag_hash_key
+        )
+
+    @property
+    def tag_hash_key(self) -> bytes:
+        """The key of the hash that stands for a tag."""
+        return str(self.settings["TAG_HASH_KEY"]).encode()
+
+    @cached_property
+    def ingestion(self) -> Ingestion:
+        """Takes batches of push messages."""
+        return Ingestion(
+            self.tables,
+            buckets=self.settings["STORE_BUCKETS"],
+            sessions=self.sessions,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def webhook(self) -> Webhook:
+        """Answers eMabler's calls; what its settings do not allow, it says when called."""
+        return Webhook(
+            accepted=[
+                value
+                for name in ("WEBHOOK_AUTHORIZATION", "WEBHOOK_AUTHORIZATION_PREVIOUS")
+                if (value := self.settings[name])
+            ],
+            authorization=self._authorization(),
+            queue=self._queue(),
+        )
+
+    def _authorization(self) -> Authorization | None:
+        if self.settings.problems_of(AUTHORIZATION):
+            return None
+        return Authorization(self.tables, tag_hash_key=self.tag_hash_key, clock=self._clock)
+
+    def _queue(self) -> ServiceBusQueue | None:
+        if self.settings.problems_of(WEBHOOK):
+            return None
+        return ServiceBusQueue(
+            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+        )
+
+    def start(self) -> None:
+        """Check the settings before the first call, and log what is wrong with them.
+
+        Raises:
+            SettingError: The store's connection is missing or wrong: no function can do without.
+        """
+        _ = self.tables
+        for problem in self.settings.problems:
+            LOGGER.error("%s: %s", problem.code, problem)
+
+    async def ingest(self, batch: Sequence[IncomingMessage], wide: WideEvent) -> Ingested:
+        """Take a batch into the store and note in the wide event what came of it.
+
+        Raises:
+            TransientError: The store is busy or away: the batch has to come again.
+            SettingError: A setting that ingestion needs is missing or wrong.
+        """
+        wide.add(
+            received=len(batch),
+            delivery_count=max((message.delivery_count for message in batch), default=None),
+        )
+        self.settings.require(INGESTION)
+        await self.stamp.check()
+        done = await self.ingestion.ingest(batch)
+        wide.add(
+            stored=done.journal.stored,
+            repeated=done.journal.repeated,
+            counts_exact=done.journal.exact,
+            parked=done.parked or None,
+        )
+        if done.oldest is not None:
+            age = (self._clock() - done.oldest).total_seconds()
+            wide.add(oldest_event_age_s=round(age, 1))
+        return done
+
+    async def reconcile(self, wide: WideEvent) -> Run:
+        """Walk eMabler's finished sessions and note in the wide event what came of it.
+
+        Raises:
+            TransientError: REST or the store is away; the next run goes on.
+            RestRefusedError: The key or a permission is wrong.
+            SettingError: A setting that reconciliation needs is missing or wrong.
+        """
+        self.settings.require(RECONCILIATION)
+        await self.stamp.check()
+        # httpx is loaded at the first run: no tap needs it.
+        from shared.emabler.client import EmablerClient  # noqa: PLC0415
+        from shared.reconciliation.reconcile import Reconciliation  # noqa: PLC0415
+
+        async with EmablerClient(
+            self.settings["EMABLER_BASE_URL"], self.settings["EMABLER_API_KEY"]
+        ) as client:
+            reconciliation = Reconciliation(
+                client,
+                self.sessions,
+                path=self.settings["EMABLER_TRANSACTIONS_PATH"],
+                page_size=self.settings["EMABLER_PAGE_SIZE"],
+                clock=self._clock,
+            )
+            run = await reconciliation.run(
+                timedelta(hours=self.settings["RECONCILE_LOOKBACK_HOURS"])
+            )
+        wide.add(
+            pages=run.pages,
+            rest_requests=run.rest_requests,
+            sessions=dict(run.sessions),
+            window_start=format_instant(run.window_start),
+            window_end=format_instant(run.window_end),
+        )
+        return run
+
+    async def close(self) -> None:
+        """Give back connections."""
+        if "tables" in self.__dict__:
+            await self.tables.close()

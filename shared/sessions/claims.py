@@ -1,0 +1,141 @@
+"""Claims: what a start, a stop or eMabler's REST says of a session. Rows named by their content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.identifiers import identifies_a_transaction, key_part, normalise_tag
+from shared.instants import format_instant, parse_instant
+from shared.push.digest import digest_of
+from shared.push.events import TransactionStart, TransactionStop
+from shared.storage.rows import SCHEMA, Row, Value
+
+
+class Source(StrEnum):
+    """Who claims."""
+
+    START = "start"
+    STOP = "stop"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one source says of one session. Energy and meters in Wh, instants UTC.
+
+    `name` is what tells claims of one source apart: the digest of an event, the id of a REST item.
+    `digest` is that of the content. `observed` is when a REST answer was asked for; the claim
+    observed last wins. `tag` is normalised: equal digests must make equal rows.
+    """
+
+    source: Source
+    charger: str
+    transaction: str | None
+    name: str
+    digest: str
+    socket: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    tag: str | None = None
+    meter_start_wh: float | None = None
+    meter_end_wh: float | None = None
+    energy_wh: float | None = None
+    site: str | None = None
+    observed: datetime | None = None
+    body: str | None = None
+
+    @property
+    def session(self) -> str:
+        """The session's key: charger and transaction.
+
+        A transaction id that identifies nothing makes the claim a session of its own, until
+        reconciliation pairs it.
+        """
+        return f"{key_part(self.charger)}|{self._transaction_key}"
+
+    @property
+    def _transaction_key(self) -> str:
+        if self.transaction is not None and identifies_a_transaction(self.transaction):
+            return key_part(self.transaction)
+        # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
+        return f"=none-{self.source}-{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The row key of the claim."""
+        return f"{self.session}|{self.source}|{self.name}"
+
+
+def claim_of(event: TransactionStart | TransactionStop) -> Claim:
+    """The claim that a transaction's start or stop makes."""
+    digest = digest_of(event)
+    if isinstance(event, TransactionStart):
+        return Claim(
+            source=Source.START,
+            charger=event.charger,
+            transaction=event.transaction,
+            name=digest,
+            digest=digest,
+            socket=event.socket,
+            start=event.instant,
+            tag=normalise_tag(event.tag) if event.tag else None,
+            meter_start_wh=event.meter_start_wh,
+            site=event.site,
+        )
+    return Claim(
+        source=Source.STOP,
+        charger=event.charger,
+        transaction=event.transaction,
+        name=digest,
+        digest=digest,
+        socket=event.socket,
+        start=event.start,
+        end=event.instant,
+        tag=normalise_tag(event.tag) if event.tag else None,
+        meter_start_wh=event.meter_start_wh,
+        meter_end_wh=event.meter_end_wh,
+        energy_wh=event.energy_wh,
+        site=event.site,
+    )
+
+
+_INSTANTS = ("start", "end", "observed")
+_PLAIN = (
+    "charger",
+    "transaction",
+    "name",
+    "digest",
+    "socket",
+    "tag",
+    "meter_start_wh",
+    "meter_end_wh",
+    "energy_wh",
+    "site",
+    "body",
+)
+
+
+def claim_row(claim: Claim, bucket: str) -> Row:
+    """The claim as a row of the sessions table."""
+    columns: dict[str, Value] = {"schema": SCHEMA, "source": str(claim.source)}
+    for name in _PLAIN:
+        value = getattr(claim, name)
+        if value is not None:
+            columns[name] = value
+    for name in _INSTANTS:
+        instant = getattr(claim, name)
+        if instant is not None:
+            columns[name] = format_instant(instant)
+    return Row(bucket, claim.key, columns)
+
+
+def claim_from_row(row: Row) -> Claim:
+    """The claim that a row holds."""
+    columns = dict(row.columns)
+    fields = {name: columns.get(name) for name in _PLAIN}
+    for name in _INSTANTS:
+        text = columns.get(name)
+        fields[name] = parse_instant(str(text)) if text is not None else None  # type: ignore[assignment] # instants beside values
+    return Claim(source=Source(str(columns["source"])), **fields)  # type: ignore[arg-type] # columns are the claim's own fields

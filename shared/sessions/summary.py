@@ -1,0 +1,191 @@
+"""A session's summary: a pure fold of its claims, the same in whatever order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.instants import format_instant
+from shared.sessions.claims import Claim, Source
+from shared.storage.rows import SCHEMA, Row, Value
+
+AGREEMENT = timedelta(seconds=2)
+"""Starts or ends that differ by no more than this agree (one session's start is told with four
+and with seven fractional digits in eMabler's own samples)."""
+
+REUSED_AFTER = timedelta(days=1)
+SUMMARY_NAME = "!"
+"""The last part of a summary's key: it sorts before every claim's."""
+
+
+class State(StrEnum):
+    """Where a session stands."""
+
+    OPEN = "open"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What is known of a session, and from whom. Energy in Wh, instants UTC."""
+
+    charger: str
+    transaction: str | None
+    state: State
+    start: datetime | None
+    end: datetime | None
+    energy_wh: float | None
+    meter_start_wh: float | None
+    meter_end_wh: float | None
+    tag: str | None
+    socket: int | None
+    site: str | None
+    sources: tuple[Source, ...]
+    starts: int
+    stops: int
+    findings: tuple[str, ...]
+    start_claim: Claim | None
+    stop_claim: Claim | None
+    rest_claim: Claim | None
+
+
+def fold(claims: Iterable[Claim]) -> Summary:
+    """Fold the claims of one session; at least one, in any order."""
+    ordered = sorted(claims, key=_rank)
+    starts = [claim for claim in ordered if claim.source is Source.START]
+    stops = [claim for claim in ordered if claim.source is Source.STOP]
+    rests = [claim for claim in ordered if claim.source is Source.REST]
+    start = starts[-1] if starts else None
+    stop = stops[-1] if stops else None
+    rest = rests[-1] if rests else None
+    # What push says stands first; REST completes it where push says nothing.
+    told = [claim for claim in (stop, start, rest) if claim is not None]
+    return Summary(
+        charger=told[0].charger,
+        transaction=told[0].transaction,
+        state=State.ENDED if stop or rest else State.OPEN,
+        start=_first(told, "start"),
+        end=_first(told, "end"),
+        energy_wh=_energy(stop, start, rest),
+        meter_start_wh=_first(told, "meter_start_wh"),
+        meter_end_wh=_first(told, "meter_end_wh"),
+        tag=_first(told, "tag"),
+        socket=_first(told, "socket"),
+        site=_first(told, "site"),
+        sources=tuple(source for source in Source if any(c.source is source for c in told)),
+        starts=len(starts),
+        stops=len(stops),
+        findings=tuple(_findings(starts, stops)),
+        start_claim=start,
+        stop_claim=stop,
+        rest_claim=rest,
+    )
+
+
+def _rank(claim: Claim) -> tuple[str, str, str]:
+    """Claims of one source by what decides among them, the deciding one last.
+
+    Among REST's answers the one observed last; among stops the latest end, among starts the
+    latest start; ties by content.
+    """
+    instant = claim.start if claim.source is Source.START else claim.end
+    return (
+        format_instant(claim.observed) if claim.observed else "",
+        format_instant(instant) if instant else "",
+        claim.digest,
+    )
+
+
+def _first[T](claims: Sequence[Claim], name: str) -> T | None:
+    for claim in claims:
+        value: T | None = getattr(claim, name)
+        if value is not None:
+            return value
+    return None
+
+
+def _energy(stop: Claim | None, start: Claim | None, rest: Claim | None) -> float | None:
+    """The energy told; else what the meters say; a v1 stop tells its end only."""
+    if stop is not None:
+        if stop.energy_wh is not None:
+            return stop.energy_wh
+        meter_start = stop.meter_start_wh
+        if meter_start is None and start is not None:
+            meter_start = start.meter_start_wh
+        if stop.meter_end_wh is not None and meter_start is not None:
+            return stop.meter_end_wh - meter_start
+    return rest.energy_wh if rest is not None else None
+
+
+def _findings(starts: Sequence[Claim], stops: Sequence[Claim]) -> Iterable[str]:
+    if any(_differ(one, other) for i, one in enumerate(stops) for other in stops[i + 1 :]):
+        yield "stop_conflict"
+    times = [claim.start for claim in starts if claim.start is not None]
+    if times and max(times) - min(times) > REUSED_AFTER:
+        yield "transaction_id_reused"
+
+
+def _differ(one: Claim, other: Claim) -> bool:
+    """Whether two stops contradict each other in what both tell."""
+    if one.end and other.end and abs(one.end - other.end) > AGREEMENT:
+        return True
+    return any(
+        a is not None and b is not None and a != b
+        for a, b in (
+            (one.meter_end_wh, other.meter_end_wh),
+            (one.energy_wh, other.energy_wh),
+        )
+    )
+
+
+_COLUMNS = (
+    "charger",
+    "transaction",
+    "energy_wh",
+    "meter_start_wh",
+    "meter_end_wh",
+    "tag",
+    "socket",
+    "site",
+    "starts",
+    "stops",
+)
+_OF_EACH_SOURCE = ("energy_wh", "meter_start_wh", "meter_end_wh", "tag", "socket")
+
+
+def summary_row(summary: Summary, bucket: str, session: str, etag: str | None = None) -> Row:
+    """The summary as a row, with columns of its own for each source."""
+    columns: dict[str, Value] = {
+        "schema": SCHEMA,
+        "state": str(summary.state),
+        "sources": ",".join(summary.sources),
+    }
+    for name in _COLUMNS:
+        _set(columns, name, getattr(summary, name))
+    _set(columns, "start", summary.start)
+    _set(columns, "end", summary.end)
+    if summary.findings:
+        columns["findings"] = ",".join(summary.findings)
+    for claim in (summary.start_claim, summary.stop_claim, summary.rest_claim):
+        if claim is None:
+            continue
+        for name in (*_OF_EACH_SOURCE, "start", "end"):
+            _set(columns, f"{claim.source}_{name}", getattr(claim, name))
+    if summary.rest_claim is not None:
+        columns["rest_id"] = summary.rest_claim.name
+        _set(columns, "rest_observed", summary.rest_claim.observed)
+    return Row(bucket, f"{session}|{SUMMARY_NAME}", columns, etag)
+
+
+def _set(columns: dict[str, Value], name: str, value: Value | datetime | None) -> None:
+    if isinstance(value, datetime):
+        columns[name] = format_instant(value)
+    elif value is not None:
+        columns[name] = value
+
+
+def is_summary(row: Row) -> bool:
+    """Whether a row of the sessions table is a summary, not a claim."""
+    return row.key.endswith(f"|{SUMMARY_NAME}")

@@ -1,0 +1,291 @@
+"""The app's settings: read once, checked as a whole, each error with what to do.
+
+Only what every function needs stops the start (`Settings.problems_of_all`); anything else that is
+wrong disables the functions that need it, which then say so when they are called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.errors import SettingError
+
+MIN_SECRET_CHARACTERS = 32
+_UNRESOLVED = "@Microsoft.KeyVault("
+_MAX_LOOKBACK_HOURS = 24 * 366
+
+INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION = (
+    "ingestion",
+    "authorization",
+    "webhook",
+    "reconciliation",
+)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION)
+
+ENVIRONMENTS: Mapping[str, str] = {
+    "test": "https://api.emabler.net/api/v2/cpo/",
+    "staging": "https://api-staging.emabler.net/api/v2/cpo/",
+    "production": "https://api.emabler.io/api/v2/cpo/",
+}
+"""eMabler's documented environments and the base addresses of their REST API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One app setting: its name, who needs it, how it is read, and one that is right.
+
+    `default` None means that it must be set where `needed_by` names somebody.
+    """
+
+    name: str
+    meaning: str
+    example: str
+    read: Callable[[str], Any]
+    needed_by: tuple[str, ...] = ()
+    default: Any = None
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the settings, and whom it disables."""
+
+    setting: str
+    code: str
+    message: str
+    needed_by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings by name, and all that is wrong with them."""
+
+    values: Mapping[str, Any]
+    problems: tuple[Problem, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - each setting has a type of its own
+        return self.values[name]
+
+    def problems_of(self, room: str) -> tuple[Problem, ...]:
+        """What is wrong for one room (`INGESTION` …)."""
+        return tuple(problem for problem in self.problems if room in problem.needed_by)
+
+    def require(self, room: str) -> None:
+        """Refuse to go on where something that the room needs is wrong.
+
+        Raises:
+            SettingError: All of it, in one message.
+        """
+        problems = self.problems_of(room)
+        if problems:
+            raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _secret(value: str) -> str:
+    if value.startswith(_UNRESOLVED):
+        raise ValueError("is a Key Vault reference that was not resolved")
+    if len(value) < MIN_SECRET_CHARACTERS:
+        message = f"has {len(value)} characters; a secret has at least {MIN_SECRET_CHARACTERS}"
+        raise ValueError(message)
+    return value
+
+
+def _key(value: str) -> str:
+    if value.startswith(_UNRESOLVED):
+        raise ValueError("is a Key Vault reference that was not resolved")
+    return value
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
+            message = f"is no whole number from {least} to {most}"
+            raise ValueError(message)
+        return int(value)
+
+    return read
+
+
+def _environment(value: str) -> str:
+    if value not in ENVIRONMENTS:
+        message = f"is none of {', '.join(ENVIRONMENTS)}"
+        raise ValueError(message)
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("is no http address")
+    if parts.scheme == "http" and not local:
+        raise ValueError("is not https: the API key would travel in the open")
+    return value if value.endswith("/") else value + "/"
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"[\w.\-]+(?:/[\w.\-]+)*", value):
+        raise ValueError("is no relative path such as v3/transactions")
+    return value
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "DataStorageConnection",
+        "The storage account of the data: a connection string, or with `__tableServiceUri` "
+        "appended its table address, used with a managed identity.",
+        "DataStorageConnection__tableServiceUri=https://mydata.table.core.windows.net",
+        _key,
+        ALL,
+        secret=True,
+    ),
+    Setting(
+        "STORE_BUCKETS",
+        "Over how many partitions each table is spread. Fixed when the store is made.",
+        "4",
+        _whole(1, 64),
+        ALL,
+        default=4,
+    ),
+    Setting(
+        "ServiceBusConnection",
+        "The Service Bus namespace: a connection string, or with `__fullyQualifiedNamespace` "
+        "appended its host name, used with a managed identity.",
+        "ServiceBusConnection__fullyQualifiedNamespace=mybus.servicebus.windows.net",
+        _key,
+        (INGESTION, WEBHOOK),
+        secret=True,
+    ),
+    Setting(
+        "PUSH_QUEUE_NAME",
+        "The queue that eMabler's push events arrive on.",
+        "push-events",
+        _text,
+        (INGESTION, WEBHOOK),
+    ),
+    Setting(
+        "TAG_HASH_KEY",
+        "The key of the hash that stands for a tag in table keys. At least 32 characters.",
+        "(a random text of 44 characters: openssl rand -base64 32)",
+        _secret,
+        (INGESTION, AUTHORIZATION, RECONCILIATION),
+        secret=True,
+    ),
+    Setting(
+        "WEBHOOK_AUTHORIZATION",
+        "The Authorization value that eMabler sends with each call. At least 32 characters.",
+        "(a random text of 44 characters: openssl rand -base64 32)",
+        _secret,
+        (AUTHORIZATION, WEBHOOK),
+        secret=True,
+    ),
+    Setting(
+        "WEBHOOK_AUTHORIZATION_PREVIOUS",
+        "While the value is being changed: the one before, accepted as well.",
+        "(the value before)",
+        _secret,
+        secret=True,
+    ),
+    Setting(
+        "EMABLER_ENVIRONMENT",
+        "Which eMabler this is: test, staging or production. The store belongs to it.",
+        "production",
+        _environment,
+        ALL,
+    ),
+    Setting(
+        "EMABLER_BASE_URL",
+        "The REST API's base address where it is not the environment's own.",
+        "https://api.emabler.io/api/v2/cpo/",
+        _url,
+    ),
+    Setting(
+        "EMABLER_API_KEY",
+        "The key of eMabler's REST API (Connect, Settings, Developers).",
+        "(the key as eMabler shows it)",
+        _key,
+        (RECONCILIATION,),
+        secret=True,
+    ),
+    Setting(
+        "EMABLER_TRANSACTIONS_PATH",
+        "The call that lists finished sessions, below the base address.",
+        "v3/transactions",
+        _path,
+        (RECONCILIATION,),
+        default="v3/transactions",
+    ),
+    Setting(
+        "EMABLER_PAGE_SIZE",
+        "Sessions in a page: at most 200 for v3/transactions, 1000 for v2/transactions.",
+        "200",
+        _whole(1, 1000),
+        (RECONCILIATION,),
+        default=200,
+    ),
+    Setting(
+        "RECONCILE_SCHEDULE",
+        "When reconciliation runs: six fields, seconds first, UTC.",
+        "0 */15 * * * *",
+        _text,
+        (RECONCILIATION,),
+    ),
+    Setting(
+        "RECONCILE_LOOKBACK_HOURS",
+        "How far back each run walks eMabler's finished sessions, by their end.",
+        "72",
+        _whole(1, _MAX_LOOKBACK_HOURS),
+        (RECONCILIATION,),
+        default=72,
+    ),
+)
+
+IDENTITY_SUFFIXES: Mapping[str, str] = {
+    "DataStorageConnection": "__tableServiceUri",
+    "ServiceBusConnection": "__fullyQualifiedNamespace",
+}
+"""Where a connection is an address and an identity: what is appended to its name, as Azure does."""
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read all settings from the environment, which is where Azure Functions puts app settings."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for setting in SETTINGS:
+        raw = environ.get(setting.name, "").strip()
+        suffix = IDENTITY_SUFFIXES.get(setting.name)
+        if suffix:
+            values[setting.name + suffix] = environ.get(setting.name + suffix, "").strip() or None
+            values[setting.name + "__clientId"] = environ.get(setting.name + "__clientId") or None
+        values[setting.name] = setting.default
+        if raw:
+            try:
+                values[setting.name] = setting.read(raw)
+            except ValueError as error:
+                # A setting that nobody must have is wrong for all who would heed it.
+                problems.append(_problem(setting, "setting_wrong", str(error)))
+        elif (
+            setting.needed_by
+            and setting.default is None
+            and not values.get(setting.name + (suffix or ""))
+        ):
+            problems.append(_problem(setting, "setting_missing", "is not set"))
+    if not values["EMABLER_BASE_URL"] and values["EMABLER_ENVIRONMENT"]:
+        values["EMABLER_BASE_URL"] = ENVIRONMENTS[values["EMABLER_ENVIRONMENT"]]
+    return Settings(values, tuple(problems))
+
+
+def _problem(setting: Setting, code: str, what: str) -> Problem:
+    message = f"{setting.name} {what}. {setting.meaning} Example: {setting.example}"
+    return Problem(setting.name, code, message, setting.needed_by or ALL)

@@ -1,0 +1,64 @@
+"""Writes that go out side by side, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Sequence
+
+from shared.errors import RowMissingError
+from shared.storage import limits
+from shared.storage.rows import Delete, Operation, Row, Tables, Upsert, address
+
+SIDE_BY_SIDE = 16
+"""How many requests of one invocation are under way at once: Azure throttles a burst, not a row."""
+
+
+async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
+    """Wait for all, then raise the first error: no write is cut off because another one failed."""
+    slots = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(awaitable: Awaitable[T]) -> T:
+        async with slots:
+            return await awaitable
+
+    results = await asyncio.gather(*map(one, work), return_exceptions=True)
+    done: list[T] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        done.append(result)
+    return done
+
+
+async def upsert_all(tables: Tables, table: str, rows: Iterable[Row]) -> None:
+    """Write rows named by their content: grouped by partition, in as few requests as they fit."""
+    await write_all(tables, table, [Upsert(row) for row in rows])
+
+
+async def write_all(tables: Tables, table: str, operations: Sequence[Operation]) -> None:
+    """Write operations on any partitions of a table; of two on one row the last counts."""
+    partitions: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in operations:
+        partition, key = address(operation)
+        partitions[partition][key] = operation
+    await all_done(
+        tables.write(table, group)
+        for partition in partitions.values()
+        for group in limits.transactions(list(partition.values()))
+    )
+
+
+async def delete_all(tables: Tables, table: str, partition: str, keys: Iterable[str]) -> None:
+    """Delete rows that may be gone already."""
+
+    async def delete(group: Sequence[Operation]) -> None:
+        try:
+            await tables.write(table, group)
+        except RowMissingError:
+            if len(group) > 1:
+                # One that is gone fails the whole transaction and is not named: one by one then.
+                await all_done(delete([operation]) for operation in group)
+
+    operations = [Delete(partition, key) for key in dict.fromkeys(keys)]
+    await all_done(delete(group) for group in limits.transactions(operations))

@@ -1,0 +1,107 @@
+"""The wide event: one line for each invocation, one JSON object in fixed field names.
+
+The fields are what the workbook, the alerts and the tests read. `FIELDS` is their table; the
+documentation is held to it. No field holds a tag id, a name, a body or a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from shared.storage.requests import StoreRequests, counted
+
+LOGGER = logging.getLogger("emabler")
+
+FIELDS: Mapping[str, tuple[str, str]] = {
+    "event": ("text", "always `invocation`: tells these lines from all others"),
+    "schema": ("number", "the version of this table"),
+    "function": ("text", "the function that ran"),
+    "outcome": ("text", "`ok`, `refused` (a caller's mistake), `disabled`, `failed`"),
+    "error_code": ("text", "the stable code of what went wrong"),
+    "error": ("text", "what went wrong, for a person; no ids of tags, no secrets"),
+    "duration_ms": ("ms", "from the start of the function to this line"),
+    "received": ("count", "messages received"),
+    "stored": ("count", "events that the journal did not hold before"),
+    "repeated": ("count", "events that the journal held already, or the batch held twice"),
+    "counts_exact": ("boolean", "false: `stored` is at most and `repeated` at least this"),
+    "parked": ("count by reason", "messages put aside, by reason code"),
+    "oldest_event_age_s": ("s", "age of the oldest event of the batch, by its time of reception"),
+    "delivery_count": ("count", "the highest delivery count in the batch"),
+    "store_requests": ("count by purpose", "requests to Table Storage, by table and kind"),
+    "store_ms": ("ms", "time of those requests, summed; they overlap"),
+    "transport": ("text", "`webhook` where an event came by HTTP"),
+    "status": ("number", "the HTTP status answered"),
+    "queued_bytes": ("bytes", "size of an event that was put on the queue"),
+    "decision": ("text", "`allowed`, `denied`, `deferred`"),
+    "cause": ("text", "why, finer than eMabler's reason"),
+    "reason": ("text", "eMabler's reason, where denied"),
+    "pages": ("count", "pages of REST answers"),
+    "rest_requests": ("count", "requests to eMabler's REST"),
+    "sessions": ("count by class", "sessions compared, by what came of them"),
+    "findings": ("count by class", "findings, by class"),
+    "window_start": ("instant", "start of the range of session ends that was walked"),
+    "window_end": ("instant", "end of it"),
+}
+
+
+class WideEvent:
+    """The one line that an invocation leaves; fields are added as they become known."""
+
+    def __init__(self, function: str) -> None:
+        self._began = perf_counter()
+        self.fields: dict[str, Any] = {
+            "event": "invocation",
+            "schema": 1,
+            "function": function,
+            "outcome": "ok",
+        }
+
+    def add(self, **fields: Any) -> None:  # noqa: ANN401 - JSON values of several types
+        """Set fields; one that the table does not name is a mistake in the code."""
+        unknown = fields.keys() - FIELDS.keys()
+        if unknown:
+            message = f"no such fields of the wide event: {sorted(unknown)}"
+            raise KeyError(message)
+        self.fields |= {name: value for name, value in fields.items() if value is not None}
+
+    def fail(self, error: BaseException, outcome: str = "failed") -> None:
+        """Note what went wrong. Of errors that are not ours only the kind: texts may hold keys."""
+        code = getattr(error, "code", None)
+        if isinstance(code, str):
+            self.add(outcome=outcome, error_code=code, error=str(error))
+        else:
+            self.add(outcome=outcome, error_code="unexpected", error=type(error).__name__)
+
+    def count_requests(self, requests: StoreRequests) -> None:
+        """Take over what the invocation asked of the store."""
+        self.add(
+            store_requests=dict(sorted(requests.by_purpose.items())),
+            store_ms=round(requests.seconds * 1000, 1),
+        )
+
+    def emit(self, logger: logging.Logger = LOGGER) -> None:
+        """Write the line."""
+        self.add(duration_ms=round((perf_counter() - self._began) * 1000, 1))
+        level = logging.ERROR if self.fields["outcome"] == "failed" else logging.INFO
+        # The worker passes on the message alone, not a record's extras: the fields are the message.
+        logger.log(level, "%s", json.dumps(self.fields, separators=(",", ":")))
+
+
+@contextmanager
+def invocation(function: str, logger: logging.Logger = LOGGER) -> Iterator[WideEvent]:
+    """One invocation: its requests to the store are counted, and it leaves its one line."""
+    wide = WideEvent(function)
+    with counted() as requests:
+        try:
+            yield wide
+        except Exception as error:
+            wide.fail(error)
+            raise
+        finally:
+            wide.count_requests(requests)
+            wide.emit(logger)

@@ -1,0 +1,329 @@
+"""Messages of all generations are read, and what cannot be read is told whole."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import RejectedMessageError
+from shared.push.decode import decode
+from shared.push.events import (
+    ChargerBoot,
+    ChargerState,
+    Generation,
+    Measurements,
+    TransactionStart,
+    TransactionStop,
+    type_name,
+)
+from tests import payloads
+from tests.payloads import ABSENT
+
+EXPECTED: dict[str, tuple[type, Generation, str]] = {
+    "state_v2": (ChargerState, Generation.V2, "ChargerState"),
+    "state_v2_2025": (ChargerState, Generation.V2_2025_04, "ChargerState"),
+    "state_v1": (ChargerState, Generation.V1, "ChargerState"),
+    "boot_v2": (ChargerBoot, Generation.V2, "ChargerBoot"),
+    "boot_v1": (ChargerBoot, Generation.V1, "ChargerBoot"),
+    "start_v2": (TransactionStart, Generation.V2, "ChargingTransaction"),
+    "start_v2_2025": (TransactionStart, Generation.V2_2025_04, "ChargingTransaction"),
+    "start_v1": (TransactionStart, Generation.V1, "ChargingTransaction"),
+    "stop_v1": (TransactionStop, Generation.V1, "ChargingTransaction"),
+    "full_v2": (TransactionStop, Generation.V2, "FullChargingTransaction"),
+    "full_v2_2025": (TransactionStop, Generation.V2_2025_04, "FullChargingTransaction"),
+    "full_v1": (TransactionStop, Generation.V1, "FullChargingTransaction"),
+    "measurements": (Measurements, Generation.V2_2025_04, "Measurements"),
+}
+
+
+@pytest.mark.parametrize("shape", payloads.ALL_SHAPES)
+def test_each_documented_shape_is_told_by_its_fields(shape: str) -> None:
+    """Every type of every generation is recognised without a type property."""
+    event = decode(payloads.ALL_SHAPES[shape]())
+
+    assert (type(event), event.generation, type_name(event)) == EXPECTED[shape]
+    assert event.charger == "CH-0042"
+
+
+@pytest.mark.parametrize("shape", payloads.ALL_SHAPES)
+def test_unknown_fields_and_statuses_are_no_fault(shape: str) -> None:
+    """A field that nobody documented, of any type, and a status of tomorrow are read over."""
+    event = decode(payloads.ALL_SHAPES[shape](newField={"of": ["tomorrow"]}))
+
+    assert type(event) is EXPECTED[shape][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-11-02T09:11:32Z", datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)),
+        ("2026-11-02T09:11:32.4Z", datetime(2026, 11, 2, 9, 11, 32, 400000, tzinfo=UTC)),
+        ("2026-11-02T09:11:32.3991208Z", datetime(2026, 11, 2, 9, 11, 32, 399120, tzinfo=UTC)),
+        ("2026-11-02T09:11:32.399120999Z", datetime(2026, 11, 2, 9, 11, 32, 399120, tzinfo=UTC)),
+        ("2026-11-02T11:11:32+02:00", datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)),
+        ("2026-11-02T04:41:32-04:30", datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)),
+        ("2026-11-02T09:11:32", datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)),
+    ],
+)
+def test_times_have_any_offset_and_are_cut_to_microseconds(text: str, instant: datetime) -> None:
+    """0 to 9 fractional digits are cut, not rounded; every offset becomes UTC."""
+    assert decode(payloads.state_v2(deviceTimeStamp=text)).instant == instant
+
+
+RECEIVED = datetime(2026, 11, 2, 9, 11, 3, 784943, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("device", "flag"),
+    [
+        (ABSENT, "device_time_missing"),
+        (None, "device_time_missing"),
+        ("", "device_time_missing"),
+        ("yesterday", "time_unreadable"),
+        (17, "time_unreadable"),
+        ("1970-01-01T00:00:00Z", "device_time_implausible"),
+        ("2014-12-31T23:59:59.999999Z", "device_time_implausible"),
+        ("2026-11-03T09:11:03.784944Z", "device_time_implausible"),
+        ("2025-11-02T09:11:03.784942Z", "device_time_implausible"),
+        ("0001-01-01T00:00:00Z", "device_time_implausible"),
+        ("0001-01-01T00:00:00+05:00", "time_unreadable"),
+    ],
+)
+def test_a_device_time_that_cannot_be_gives_way_to_the_reception(device: Any, flag: str) -> None:
+    """Missing, unreadable and implausible device times are flagged; the received time stands in."""
+    event = decode(payloads.state_v2(deviceTimeStamp=device))
+
+    assert event.instant == RECEIVED
+    assert flag in event.flags
+
+
+@pytest.mark.parametrize("device", ["2026-11-03T09:11:03.784943Z", "2025-11-02T09:11:03.784943Z"])
+def test_the_limits_of_plausibility_are_plausible(device: str) -> None:
+    """Exactly a day after and exactly 365 days before the reception still count."""
+    event = decode(payloads.state_v2(deviceTimeStamp=device))
+
+    assert event.instant != RECEIVED
+    assert event.flags == ()
+
+
+def test_an_implausible_start_is_left_out_and_the_end_stands() -> None:
+    """Each of a full message's two times is judged for itself."""
+    event = decode(payloads.full_v2(deviceTimeStampStart="1970-01-01T00:00:00Z"))
+
+    assert isinstance(event, TransactionStop)
+    assert event.start is None
+    assert event.instant == datetime(2026, 11, 2, 10, 41, 43, 633143, tzinfo=UTC)
+    assert event.flags == ("start_time_implausible",)
+
+
+def test_a_message_without_any_time_is_undated() -> None:
+    """A v1 full message whose end cannot be has nothing that stands in."""
+    event = decode(payloads.full_v1(timeStampEnd="1970-01-01T00:00:00Z"))
+
+    assert event.instant is None
+
+
+@pytest.mark.parametrize(
+    ("given_id", "evse", "transaction", "other"),
+    [
+        (7, ABSENT, "7", None),
+        ("007", ABSENT, "007", None),
+        (7.0, ABSENT, "7", None),
+        (7, "7", "7", None),
+        (8, "7", "7", "8"),
+        (ABSENT, "7", "7", None),
+        (None, "", None, None),
+        ("  ", ABSENT, None, None),
+        (-1, ABSENT, "-1", None),
+    ],
+)
+def test_transaction_ids_are_text_and_the_evse_one_counts(
+    given_id: Any, evse: Any, transaction: str | None, other: str | None
+) -> None:
+    """Numbers and texts are one; where the two differ, evseTransactionId counts."""
+    event = decode(payloads.full_v2(transactionId=given_id, evseTransactionId=evse))
+
+    assert isinstance(event, TransactionStop)
+    assert (event.transaction, event.other_transaction) == (transaction, other)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(12300, 12300.0), ("12300", 12300.0), (" 12300.5 ", 12300.5), (None, None)],
+)
+def test_numbers_may_be_written_as_text(value: Any, number: float | None) -> None:
+    """Energy and meters are read from numbers and from texts that are numbers."""
+    event = decode(payloads.full_v2(consumptionWh=value))
+
+    assert isinstance(event, TransactionStop)
+    assert event.energy_wh == number
+
+
+def test_a_sample_that_is_no_number_is_kept_and_flagged() -> None:
+    """Meter values are text in eMabler's contract; one that is no number is no fault."""
+    event = decode(
+        payloads.measurements(measurements=[{"value": "n/a", "typeOfMeasurement": "Voltage"}])
+    )
+
+    assert isinstance(event, Measurements)
+    assert event.samples[0].value == "n/a"
+    assert "value_not_a_number" in event.flags
+
+
+def test_samples_are_ordered_and_the_latest_gives_the_time() -> None:
+    """Two orders of the same samples are one event, at the time of its latest sample."""
+    first = {"deviceTimeStamp": "2026-11-02T09:50:00Z", "value": "1", "typeOfMeasurement": "V"}
+    later = {"deviceTimeStamp": "2026-11-02T09:50:09Z", "value": "2", "typeOfMeasurement": "A"}
+
+    one = decode(payloads.measurements(measurements=[first, later]))
+    other = decode(payloads.measurements(measurements=[later, first]))
+
+    assert one == other
+    assert one.instant == datetime(2026, 11, 2, 9, 50, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.decode().encode("utf-16"),
+        lambda text: text.decode().encode("utf-16-le"),
+        lambda text: json.dumps(text.decode()).encode(),
+        lambda text: b"\n " + text + b" \n",
+    ],
+    ids=["utf-8 BOM", "utf-16 BOM", "utf-16", "JSON in a string", "blanks"],
+)
+def test_a_message_is_read_however_it_is_wrapped(wrap: Any) -> None:
+    """Byte-order marks, UTF-16 and JSON inside a JSON string make no other event."""
+    plain = payloads.start_v2()
+
+    assert decode(wrap(plain)) == decode(plain)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "not_json"),
+        (b"not json", "not_json"),
+        (b'{"chargerId": NaN, "status": "x"}', "not_json"),
+        (b'{"meterRead": 1e999}', "not_json"),
+        (b'{"meterRead": -Infinity}', "not_json"),
+        (b'{"chargerId": "\\ud800", "status": "x"}', "not_text"),
+        (b'{"chargerId": "\xff", "status": "x"}', "not_text"),
+        (b"[" * 33 + b"]" * 33, "unknown_shape"),
+        (b'{"status":' + b"[" * 33 + b"]" * 33 + b"}", "too_deep"),
+        (b'{"status":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "too_deep"),
+        (b"[]", "unknown_shape"),
+        (b"7", "unknown_shape"),
+        (b"{}", "unknown_shape"),
+        (b'{"charger_id": "a", "rfid_tag_id": "b"}', "unknown_shape"),
+        (json.dumps(json.dumps(json.dumps({}))).encode(), "unknown_shape"),
+        (b'{"status": "' + b"x" * 1024 * 1024 + b'"}', "too_large"),
+    ],
+)
+def test_what_cannot_be_read_has_a_stable_reason(body: bytes, code: str) -> None:
+    """Each way of not being a message has its own code and says what was expected and found."""
+    with pytest.raises(RejectedMessageError) as rejection:
+        decode(body)
+
+    assert rejection.value.code == code
+    assert all(fault.expected and fault.found for fault in rejection.value.faults)
+
+
+def test_all_faults_of_a_message_are_told_at_once() -> None:
+    """A rejection names every field that cannot be, not the first one only."""
+    with pytest.raises(RejectedMessageError) as rejection:
+        decode(
+            payloads.full_v2(
+                chargerId=ABSENT, socketId="left", consumptionWh="much", meterReadEnd=[1]
+            )
+        )
+
+    assert rejection.value.code == "bad_field"
+    assert {fault.field for fault in rejection.value.faults} == {
+        "chargerId",
+        "socketId",
+        "consumptionWh",
+        "meterReadEnd",
+    }
+
+
+def test_an_identifier_of_255_characters_is_the_longest() -> None:
+    """Lengths count code points; one more is a fault that names both numbers."""
+    assert decode(payloads.state_v2(chargerId="🚗" * 255)).charger == "🚗" * 255
+    with pytest.raises(RejectedMessageError, match=r"chargerId: expected at most 255 .* 256"):
+        decode(payloads.state_v2(chargerId="🚗" * 256))
+
+
+def test_duplicate_keys_are_flagged_and_the_last_counts() -> None:
+    """A message that names a field twice is read, and says so."""
+    event = decode(b'{"status": "A",' + payloads.state_v2()[1:])
+
+    assert isinstance(event, ChargerState)
+    assert event.status == "Available"
+    assert event.flags == ("duplicate_keys",)
+
+
+def test_a_declared_type_decides_only_where_the_shape_does_not() -> None:
+    """A type property that contradicts the shape is flagged, and the shape counts."""
+    contradicted = decode(payloads.state_v2(), "FullChargingTransaction")
+    agreed = decode(payloads.state_v2(), "charger_state")
+    bare_boot = b'{"chargerId": "CH", "receivedTimestamp": "2026-11-02T09:11:03Z"}'
+
+    assert isinstance(contradicted, ChargerState)
+    assert contradicted.flags == ("type_contradicts_shape",)
+    assert agreed.flags == ()
+    assert isinstance(decode(bare_boot, "ChargerBoot"), ChargerBoot)
+    with pytest.raises(RejectedMessageError):
+        decode(bare_boot)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_but_a_rejection(body: bytes) -> None:
+    """Whatever comes is an event or a rejection, never another error."""
+    try:
+        decode(body)
+    except RejectedMessageError:
+        return
+
+
+@given(
+    st.sampled_from(sorted(payloads.ALL_SHAPES)),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "chargerId",
+                "socketId",
+                "deviceTimeStamp",
+                "receivedTimestamp",
+                "transactionId",
+                "meterRead",
+                "status",
+                "measurements",
+                "action",
+            ]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.sampled_from(["value", "deviceTimeStamp"]), inner, max_size=2)
+            ),
+            max_leaves=4,
+        ),
+        max_size=4,
+    ),
+)
+def test_no_value_of_a_known_field_raises_anything_but_a_rejection(
+    shape: str, changes: dict[str, Any]
+) -> None:
+    """Any JSON value in any field is read or rejected with its faults."""
+    try:
+        decode(payloads.ALL_SHAPES[shape](**changes))
+    except RejectedMessageError as rejection:
+        assert rejection.faults  # noqa: PT017 - a rejection is one of two right outcomes
