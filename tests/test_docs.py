@@ -1,0 +1,123 @@
+"""The documentation says what the code does: tables, links, commands and reason codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from management.main import parser
+from shared.push import decode, fields, json_reading
+from shared.settings import SETTINGS
+from shared.storage.tables import ALL_TABLES
+from shared.telemetry import FIELDS
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+
+
+def page(name: str) -> str:
+    return (CHECKOUT / name).read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all table rows of a page, headings and rules left out."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("|") and not re.fullmatch(r"[|\- ]+", line):
+            cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+            found.append([cell.strip() for cell in cells])
+    return found
+
+
+def test_each_field_of_the_wide_event_is_documented() -> None:
+    """docs/telemetry.md has one row for each field, with its unit and meaning, and no other."""
+    documented = [row for row in rows(page("docs/telemetry.md")) if row[0].startswith("`")]
+
+    assert documented == [[f"`{name}`", unit, text] for name, (unit, text) in FIELDS.items()]
+
+
+def test_each_setting_is_documented() -> None:
+    """docs/settings.md has one row for each setting: who needs it, default, meaning, example."""
+    documented = [row for row in rows(page("docs/settings.md")) if row[0].startswith("`")]
+
+    assert documented == [
+        [
+            f"`{setting.name}`",
+            ", ".join(setting.needed_by) or "nobody",
+            "" if setting.default is None else f"`{setting.default}`",
+            setting.meaning,
+            f"`{setting.example}`",
+        ]
+        for setting in SETTINGS
+    ]
+
+
+def test_the_sample_settings_are_the_documented_ones() -> None:
+    """local.settings.sample.json has each setting, and the two that Functions itself needs."""
+    sample = json.loads(page("local.settings.sample.json"))["Values"]
+
+    assert sample.keys() - {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"} == {
+        setting.name for setting in SETTINGS
+    }
+
+
+def test_each_reason_for_parking_is_documented() -> None:
+    """docs/promises.md names each code that a rejection can carry, and no other."""
+    source = "".join(
+        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (decode, json_reading)
+    )
+    codes = set(re.findall(r'(?:_reject\(|RejectedMessageError\(\s*)"(\w+)"', source))
+    text = page("docs/promises.md").partition("## Why a message is parked")[2]
+
+    assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == codes
+    assert len(codes) == 6
+
+
+def test_each_flag_is_documented() -> None:
+    """docs/promises.md names each flag that reading a message can leave, and no other."""
+    source = "".join(
+        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (decode, fields)
+    )
+    flags = set(re.findall(r'\.flag\("(\w+)"\)', source))
+    text = page("docs/promises.md").partition("## What flags")[2].partition("## Why a message")[0]
+
+    assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == flags
+
+
+def test_each_table_of_the_store_is_documented() -> None:
+    """docs/architecture.md has a row for each table, and no other."""
+    text = page("docs/architecture.md").partition("## Tables")[2]
+
+    assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == set(ALL_TABLES)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """Each relative link of a page names a file that is there."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_documented_command_is_understood(path: Path) -> None:
+    """Each `python manage.py …` line of a page is one that the command line takes."""
+    text = path.read_text(encoding="utf-8")
+    for line in re.findall(r"python manage\.py ([^`\n|]+)", text):
+        words = line.split()
+        if words == ["--help"]:
+            continue
+        assert parser().parse_args(words)
+
+
+def test_every_decision_is_listed() -> None:
+    """docs/decisions/README.md links each record, and each record has its three parts."""
+    folder = CHECKOUT / "docs" / "decisions"
+    records = sorted(path.name for path in folder.glob("0*.md"))
+
+    assert re.findall(r"\]\((0[\w\-]+\.md)\)", page("docs/decisions/README.md")) == records
+    for name in records:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert all(part in text for part in ("**Context.**", "**Choice.**", "**Consequences.**"))
