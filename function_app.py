@@ -8,12 +8,14 @@ import typing
 
 import azure.functions as func
 
-from shared.ingestion.messages import IncomingMessage
+from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.rooms import Rooms
 from shared.telemetry import invocation
 
-# It logs each request's address at INFO, and table addresses hold keys.
-logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+# The SDKs log each request's address at INFO, and table addresses hold keys; Service Bus logs each
+# state of each link.
+for name in ("azure.core", "azure.identity", "azure.servicebus"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 rooms = Rooms(os.environ)
 rooms.start()
@@ -64,4 +66,8 @@ def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:
         message_id=message.message_id,
         enqueued=message.enqueued_time_utc,
         delivery_count=message.delivery_count or 1,
+        locked_until=message.locked_until,
+        declared_type=declared_type(
+            message.application_properties, message.subject, rooms.type_properties
+        ),
     )

@@ -8,6 +8,7 @@ EmablerFunctionsError
 │   ├── RowRejectedError         a row breaks a documented limit of Table Storage
 │   └── RestRefusedError         eMabler's REST answered 4xx: key, permission or request
 ├── TransientError               the same call may succeed later
+│   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
 │   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
 │   ├── QueueUnavailableError    Service Bus did not take a message
 │   └── RestUnavailableError     eMabler's REST is throttling, failing or away
@@ -90,6 +91,12 @@ class RestRefusedError(PermanentError):
     def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+
+class FunctionDisabledError(TransientError):
+    """A setting that the function needs is wrong. Messages wait for it: they are not at fault."""
+
+    code = "function_disabled"
 
 
 class StoreUnavailableError(TransientError):

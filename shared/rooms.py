@@ -11,8 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.authorization.authorize import Authorization
+from shared.errors import FunctionDisabledError, SettingError
+from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
+from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, format_instant, system_clock
 from shared.messaging.connect import connect_service_bus
 from shared.messaging.queue import ServiceBusQueue
@@ -76,12 +79,24 @@ class Rooms:
         return str(self.settings["TAG_HASH_KEY"]).encode()
 
     @cached_property
-    def ingestion(self) -> Ingestion:
+    def type_properties(self) -> tuple[str, ...]:
+        """The message properties that may name a type."""
+        return tuple(str(self.settings["PUSH_TYPE_PROPERTIES"]).split(","))
+
+    @cached_property
+    def delivery(self) -> Delivery:
         """Takes batches of push messages."""
-        return Ingestion(
+        ingestion = Ingestion(
             self.tables,
             buckets=self.settings["STORE_BUCKETS"],
             sessions=self.sessions,
+            oldest=timedelta(days=self.settings["RETENTION_JOURNAL_DAYS"]),
+            clock=self._clock,
+        )
+        return Delivery(
+            ingestion,
+            guard=self._may_ingest,
+            longest_wait=self.settings["INGEST_LONGEST_WAIT_SECONDS"],
             clock=self._clock,
         )
 
@@ -120,20 +135,29 @@ class Rooms:
         for problem in self.settings.problems:
             LOGGER.error("%s: %s", problem.code, problem)
 
+    async def _may_ingest(self) -> None:
+        try:
+            self.settings.require(INGESTION)
+        except SettingError as error:
+            raise FunctionDisabledError(str(error), code=error.code) from error
+        await self.stamp.check()
+
     async def ingest(self, batch: Sequence[IncomingMessage], wide: WideEvent) -> Ingested:
         """Take a batch into the store and note in the wide event what came of it.
 
         Raises:
-            TransientError: The store is busy or away: the batch has to come again.
-            SettingError: A setting that ingestion needs is missing or wrong.
+            TransientError: The store is busy or away, or a setting is wrong: the batch has to
+                come again.
         """
         wide.add(
             received=len(batch),
             delivery_count=max((message.delivery_count for message in batch), default=None),
         )
-        self.settings.require(INGESTION)
-        await self.stamp.check()
-        done = await self.ingestion.ingest(batch)
+        told = Outlasted()
+        try:
+            done = await self.delivery.take(batch, told)
+        finally:
+            wide.add(attempts=told.attempts, waited_ms=round(told.waited * 1000))
         wide.add(
             stored=done.journal.stored,
             repeated=done.journal.repeated,

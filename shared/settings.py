@@ -117,6 +117,12 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _names(value: str) -> str:
+    if not re.fullmatch(r"[\w.\-]+(?:,[\w.\-]+)*", value):
+        raise ValueError("is no list of names parted by commas")
+    return value
+
+
 def _environment(value: str) -> str:
     if value not in ENVIRONMENTS:
         message = f"is none of {', '.join(ENVIRONMENTS)}"
@@ -173,6 +179,32 @@ SETTINGS: tuple[Setting, ...] = (
         "push-events",
         _text,
         (INGESTION, WEBHOOK),
+    ),
+    Setting(
+        "PUSH_TYPE_PROPERTIES",
+        "Message properties that may name a message's type, the first that is there counts; "
+        "then its subject. The fields of the message decide all the same.",
+        "messageType,eventType,type",
+        _names,
+        (INGESTION,),
+        default="messageType,eventType,type",
+    ),
+    Setting(
+        "RETENTION_JOURNAL_DAYS",
+        "How old an event may be when it arrives. An older one is parked, since its repeat could "
+        "not be recognised.",
+        "400",
+        _whole(30, 3660),
+        (INGESTION,),
+        default=400,
+    ),
+    Setting(
+        "INGEST_LONGEST_WAIT_SECONDS",
+        "How long one delivery of a batch waits at most for a store that is away.",
+        "120",
+        _whole(0, 240),
+        (INGESTION,),
+        default=120,
     ),
     Setting(
         "TAG_HASH_KEY",

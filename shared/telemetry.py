@@ -32,6 +32,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "parked": ("count by reason", "messages put aside, by reason code"),
     "oldest_event_age_s": ("s", "age of the oldest event of the batch, by its time of reception"),
     "delivery_count": ("count", "the highest delivery count in the batch"),
+    "attempts": ("count", "how often the batch was tried in this invocation"),
+    "waited_ms": ("ms", "time spent waiting for a store that was busy or away"),
     "store_requests": ("count by purpose", "requests to Table Storage, by table and kind"),
     "store_ms": ("ms", "time of those requests, summed; they overlap"),
     "transport": ("text", "`webhook` where an event came by HTTP"),

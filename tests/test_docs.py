@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from management.main import parser
+from shared.ingestion import ingest
+from shared.ingestion.parking import UNEXPECTED
 from shared.push import decode, fields, json_reading
 from shared.settings import SETTINGS
 from shared.storage.tables import ALL_TABLES
@@ -67,13 +69,15 @@ def test_the_sample_settings_are_the_documented_ones() -> None:
 def test_each_reason_for_parking_is_documented() -> None:
     """docs/promises.md names each code that a rejection can carry, and no other."""
     source = "".join(
-        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (decode, json_reading)
+        Path(str(module.__file__)).read_text(encoding="utf-8")
+        for module in (decode, json_reading, ingest)
     )
     codes = set(re.findall(r'(?:_reject\(|RejectedMessageError\(\s*)"(\w+)"', source))
+    codes.add(UNEXPECTED)
     text = page("docs/promises.md").partition("## Why a message is parked")[2]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == codes
-    assert len(codes) == 6
+    assert len(codes) == 8
 
 
 def test_each_flag_is_documented() -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.chargers.states import tellings_of
 from shared.chargers.writer import ChargerWriter
-from shared.errors import RejectedMessageError
+from shared.errors import Fault, RejectedMessageError
 from shared.ingestion.journal import JournalCounts, journal_row, write_journal
 from shared.ingestion.messages import IncomingMessage
-from shared.ingestion.parking import park, parked_row
-from shared.instants import Clock
+from shared.ingestion.parking import UNEXPECTED, park, parked_row
+from shared.instants import Clock, format_instant
 from shared.push.decode import decode
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
@@ -31,18 +31,34 @@ class Ingested:
     parked: dict[str, int] = field(default_factory=dict)
     oldest: datetime | None = None
 
+    def __add__(self, other: Ingested) -> Ingested:
+        times = [each.oldest for each in (self, other) if each.oldest is not None]
+        return Ingested(
+            self.received + other.received,
+            self.journal + other.journal,
+            dict(Counter(self.parked) + Counter(other.parked)),
+            min(times, default=None),
+        )
+
 
 class Ingestion:
     """Takes batches. One for a worker: what it remembers of chargers saves requests."""
 
     def __init__(
-        self, tables: Tables, *, buckets: int, sessions: SessionWriter, clock: Clock
+        self,
+        tables: Tables,
+        *,
+        buckets: int,
+        sessions: SessionWriter,
+        clock: Clock,
+        oldest: timedelta = timedelta(days=400),
     ) -> None:
         self._tables = tables
         self._buckets = buckets
         self._sessions = sessions
         self._chargers = ChargerWriter(tables, buckets=buckets)
         self._clock = clock
+        self._oldest = oldest
 
     async def ingest(self, batch: Sequence[IncomingMessage]) -> Ingested:
         """Store what can be read, park what cannot.
@@ -61,8 +77,9 @@ class Ingestion:
         for message in batch:
             try:
                 event = decode(message.body, message.declared_type)
+                self._check_age(event, now)
             except RejectedMessageError as error:
-                parked.append(parked_row(message, error, now))
+                parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
                 continue
             events.append(event)
@@ -92,3 +109,29 @@ class Ingestion:
         )
         received = [event.received for event in events if event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
+
+    def _check_age(self, event: PushEvent, now: datetime) -> None:
+        """Refuse an event whose repeat could not be recognised: retention deletes the first.
+
+        Raises:
+            RejectedMessageError: `older_than_retention`.
+        """
+        if event.received is not None and event.received < now - self._oldest:
+            fault = Fault(
+                "received", f"within {self._oldest.days} days", format_instant(event.received)
+            )
+            raise RejectedMessageError("older_than_retention", (fault,))
+
+    async def park_unexpected(
+        self, failed: Sequence[tuple[IncomingMessage, Exception]]
+    ) -> Ingested:
+        """Park messages that failed alone, each with the error that it met."""
+        now = self._clock()
+        await park(
+            self._tables,
+            (
+                parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
+                for message, error in failed
+            ),
+        )
+        return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})

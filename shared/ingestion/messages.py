@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +11,30 @@ from datetime import datetime
 class IncomingMessage:
     """The bytes as they came, and what Service Bus says of the delivery.
 
-    `delivery_count` counts from 1. `declared_type` is the type that a property names, if any.
+    `delivery_count` counts from 1; `locked_until` is when the delivery is given to another worker.
+    `declared_type` is the type that a property names, if any.
     """
 
     body: bytes
     message_id: str | None = None
     enqueued: datetime | None = None
     delivery_count: int = 1
+    locked_until: datetime | None = None
     declared_type: str | None = None
+
+
+def declared_type(
+    properties: Mapping[str, object] | None, subject: str | None, names: Iterable[str]
+) -> str | None:
+    """The type that a message's application properties or its subject declare, if any.
+
+    `names` are the properties to look for, the first that is there counts; names and values are
+    compared without case by whoever reads the type.
+    """
+    if properties:
+        by_name = {str(name).casefold(): value for name, value in properties.items()}
+        for name in names:
+            value = by_name.get(name.casefold())
+            if isinstance(value, str) and value:
+                return value
+    return subject or None

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
-from shared.errors import RejectedMessageError, RowExistsError
+from shared.errors import RowExistsError
 from shared.ingestion.messages import IncomingMessage
 from shared.instants import format_instant
 from shared.storage.bodies import body_columns
@@ -17,13 +17,17 @@ from shared.storage.together import all_done
 _MAX_DETAIL_CHARACTERS = 8_000
 
 
-def parked_row(message: IncomingMessage, error: RejectedMessageError, now: datetime) -> Row:
+UNEXPECTED = "unexpected"
+"""The reason of a message that no rule rejects and that fails all the same, alone."""
+
+
+def parked_row(message: IncomingMessage, reason: str, detail: str, now: datetime) -> Row:
     """The parked message's row, named by the digest of its bytes: a repeat parks once."""
     digest = hashlib.sha256(message.body).hexdigest()
     columns: dict[str, Value] = {
         "schema": SCHEMA,
-        "reason": error.code,
-        "detail": str(error)[:_MAX_DETAIL_CHARACTERS],
+        "reason": reason,
+        "detail": detail[:_MAX_DETAIL_CHARACTERS],
         "parked_at": format_instant(now),
         "delivery_count": message.delivery_count,
         "bytes": len(message.body),

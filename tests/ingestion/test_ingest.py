@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import StoreUnavailableError
 from shared.ingestion.ingest import Ingestion
-from shared.ingestion.messages import IncomingMessage
+from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.sessions.writer import SessionWriter
 from shared.storage.memory import MemoryTables
 from shared.storage.tables import (
@@ -313,3 +313,34 @@ async def test_a_crash_between_any_two_writes_is_made_whole_by_the_next_delivery
         assert content(tables) == whole, stops
 
     assert stops > 20
+
+
+async def test_an_event_received_before_what_the_journal_keeps_is_parked() -> None:
+    """An event whose repeat could not be recognised is parked; at the limit it is stored."""
+    at_limit = payloads.state_v2(receivedTimestamp="2025-09-28T12:00:00Z", deviceTimeStamp=ABSENT)
+    beyond = payloads.state_v2(receivedTimestamp="2025-09-28T11:59:59Z", deviceTimeStamp=ABSENT)
+    tables = MemoryTables(*ALL_TABLES)
+
+    done = await ingestion(tables).ingest(messages(at_limit, beyond))
+
+    assert done.parked == {"older_than_retention": 1}
+    assert done.journal.stored == 1
+
+
+@pytest.mark.parametrize(
+    ("properties", "subject", "found"),
+    [
+        ({"MESSAGETYPE": "ChargerState"}, None, "ChargerState"),
+        ({"type": "ChargerBoot", "eventType": "ChargerState"}, "Measurements", "ChargerState"),
+        ({"other": "ChargerState", "type": 7}, "Measurements", "Measurements"),
+        ({}, "", None),
+        (None, None, None),
+    ],
+)
+def test_a_property_or_the_subject_declares_the_type(
+    properties: dict[str, object] | None, subject: str | None, found: str | None
+) -> None:
+    """The first property that is there counts, whatever its case; then the subject."""
+    names = ("messageType", "eventType", "type")
+
+    assert declared_type(properties, subject, names) == found

@@ -1,0 +1,82 @@
+"""A delivered batch, whatever befalls it: weather is outlasted, what fails alone is parked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import reduce
+
+from shared.errors import TransientError
+from shared.ingestion.ingest import Ingested, Ingestion
+from shared.ingestion.messages import IncomingMessage
+from shared.ingestion.weather import Outlasted, outlast, patience
+from shared.instants import Clock
+
+
+class Delivery:
+    """Takes a batch to its end: stored, parked, or failed as a whole to come again.
+
+    `guard` is asked before each attempt; it raises a transient error where nothing may be written.
+    """
+
+    def __init__(
+        self,
+        ingestion: Ingestion,
+        *,
+        guard: Callable[[], Awaitable[None]],
+        longest_wait: float,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ingestion = ingestion
+        self._guard = guard
+        self._longest_wait = longest_wait
+        self._clock = clock
+        self._sleep = sleep
+
+    async def take(self, batch: Sequence[IncomingMessage], told: Outlasted) -> Ingested:
+        """Store what can be read, park what cannot; `told` is what it took.
+
+        What is neither poison nor weather (an unexpected exception, a row that the store refuses)
+        is narrowed down: a message that fails alone while others succeed is parked as
+        `unexpected`, so that one message that meets a mistake of ours does not take its neighbours
+        to the dead-letter queue.
+
+        Raises:
+            TransientError: The store stayed away for as long as this delivery may wait.
+            Exception: Every message of the batch fails: the mistake is not one message's.
+        """
+        return await outlast(
+            lambda: self._attempt(batch),
+            patience(batch, self._clock(), self._longest_wait),
+            told,
+            sleep=self._sleep,
+        )
+
+    async def _attempt(self, batch: Sequence[IncomingMessage]) -> Ingested:
+        await self._guard()
+        try:
+            return await self._ingestion.ingest(batch)
+        except TransientError:
+            raise
+        except Exception:
+            done, failed = await self._narrow(batch)
+            if len(failed) == len(batch):
+                raise
+        return reduce(Ingested.__add__, done, await self._ingestion.park_unexpected(failed))
+
+    async def _narrow(
+        self, batch: Sequence[IncomingMessage]
+    ) -> tuple[list[Ingested], list[tuple[IncomingMessage, Exception]]]:
+        """Halve a failing batch until what fails fails alone."""
+        try:
+            return [await self._ingestion.ingest(batch)], []
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is to be found out whose
+            if len(batch) == 1:
+                return [], [(batch[0], error)]
+        half = len(batch) // 2
+        done, failed = await self._narrow(batch[:half])
+        more_done, more_failed = await self._narrow(batch[half:])
+        return done + more_done, failed + more_failed
