@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from shared.errors import RowExistsError, StoreUnavailableError
+from shared.errors import OtherStoreError, RowExistsError
 from shared.storage.rows import SCHEMA, Insert, Row, Tables, Value
 from shared.storage.tables import ALL_TABLES, STORE
 
 _PARTITION, _KEY = "stamp", "stamp"
-
-
-class OtherStoreError(StoreUnavailableError):
-    """The store belongs to another environment or bucket count: nothing may be written to it."""
-
-    code = "other_store"
 
 
 async def create_store(tables: Tables, *, environment: str, buckets: int) -> list[str]:

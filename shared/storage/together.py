@@ -16,13 +16,16 @@ SIDE_BY_SIDE = 16
 
 async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
     """Wait for all, then raise the first error: no write is cut off because another one failed."""
+    awaitables = list(work)
+    if len(awaitables) <= 1:
+        return [await awaitable for awaitable in awaitables]
     slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def one(awaitable: Awaitable[T]) -> T:
         async with slots:
             return await awaitable
 
-    results = await asyncio.gather(*map(one, work), return_exceptions=True)
+    results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
     done: list[T] = []
     for result in results:
         if isinstance(result, BaseException):

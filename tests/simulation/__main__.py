@@ -1,0 +1,86 @@
+"""Many seeds by command: `python -m tests.simulation --seeds 20000`.
+
+Prints the first history that ends badly; `--seed N` plays one again, with its story; `--shrink`
+looks for the shortest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from random import Random
+from time import perf_counter
+
+from tests.simulation import planted, shrinking
+from tests.simulation.ingestion import simulate
+
+_CHUNK = 20
+
+
+def play(seed: int, bug: str | None) -> str | None:
+    """Play one seed; the story where it ended badly."""
+    try:
+        with planted.bug(bug) as take:
+            simulate(Random(seed), take=take)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+def _play_chunk(seeds: range, bug: str | None) -> list[tuple[int, str]]:
+    stories = ((seed, play(seed, bug)) for seed in seeds)
+    return [(seed, story) for seed, story in stories if story is not None]
+
+
+def _chunks(first: int, count: int) -> Iterator[range]:
+    for start in range(first, first + count, _CHUNK):
+        yield range(start, min(start + _CHUNK, first + count))
+
+
+def main() -> int:
+    """Play the seeds that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="play this one and print its story")
+    parser.add_argument("--bug", choices=sorted(planted.BUGS), help="with this planted bug")
+    parser.add_argument("--until-found", action="store_true", help="stop at the first bad ending")
+    parser.add_argument("--shrink", action="store_true", help="find the shortest bad history")
+    options = parser.parse_args()
+    if options.shrink:
+        with planted.bug(options.bug) as take:
+            story = shrinking.shortest(take)
+        print(story or "no history ended badly")
+        return story is not None
+    if options.seed is not None:
+        story = play(options.seed, options.bug)
+        print(story or "ended well")
+        return story is not None
+    began = perf_counter()
+    bad: list[int] = []
+    played = 0
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        chunks = list(_chunks(options.first, options.seeds))
+        for chunk, found in zip(
+            chunks, pool.map(_play_chunk, chunks, repeat(options.bug)), strict=True
+        ):
+            played += len(chunk)
+            for seed, story in found:
+                bad.append(seed)
+                if len(bad) == 1:
+                    print(f"seed {seed} ended badly:\n{story}", flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{played} of {options.seeds}", end="", file=sys.stderr, flush=True)
+            if bad and options.until_found:
+                pool.shutdown(cancel_futures=True)
+                break
+    print(f"{played} seeds in {perf_counter() - began:.0f} s, {len(bad)} ended badly: {bad[:20]}")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
