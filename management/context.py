@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,13 @@ def instant_argument(text: str) -> datetime:
 def end_argument(text: str) -> datetime:
     """An end: a day means its end, so that `--from` and `--to` of one day are that day."""
     end = instant_argument(text)
-    return end + timedelta(days=1) if len(text) == len("2026-11-01") else end
+    if len(text) != len("2026-11-01"):
+        return end
+    try:
+        return end + timedelta(days=1)
+    except OverflowError as error:
+        message = f"{text!r} has no end that a calendar knows: leave it out"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 def time_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +74,13 @@ def time_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        message = f"{text!r} is no number of rows. Example: 20"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
 def limit_argument(parser: argparse.ArgumentParser) -> None:
     """The argument `--limit`."""
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after N rows")
+    parser.add_argument("--limit", type=_count, metavar="N", help="stop after N rows")

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,7 +84,9 @@ def run(arguments: Sequence[str]) -> int:
     output = Output(as_json=options.json)
     try:
         environ = load_environment(Path.cwd(), os.environ)
-        return asyncio.run(_run(options, output, environ))
+        code = asyncio.run(_run(options, output, environ))
+        # Here, where a reader who has gone is no fault; when Python ends it would be one.
+        sys.stdout.flush()
     except SettingError as error:
         output.error(error.code, str(error))
         return WRONG_USAGE
@@ -97,6 +100,7 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our rows has enough of them. Python would complain again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
+    return code
 
 
 async def _run(options: argparse.Namespace, output: Output, environ: dict[str, str]) -> int:

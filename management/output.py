@@ -24,7 +24,7 @@ class Output:
     ) -> None:
         self.as_json = as_json
         self._out = out or sys.stdout
-        self._err = Console(file=err or sys.stderr, highlight=False, soft_wrap=True)
+        self._err = Console(file=err or sys.stderr, highlight=False, soft_wrap=True, emoji=False)
         self._widths: dict[str, int] = {}
 
     def columns(self, widths: Mapping[str, int]) -> None:
@@ -87,6 +87,9 @@ def _shown(value: object) -> str:
 
 def _fit(text: str, width: int) -> str:
     line = " ".join(text.split())
+    if not line.isprintable():
+        # Ids and messages come from outside: what commands a terminal is shown, not obeyed.
+        line = "".join(each if each.isprintable() else "\ufffd" for each in line)
     if not width:
         return line
     return line.ljust(width) if len(line) <= width else line[: width - 1] + _CUT

@@ -10,6 +10,7 @@ EmablerFunctionsError
 ├── TransientError               the same call may succeed later
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
 │   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
+│   │   └── OtherStoreError      the store belongs to another environment or bucket count
 │   ├── QueueUnavailableError    Service Bus did not take a message
 │   └── RestUnavailableError     eMabler's REST is throttling, failing or away
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
@@ -103,6 +104,12 @@ class StoreUnavailableError(TransientError):
     """Table Storage is busy, away, refusing (401, 403) or lacks a table: weather, never poison."""
 
     code = "store_unavailable"
+
+
+class OtherStoreError(StoreUnavailableError):
+    """The store belongs to another environment or bucket count: nothing may be written to it."""
+
+    code = "other_store"
 
 
 class QueueUnavailableError(TransientError):

@@ -17,7 +17,10 @@ MAX_ID_CHARACTERS = 255
 READABLE_CHARACTERS = 96
 _PREFIX_CHARACTERS = 60
 _UNSAFE = re.compile(r"[^A-Za-z0-9._\-]")
-_NO_IDENTITY = re.compile(r"\s*(?:-\d+|0*)\s*\Z")
+_NO_IDENTITY = re.compile(
+    # Nothing; a number below zero; zero, however it is written.
+    r"\s*(?:-(?:\d+\.?\d*|\.\d+)|\+?(?:0+\.?0*|\.0+))?\s*\Z"
+)
 _TAG_SEPARATORS = re.compile(r"[\s:\-._]+")
 
 

@@ -9,6 +9,9 @@ EPOCH_OF_CHARGERS = datetime(2015, 1, 1, tzinfo=UTC)
 """No charger of today reports an earlier time; an earlier one is a clock that was never set."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class Clock(Protocol):
     """Tells the present instant, UTC. Passed in, so that tests hold time in their hands."""
 
@@ -49,5 +52,4 @@ def day_of(instant: datetime) -> str:
 
 def floor_instant(instant: datetime, step: timedelta) -> datetime:
     """The latest multiple of `step` since the epoch that is not after the instant."""
-    seconds = int(step.total_seconds())
-    return datetime.fromtimestamp(int(instant.timestamp()) // seconds * seconds, UTC)
+    return instant - (instant - _EPOCH) % step

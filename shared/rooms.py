@@ -59,7 +59,12 @@ class Rooms:
 
     @cached_property
     def stamp(self) -> Stamp:
-        """The check that the store is this app's own."""
+        """The check that the store is this app's own.
+
+        Raises:
+            SettingError: What the stamp is made of is missing or wrong.
+        """
+        self.settings.require_set("EMABLER_ENVIRONMENT", "STORE_BUCKETS")
         return Stamp(
             self.tables,
             environment=self.settings["EMABLER_ENVIRONMENT"],

@@ -7,7 +7,7 @@ wrong disables the functions that need it, which then say so when they are calle
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +38,8 @@ ENVIRONMENTS: Mapping[str, str] = {
 class Setting:
     """One app setting: its name, who needs it, how it is read, and one that is right.
 
-    `default` None means that it must be set where `needed_by` names somebody.
+    `default` None means that it must be set where `needed_by` names somebody. Where nobody needs
+    it, `heeded_by` names whom a wrong value disables.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Setting:
     example: str
     read: Callable[[str], Any]
     needed_by: tuple[str, ...] = ()
+    heeded_by: tuple[str, ...] = ()
     default: Any = None
     secret: bool = False
 
@@ -83,7 +85,18 @@ class Settings:
         Raises:
             SettingError: All of it, in one message.
         """
-        problems = self.problems_of(room)
+        self._refuse(self.problems_of(room))
+
+    def require_set(self, *names: str) -> None:
+        """Refuse to go on where one of these settings is missing or wrong.
+
+        Raises:
+            SettingError: All of it, in one message.
+        """
+        self._refuse([problem for problem in self.problems if problem.setting in names])
+
+    @staticmethod
+    def _refuse(problems: Sequence[Problem]) -> None:
         if problems:
             raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
 
@@ -104,6 +117,9 @@ def _secret(value: str) -> str:
 def _key(value: str) -> str:
     if value.startswith(_UNRESOLVED):
         raise ValueError("is a Key Vault reference that was not resolved")
+    # Such a key cannot travel in a header, and the HTTP client's error would tell it.
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("has characters that no key has")
     return value
 
 
@@ -131,9 +147,13 @@ def _environment(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("is no http address") from error
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("is no http address")
     if parts.scheme == "http" and not local:
         raise ValueError("is not https: the API key would travel in the open")
@@ -227,6 +247,7 @@ SETTINGS: tuple[Setting, ...] = (
         "While the value is being changed: the one before, accepted as well.",
         "(the value before)",
         _secret,
+        heeded_by=(AUTHORIZATION, WEBHOOK),
         secret=True,
     ),
     Setting(
@@ -241,6 +262,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The REST API's base address where it is not the environment's own.",
         "https://api.emabler.io/api/v2/cpo/",
         _url,
+        heeded_by=(RECONCILIATION,),
     ),
     Setting(
         "EMABLER_API_KEY",
@@ -305,7 +327,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             try:
                 values[setting.name] = setting.read(raw)
             except ValueError as error:
-                # A setting that nobody must have is wrong for all who would heed it.
                 problems.append(_problem(setting, "setting_wrong", str(error)))
         elif (
             setting.needed_by
@@ -320,4 +341,4 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def _problem(setting: Setting, code: str, what: str) -> Problem:
     message = f"{setting.name} {what}. {setting.meaning} Example: {setting.example}"
-    return Problem(setting.name, code, message, setting.needed_by or ALL)
+    return Problem(setting.name, code, message, setting.needed_by or setting.heeded_by)

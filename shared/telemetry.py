@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+from shared.errors import EmablerFunctionsError
 from shared.storage.requests import StoreRequests, counted
 
 LOGGER = logging.getLogger("emabler")
@@ -73,9 +74,8 @@ class WideEvent:
 
     def fail(self, error: BaseException, outcome: str = "failed") -> None:
         """Note what went wrong. Of errors that are not ours only the kind: texts may hold keys."""
-        code = getattr(error, "code", None)
-        if isinstance(code, str):
-            self.add(outcome=outcome, error_code=code, error=str(error))
+        if isinstance(error, EmablerFunctionsError):
+            self.add(outcome=outcome, error_code=error.code, error=str(error))
         else:
             self.add(outcome=outcome, error_code="unexpected", error=type(error).__name__)
 
@@ -101,7 +101,7 @@ def invocation(function: str, logger: logging.Logger = LOGGER) -> Iterator[WideE
     with counted() as requests:
         try:
             yield wide
-        except Exception as error:
+        except BaseException as error:  # a cancelled invocation is no success either
             wide.fail(error)
             raise
         finally:

@@ -55,12 +55,16 @@ async def _list(context: Context) -> int:
 
 
 def _wanted(row: Row, options: argparse.Namespace) -> bool:
-    """Whether a session is of the state asked for and touches the time asked for."""
+    """Whether a session is of the state asked for and touches the time asked for.
+
+    An open one lasts until now: it touches all that comes after its start.
+    """
     if options.state and row.columns["state"] != options.state:
         return False
     start = str(row.columns.get("start", ""))
     end = str(row.columns.get("end", "")) or start
-    if options.start and end < format_instant(options.start):
+    is_open = start and row.columns["state"] == State.OPEN
+    if options.start and not is_open and end < format_instant(options.start):
         return False
     return not (options.end and (start or end) >= format_instant(options.end))
 

@@ -14,7 +14,7 @@ def _arguments(_parser: argparse.ArgumentParser) -> None:
 
 async def _create(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    rooms.start()
+    rooms.settings.require_set("EMABLER_ENVIRONMENT", "STORE_BUCKETS")
     made = await create_store(
         rooms.tables,
         environment=rooms.settings["EMABLER_ENVIRONMENT"],

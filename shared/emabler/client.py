@@ -14,8 +14,8 @@ from shared.errors import RestRefusedError, RestUnavailableError
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 """Seconds. Finding a page of a thousand sessions takes eMabler a while; connecting does not."""
 
-_TRY_AGAIN = frozenset((408, 429, 500, 502, 503, 504))
-_REDIRECT, _REFUSED = 300, 400
+_THROTTLED = frozenset((408, 429))
+_REDIRECT, _REFUSED, _FAILING = 300, 400, 500
 _ADVICE: Mapping[int, str] = {
     401: "the API key is wrong or revoked: check EMABLER_API_KEY",
     403: "the key's operator lacks a permission: ReadSessions for sessions, ReadChargers, ReadTags",
@@ -34,6 +34,7 @@ class EmablerClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.requests = 0
+        self._key = api_key
         # Redirects are not followed: the key in the header would follow them to any host.
         self._http = httpx.AsyncClient(
             base_url=base_url,
@@ -75,7 +76,7 @@ class EmablerClient:
         answer = await self._ask("POST", path, json=body)
         try:
             return read_page(answer.json(), number)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             message = f"POST {path}: {error}"
             raise RestUnavailableError(message, code="rest_answer_unreadable") from error
 
@@ -97,27 +98,31 @@ class EmablerClient:
             raise RestUnavailableError(message, code="rest_away") from error
         if answer.status_code < _REDIRECT:
             return answer
-        message = f"{method} {path}: {_told(answer)}"
-        if answer.status_code in _TRY_AGAIN:
-            code = "rest_throttled" if answer.status_code in (408, 429) else "rest_failing"
-            raise RestUnavailableError(message, code=code)
+        message = f"{method} {path}: {_told(answer, self._key)}"
+        if answer.status_code in _THROTTLED:
+            raise RestUnavailableError(message, code="rest_throttled")
+        if answer.status_code >= _FAILING:
+            raise RestUnavailableError(message, code="rest_failing")
         raise RestRefusedError(message, status=answer.status_code)
 
 
-def _told(answer: httpx.Response) -> str:
-    """Status, what eMabler says of it in either of its two error shapes, and what to do."""
+def _told(answer: httpx.Response, key: str) -> str:
+    """Status, what eMabler says of it in either of its two error shapes, and what to do.
+
+    A server that names the key it refuses would have us log it: it is taken out.
+    """
     status = answer.status_code
     told = [str(status)]
     try:
         fields = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if isinstance(fields, dict):
         # RFC 7807 on one side; errorCode, message on the other.
         for name in ("errorCode", "title", "message", "detail"):
             value = fields.get(name)
             if isinstance(value, str) and value:
-                told.append(value[:200])
+                told.append(value.replace(key or "\0", "(key)")[:200])
     if _REDIRECT <= status < _REFUSED:
         told.append("redirects are not followed: check EMABLER_BASE_URL")
     if status in _ADVICE:

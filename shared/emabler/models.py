@@ -10,6 +10,8 @@ from typing import Any
 
 from shared.instants import EPOCH_OF_CHARGERS, parse_instant
 
+_SOCKETS = 2**31
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -68,8 +70,10 @@ def read_finished_session(item: Mapping[str, Any]) -> FinishedSession | None:
         return None
     energy = _number(item.get("fullConsumptionWh"))
     if energy is None and (kwh := _number(item.get("fullConsumptionKWh"))) is not None:
-        energy = kwh * 1000
+        energy = _number(kwh * 1000)
     socket = _number(item.get("socketId"))
+    if socket is not None and not (socket.is_integer() and 0 <= socket < _SOCKETS):
+        socket = None
     return FinishedSession(
         rest_id=rest_id,
         charger=charger,
@@ -85,14 +89,18 @@ def read_finished_session(item: Mapping[str, Any]) -> FinishedSession | None:
 
 
 def canonical(item: Mapping[str, Any]) -> str:
-    """An item as JSON text that is the same for the same content."""
-    return json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """An item as JSON text, in ASCII, that is the same for the same content."""
+    return json.dumps(item, sort_keys=True, separators=(",", ":"))
 
 
 def _text(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold and no table can
+        return None
     return text if text.strip() else None
 
 

@@ -60,12 +60,12 @@ class Claim:
         if self.transaction is not None and identifies_a_transaction(self.transaction):
             return key_part(self.transaction)
         # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
-        return f"=none-{self.source}-{self.name}"
+        return f"=none-{self.source}-{key_part(self.name)}"
 
     @property
     def key(self) -> str:
         """The row key of the claim."""
-        return f"{self.session}|{self.source}|{self.name}"
+        return f"{self.session}|{self.source}|{key_part(self.name)}"
 
 
 def claim_of(event: TransactionStart | TransactionStop) -> Claim:

@@ -75,8 +75,10 @@ class SessionWriter:
         """
         buckets: dict[str, dict[str, dict[str, Claim]]] = defaultdict(lambda: defaultdict(dict))
         for claim in claims:
-            bucket = bucket_of(claim.charger, self._buckets)
-            buckets[bucket][claim.session][claim.key] = claim
+            session = buckets[bucket_of(claim.charger, self._buckets)][claim.session]
+            present = session.get(claim.key)
+            if present is None or _supersedes(claim, present):
+                session[claim.key] = claim
         done = await all_done(
             self._write_bucket(bucket, {name: list(each.values()) for name, each in group.items()})
             for bucket, group in buckets.items()
@@ -210,10 +212,15 @@ def _plan(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | N
 
 
 def _supersedes(claim: Claim, present: Claim) -> bool:
-    """Only REST's answer for one of its ids changes; the one observed last stands."""
+    """Only REST's answer for one of its ids changes; the one observed last stands.
+
+    Of two that were observed at one instant the larger by content does.
+    """
     if claim.digest == present.digest or claim.observed is None:
         return False
-    return present.observed is None or claim.observed > present.observed
+    if present.observed is None:
+        return True
+    return (claim.observed, claim.digest) > (present.observed, present.digest)
 
 
 def _end_rows(bucket: str, written: Iterable[Written]) -> Iterator[Row]:

@@ -39,24 +39,41 @@ def read_tags(lines: Iterable[str]) -> Iterator[Line]:
         ValueError: The header is not one.
     """
     reader = csv.DictReader(lines, restkey="", strict=True)
-    header = reader.fieldnames or ()
-    unknown = [name for name in header if name not in COLUMNS]
-    if "tag" not in header or unknown:
-        message = f"the first line has to name the columns: {','.join(COLUMNS)}"
-        raise ValueError(f"{message}; unknown: {', '.join(unknown)}" if unknown else message)
+    _check_header(reader)
     seen: dict[str, int] = {}
-    for fields in reader:
-        number = reader.line_num
+    while True:
         try:
-            tag = _tag(fields)
-        except ValueError as error:
-            yield Line(number, None, str(error))
+            tag = _tag(next(reader))
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # The reader of dictionaries counts a line when it has read it.
+            yield Line(reader.reader.line_num, None, f"is no CSV: {error}")
             continue
+        except ValueError as error:
+            yield Line(reader.line_num, None, str(error))
+            continue
+        number = reader.line_num
         first = seen.setdefault(normalise_tag(tag.tag), number)
         if first == number:
             yield Line(number, tag)
         else:
             yield Line(number, None, f"the same tag as in line {first}")
+
+
+def _check_header(reader: csv.DictReader[str]) -> None:
+    message = f"the first line has to name the columns: {','.join(COLUMNS)}"
+    try:
+        header = reader.fieldnames or ()
+    except csv.Error as error:
+        raise ValueError(message) from error
+    unknown = [name for name in header if name not in COLUMNS]
+    if unknown:
+        message += f"; unknown: {', '.join(unknown)}"
+    if len(set(header)) < len(header):
+        message += "; each once"
+    if "tag" not in header or unknown or len(set(header)) < len(header):
+        raise ValueError(message)
 
 
 def _tag(fields: dict[str, str | None]) -> Tag:

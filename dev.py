@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The one entry on a fresh machine: `python dev.py demo`, `python dev.py test` and the rest.
+
+It finds Python 3.13 or later and Node, installs what the lock files say into `.venv` and
+`local/node_modules`, and hands over to `python -m local.commands.<name>`. What is installed is
+remembered in `.local/stamps`, so that a second run starts at once. It needs nothing but the
+standard library and runs on any Python from 3.8 on.
+
+Errors are one line, `error: <code>: what is wrong. What to do: …`, with exit code 2:
+
+| code | when |
+|---|---|
+| `command_unknown` | the first argument is none of the commands |
+| `python_missing` | no Python 3.13 or later, or one that cannot make virtual environments |
+| `node_missing` | no Node 20 or later on PATH, and none could be installed from PyPI |
+| `install_failed` | pip or npm failed; the end of its log is shown |
+
+`port_in_use`, `setting_wrong`, `start_failed` and others come from the commands: local/errors.py.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from local.installation.node import install_node_packages
+from local.installation.python import VENV, VENV_PYTHON, install_python_packages
+from local.installation.steps import ROOT, InstallationError
+
+HELP = {
+    "setup": """setup
+  Install what is needed and stop there.
+      python dev.py setup""",
+    "demo": """demo
+  The whole thing in under a minute: start Azure and eMabler on this machine, send every
+  documented message, tap with three tags, reconcile, and compare what is stored.
+      python dev.py demo""",
+    "up": """up [--port 7071] [--azurite-ports BLOB,QUEUE,TABLE] [--broker-port 5672]
+   [--emabler-port 7080] [--data DIR] [--reset] [--settings FILE] [--func]
+  Start the local Azure and keep it running until Ctrl-C. Data and logs stay in .local/data.
+  Without a local.settings.json of your own one is written; one of your own takes part, below
+  the environment, and is never written.
+      python dev.py up                    # prints addresses and ready curl lines
+      python dev.py up --port 8000        # exactly this port, or an error
+      python dev.py up --reset            # begin with empty tables and queues
+      python dev.py up --func             # Core Tools' `func start` as the host""",
+    "test": """test [--only] [PYTEST ARGUMENT…]
+  Format, lint and types of everything, then the tests. With arguments, which go to pytest, the
+  tests of the JavaScript are left out; with --only first, everything but pytest is.
+      python dev.py test
+      python dev.py test tests/push -k boot
+      python dev.py test --only -x --lf""",
+    "prove": """prove [NAME…] [--short] [--list] [--seed N]
+  Check the documentation's promises on the real parts, one row for each claim.
+      python dev.py prove                 # everything, at full length
+      python dev.py prove --short         # what CI runs
+      python dev.py prove nothing_lost --seed 7   # another order of the messages""",
+    "lock": """lock
+  Make requirements*.txt anew from requirements*.in, with hashes.
+      python dev.py lock""",
+    "format": """format
+  Bring all code into the one format, and fix what the linters can fix.
+      python dev.py format""",
+}
+WITH_NODE_TOOLS = ("test", "format", "setup")
+WITHOUT_NODE = ("lock",)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; give its exit code (0 done, 1 something failed, 2 wrong use, 130 Ctrl-C)."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot show a character shows a mark in its place.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        return run(arguments)
+    except InstallationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    """Show help, or prepare the command and hand over to it.
+
+    Raises:
+        InstallationError: with one of the codes above.
+    """
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if not command or command in {"-h", "--help", "help"}:
+        print(usage(rest))
+        return 0 if command else 2
+    if command not in HELP:
+        raise InstallationError(
+            "command_unknown",
+            f"'{command}' is no command",
+            f"use one of {', '.join(HELP)}; `python dev.py --help` shows examples",
+        )
+    if rest and rest[0] in {"-h", "--help"}:
+        print(usage([command]))
+        return 0
+    environment = prepare(command)
+    if command == "setup":
+        return 0
+    return hand_over(["-m", f"local.commands.{command}", *rest], environment)
+
+
+def usage(commands: list[str]) -> str:
+    """Tell how to use the commands named, or all of them."""
+    shown = [name for name in commands if name in HELP] or list(HELP)
+    return "\n".join(
+        [
+            "python dev.py COMMAND …   Everything a developer does here, on this machine alone.",
+            "",
+            *(f"{HELP[name]}\n" for name in shown),
+            "Ctrl-C stops everything that was started. Logs of installations: .local/logs.",
+        ]
+    )
+
+
+def prepare(command: str) -> dict[str, str]:
+    """Install what the command needs; give the environment to run it in."""
+    install_python_packages()
+    folders = [str(VENV_PYTHON.parent)]
+    if command not in WITHOUT_NODE:
+        folders.append(str(install_node_packages(with_tools=command in WITH_NODE_TOOLS)))
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONHOME", "PYTHONPATH"}}
+    environment["VIRTUAL_ENV"] = str(VENV)
+    environment["PATH"] = os.pathsep.join([*folders, environment.get("PATH", "")])
+    return environment
+
+
+def hand_over(words: list[str], environment: dict[str, str]) -> int:
+    """Become the command, where the platform allows; else run it and pass its exit code on."""
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    command = [str(VENV_PYTHON), *words]
+    if os.name != "nt":
+        # Signals then reach the command itself, with nothing between.
+        os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
+    process = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The command got the Ctrl-C as well, and stops what it started.
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

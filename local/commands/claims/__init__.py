@@ -1,0 +1,16 @@
+"""The claims that `python dev.py prove` checks, one module each, in the order of the promises."""
+
+from local.commands.claims import (
+    nothing_doubled,
+    nothing_lost,
+    poison_is_not_weather,
+    taps_answered,
+)
+from local.commands.claims.claim import Claim
+
+CLAIMS: tuple[Claim, ...] = (
+    nothing_lost.CLAIM,
+    nothing_doubled.CLAIM,
+    poison_is_not_weather.CLAIM,
+    taps_answered.CLAIM,
+)

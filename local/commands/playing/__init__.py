@@ -1,0 +1,1 @@
+"""What demo and proofs do with a running stack: play eMabler, operate, look, compare."""

@@ -1,0 +1,155 @@
+"""`python dev.py up`: the local Azure, running until Ctrl-C."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from local.commands import local_settings
+from local.commands.frame import DONE, ROOT, STATE, Arguments, run_command
+from local.commands.playing.operator import Operator, app_settings_of
+from local.emabler import examples
+from local.ports import AzuritePorts, Ports, choose_port
+
+if TYPE_CHECKING:
+    from local.stack import LocalAzure
+
+HOST_PORT, BROKER_PORT, EMABLER_PORT = 7071, 5672, 7080
+AZURITE_PORTS = (10000, 10001, 10002)
+
+
+def read_arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line.
+
+    Raises:
+        LocalError: `usage_wrong`.
+    """
+    parser = Arguments("up")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--azurite-ports", type=_three_ports)
+    parser.add_argument("--broker-port", type=int)
+    parser.add_argument("--emabler-port", type=int)
+    parser.add_argument("--data", type=Path, default=STATE / "data")
+    parser.add_argument("--reset", action="store_true")
+    parser.add_argument("--settings", type=Path, default=ROOT / "local.settings.json")
+    parser.add_argument("--func", action="store_true")
+    return parser.parse_args(words)
+
+
+def choose_ports(arguments: argparse.Namespace) -> Ports:
+    """Take the ports that were asked for, else the preferred ones, else free ones.
+
+    Raises:
+        PortInUseError: one that was asked for is taken.
+    """
+
+    def choose(asked: int | None, preferred: int, part: str, option: str) -> int:
+        wanted = preferred if asked is None else asked
+        return choose_port(wanted, asked=asked is not None, part=part, option=option)
+
+    azurite = arguments.azurite_ports or (None, None, None)
+    blob, queue, table = (
+        choose(asked, preferred, "Azurite", "--azurite-ports")
+        for asked, preferred in zip(azurite, AZURITE_PORTS, strict=True)
+    )
+    return Ports(
+        host=choose(arguments.port, HOST_PORT, "the Functions host", "--port"),
+        azurite=AzuritePorts(blob=blob, queue=queue, table=table),
+        broker=choose(arguments.broker_port, BROKER_PORT, "the broker", "--broker-port"),
+        emabler=choose(arguments.emabler_port, EMABLER_PORT, "the REST server", "--emabler-port"),
+    )
+
+
+async def up() -> int:
+    """Start everything, tell where it is, and wait for Ctrl-C or for a part to end."""
+    arguments = read_arguments(sys.argv[1:])
+    file = local_settings.read(arguments.settings)
+    environment = app_settings_of(os.environ)
+    environment |= {name: os.environ[name] for name in file.values if name in os.environ}
+    ports = choose_ports(arguments)
+    # Imported once the rest of the command line is known to be right: they take most of a second.
+    from local.core_tools import core_tools_program  # noqa: PLC0415
+    from local.stack import LocalAzure  # noqa: PLC0415
+
+    if arguments.func:
+        core_tools_program()
+    console = Console(highlight=False, soft_wrap=True)
+
+    async with LocalAzure(
+        data=arguments.data.resolve(),
+        reset=arguments.reset,
+        ports=ports,
+        overrides={**file.values, **environment},
+        core_tools=arguments.func,
+        before_host=_create_store,
+        report=lambda line: console.print(f"  {line}"),
+    ) as azure:
+        if file.values:
+            console.print(f"  from local.settings.json: {', '.join(sorted(file.values))}")
+        if environment:
+            console.print(f"  from the environment: {', '.join(sorted(environment))}")
+        if not file.users_own:
+            port = int(azure.host.url.rsplit(":", 1)[1])
+            local_settings.write(arguments.settings, azure.settings, port=port)
+        _tell(console, azure)
+        if not file.users_own:
+            told = "for manage.py and other tools"
+            console.print(f"\n  The settings are in {arguments.settings}, {told}.")
+        console.print("\n[bold]Ready.[/] Ctrl-C stops everything.")
+        await azure.wait_for_a_part_to_end()
+    return DONE
+
+
+async def _create_store(azure: "LocalAzure") -> None:
+    """Make the tables that are missing, as an operator would."""
+    await Operator(azure.settings, azure.data or STATE).create_store()
+
+
+def _tell(console: Console, azure: "LocalAzure") -> None:
+    """Print the addresses and lines that can be pasted into another terminal."""
+    settings, url = azure.settings, azure.host.url
+    state = examples.load(datetime.now(UTC)).messages["v2/charger_state"]
+    push = json.dumps(json.loads(state), separators=(",", ":"))
+    authorization = f"Authorization: {settings['WEBHOOK_AUTHORIZATION']}"
+    lines = {
+        "Functions": url,
+        "webhook": f"{url}/api/emabler/push",
+        "eMabler REST": settings["EMABLER_BASE_URL"],
+        "its books": f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)",
+        "Service Bus": settings["ServiceBusConnection"],
+        "Storage": settings["DataStorageConnection"],
+        "data": str(azure.data),
+        "logs": str(azure.logs),
+    }
+    width = max(map(len, lines))
+    console.print()
+    for name, value in lines.items():
+        console.print(f"  [bold]{name:<{width}}[/]  {value}")
+    commands = {
+        "push an event": f"curl -i {url}/api/emabler/push -H '{authorization}' -d '{push}'",
+        "tap with a tag": f"curl -i {url}/api/emabler/push -H '{authorization}' "
+        '-d \'{"charger_id":"HKI-JATKASAARI-12","rfid_tag_id":"04A2247B5E6180"}\'',
+        "reconcile now": f"curl -i -X POST {url}/admin/functions/reconcile "
+        "-H 'Content-Type: application/json' -d '{}'",
+        "look inside": f"{sys.executable} manage.py events list",
+    }
+    for name, command in commands.items():
+        console.print(f"\n  [bold]{name}[/]")
+        console.print(f"  {command}", markup=False)
+
+
+def _three_ports(text: str) -> tuple[int, int, int]:
+    numbers = [int(part) for part in text.split(",")]
+    if len(numbers) != len(AZURITE_PORTS):
+        raise argparse.ArgumentTypeError("three ports are needed: BLOB,QUEUE,TABLE")
+    return numbers[0], numbers[1], numbers[2]
+
+
+if __name__ == "__main__":
+    run_command(up)

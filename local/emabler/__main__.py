@@ -1,0 +1,74 @@
+"""The small eMabler as a program: `python -m local.emabler --port 7080 --api-key KEY`.
+
+Prints one JSON line when it is ready: `{"ready": true, "port": …, "pid": …}`. The key may also
+come from the environment variable `LOCAL_EMABLER_API_KEY`, where a process list does not show it.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from aiohttp import web
+
+from local.emabler.books import Books
+from local.emabler.server import make_app
+from local.ports import LOOPBACK
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.emabler", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
+    parser.add_argument("--api-key", default=os.environ.get("LOCAL_EMABLER_API_KEY", ""))
+    parser.add_argument("--books", type=Path, help="a file that keeps the books over restarts")
+    parser.add_argument(
+        "--exit-with-stdin", action="store_true", help="end when standard input ends"
+    )
+    arguments = parser.parse_args()
+    if not arguments.api_key:
+        parser.error("--api-key, or LOCAL_EMABLER_API_KEY, is needed")
+    return arguments
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM"):
+        # Windows has no handlers on its loop: there the closed standard input must do.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(getattr(signal, name), ended.set)
+    if arguments.exit_with_stdin:
+        _watch_stdin(loop, ended)
+    runner = web.AppRunner(
+        make_app(Books(arguments.books), arguments.api_key), access_log=None, shutdown_timeout=1
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, arguments.port).start()
+        port = runner.addresses[0][1]
+        print(json.dumps({"ready": True, "port": port, "pid": os.getpid()}), flush=True)
+        await ended.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Set the event when standard input ends. A thread works on every platform."""
+
+    def read_to_end() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop may have closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read_to_end, daemon=True).start()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(_arguments()))

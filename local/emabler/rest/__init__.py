@@ -1,0 +1,1 @@
+"""The documented reads, one module each."""

@@ -1,0 +1,55 @@
+"""What the local Azure says to people when something is wrong.
+
+Each error has a stable code (snake_case), one sentence on what is wrong and one on what to do.
+The codes, so that they can be searched for:
+
+| code | when |
+|---|---|
+| `port_in_use` | a port that was asked for is taken |
+| `start_failed` | a part of the local Azure ended, or was not ready in time |
+| `part_ended` | a part ended by itself while it was needed |
+| `part_missing` | a file that a part is made of is not there |
+| `func_missing` | `--func` without Azure Functions Core Tools on PATH |
+| `setting_wrong` | a settings file cannot be read, or a value in it cannot be used |
+| `data_in_use` | another run works in the same data folder |
+| `data_folder_foreign` | `--reset` on a folder that is not one of ours |
+| `usage_wrong` | the command line is not understood |
+| `command_failed` | a command of the product, run by a demo or a proof, ended with an error |
+| `function_failed` | a function that was run by its name raised an exception |
+| `answer_missing` | something that was waited for did not come in time |
+"""
+
+
+class LocalError(Exception):
+    """Something a person must be told: a code, what is wrong, what to do.
+
+    Attributes:
+        code: stable snake_case name, see the table above.
+        what: what is wrong, without a closing full stop.
+        remedy: what to do about it, without a closing full stop.
+    """
+
+    def __init__(self, code: str, what: str, remedy: str) -> None:
+        super().__init__(f"error: {code}: {what}. What to do: {remedy}.")
+        self.code = code
+        self.what = what
+        self.remedy = remedy
+
+
+class StartError(LocalError):
+    """A child process ended, or was not ready, before it could be used."""
+
+    def __init__(self, what: str, remedy: str = "read the log named above and start again") -> None:
+        super().__init__("start_failed", what, remedy)
+
+
+class PortInUseError(LocalError):
+    """A port that was asked for is taken by another process."""
+
+    def __init__(self, port: int, part: str, option: str) -> None:
+        super().__init__(
+            "port_in_use",
+            f"port {port} on 127.0.0.1, asked for {part}, is taken by another process",
+            f"stop that process, or choose another port with {option}",
+        )
+        self.port = port

@@ -1,0 +1,101 @@
+"""Puts the host together: worker, triggers, HTTP; starts and stops them in order."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+from importlib import import_module
+
+from local.functions_host.app_settings import AppSettings
+from local.functions_host.banner import write_banner
+from local.functions_host.console import Console
+from local.functions_host.functions import read_functions
+from local.functions_host.host_options import HostOptions
+from local.functions_host.invocations import Invocations
+from local.functions_host.log_levels import LogLevel
+from local.functions_host.rpc import RpcServer
+from local.functions_host.worker.protos import Message
+from local.functions_host.workers import Workers
+
+
+class Host:
+    """One run of an app."""
+
+    def __init__(self, options: HostOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._started = time.monotonic()
+        self._url = _url(options.listener)
+        self._rpc = RpcServer(self._log)
+        environment = _worker_environment(options.settings.values, self._url)
+        self._workers = Workers(self._rpc, options.app, environment, console)
+        self._invocations = Invocations(self._workers, console, options.host_json.function_timeout)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start, serve until `stop` is set, and end everything in order.
+
+        Raises:
+            HostError: The app cannot be served; nothing is left running.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._rpc.stop)
+            await self._rpc.start()
+            stack.push_async_callback(self._workers.stop)
+            await self._serve(stop)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        process = await self._workers.launch()
+        # The worker imports Microsoft's runtime and the app meanwhile, on another core.
+        await asyncio.to_thread(_import_triggers, self._options.settings)
+        from local.functions_host.serving import Serving  # noqa: PLC0415  # see above
+
+        index = await self._workers.adopt(process)
+        functions = read_functions(index, self._options.settings)
+        serving = Serving(
+            self._options,
+            functions,
+            workers=self._workers,
+            invocations=self._invocations,
+            console=self._console,
+            url=self._url,
+        )
+        write_banner(
+            self._console, self._options.app, self._url, functions, self._options.host_json
+        )
+        try:
+            await serving.start()
+            milliseconds = round((time.monotonic() - self._started) * 1000)
+            self._console.ready(self._url, os.getpid(), self._workers.pids, milliseconds)
+            await stop.wait()
+        finally:
+            await serving.stop()
+
+    def _log(self, log: Message) -> None:
+        """A line that the app logged in the worker."""
+        function = self._invocations.function_of(log.invocation_id)
+        self._console.function_log(LogLevel(log.level), function, log.category, log.message)
+
+
+def _import_triggers(settings: AppSettings) -> None:
+    import_module("local.functions_host.serving")
+    import_module("local.functions_host.triggers").import_early(settings)
+
+
+def _url(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, address)  # noqa: S104  # shown only
+    if ":" in reachable and not reachable.startswith("["):
+        reachable = f"[{reachable}]"
+    return f"http://{reachable}:{port}"
+
+
+def _worker_environment(settings: Mapping[str, str], url: str) -> dict[str, str]:
+    """The settings with what `func start` adds to them for every app."""
+    return {
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        **settings,
+        "WEBSITE_HOSTNAME": url.removeprefix("http://"),
+    }

@@ -1,0 +1,341 @@
+"""The session writer: claims once, summaries that agree with them, few requests, no lost race."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import StoreUnavailableError
+from shared.identifiers import bucket_of, hash_tag
+from shared.instants import format_instant
+from shared.sessions.claims import Claim, Source, claim_from_row
+from shared.sessions.reading import read_summaries
+from shared.sessions.summary import fold, is_summary, summary_row
+from shared.sessions.writer import SessionWriter
+from shared.storage.memory import MemoryTables
+from shared.storage.requests import counted
+from shared.storage.rows import Row, Upsert
+from shared.storage.tables import ALL_TABLES, OPEN_SESSIONS, SESSION_ENDS, SESSIONS, TAGS
+
+HASH_KEY = b"k" * 32
+START = datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)
+END = datetime(2026, 11, 2, 10, 41, 43, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def claim(source: Source, name: str, **fields: Any) -> Claim:
+    told: dict[str, Any] = {"charger": "CH-1", "transaction": "7", "digest": f"digest-{name}"}
+    return Claim(source=source, name=name, **(told | fields))
+
+
+def start(name: str = "a", **fields: Any) -> Claim:
+    return claim(Source.START, name, **({"start": START, "tag": "T1"} | fields))
+
+
+def stop(name: str = "b", **fields: Any) -> Claim:
+    return claim(Source.STOP, name, **({"end": END, "energy_wh": 12300.0, "tag": "T1"} | fields))
+
+
+def rest(digest: str = "x", **fields: Any) -> Claim:
+    told = {"digest": digest, "end": END, "energy_wh": 1.0, "observed": END + HOUR}
+    return claim(Source.REST, "9", **(told | fields))
+
+
+def writer(tables: MemoryTables, buckets: int = 1) -> SessionWriter:
+    return SessionWriter(tables, buckets=buckets, tag_hash_key=HASH_KEY)
+
+
+async def requests_of(tables: MemoryTables, *claims: Claim, buckets: int = 1) -> dict[str, int]:
+    with counted() as requests:
+        await writer(tables, buckets).write(claims)
+    return requests.by_purpose
+
+
+def summaries(tables: MemoryTables) -> list[Row]:
+    return [row for row in tables.rows(SESSIONS) if is_summary(row)]
+
+
+def check_summaries(tables: MemoryTables) -> None:
+    """Each summary is the fold of the claims beside it: the writer's one invariant."""
+    sessions: dict[str, list[Claim]] = {}
+    for row in tables.rows(SESSIONS):
+        if not is_summary(row):
+            one = claim_from_row(row)
+            assert row.key == one.key
+            sessions.setdefault(one.session, []).append(one)
+    found = {row.key: row.columns for row in summaries(tables)}
+    folded = [summary_row(fold(claims), "0", name) for name, claims in sessions.items()]
+    assert found == {row.key: row.columns for row in folded}
+
+
+@pytest.fixture
+def tables() -> MemoryTables:
+    return MemoryTables(*ALL_TABLES)
+
+
+async def test_new_sessions_of_a_bucket_are_one_transaction(tables: MemoryTables) -> None:
+    """Forty starts that nobody told before cost one transaction for sessions, and no read."""
+    claims = [start(charger=f"CH-{n}", tag=None) for n in range(40)]
+
+    assert await requests_of(tables, *claims) == {"sessions_write": 1, "opensessions_write": 1}
+    assert len(tables.rows(SESSIONS)) == 80
+    check_summaries(tables)
+
+
+async def test_new_sessions_cost_a_transaction_for_each_bucket(tables: MemoryTables) -> None:
+    """A batch from a whole fleet is a handful of transactions, whatever the number of chargers."""
+    claims = [start(charger=f"CH-{n}", tag=None) for n in range(48)]
+    used = {bucket_of(each.charger, 4) for each in claims}
+
+    assert await requests_of(tables, *claims, buckets=4) == {
+        "sessions_write": len(used),
+        "opensessions_write": len(used),
+    }
+
+
+async def test_a_transaction_holds_100_operations(tables: MemoryTables) -> None:
+    """More sessions than fit one transaction take a second; none is cut in two."""
+    claims = [start(charger=f"CH-{n}", tag=None) for n in range(51)]
+
+    assert (await requests_of(tables, *claims))["sessions_write"] == 2
+    check_summaries(tables)
+
+
+async def test_a_stop_of_a_session_that_exists_costs_a_range_and_a_transaction(
+    tables: MemoryTables,
+) -> None:
+    """The session is read once and written once; indexes and the hint take one write each."""
+    await writer(tables).write([start()])
+
+    assert await requests_of(tables, stop()) == {
+        "sessions_range": 1,
+        "sessions_write": 1,
+        "sessionends_write": 1,
+        "tags_write": 1,
+        "opensessions_write": 1,
+    }
+
+
+async def test_a_start_and_a_stop_in_one_batch_cost_no_read(tables: MemoryTables) -> None:
+    """A session that begins and ends in one batch is new, and never was open."""
+    requests = await requests_of(tables, stop(), start())
+
+    assert (requests["sessions_write"], requests.get("sessions_range")) == (1, None)
+    assert tables.rows(OPEN_SESSIONS) == []
+    check_summaries(tables)
+
+
+@pytest.mark.parametrize("again", [start(), stop(), rest()], ids=["start", "stop", "rest"])
+async def test_a_repeat_writes_no_session(tables: MemoryTables, again: Claim) -> None:
+    """What is there already is read, and neither claim nor summary is written again."""
+    await writer(tables).write([start(), stop(), rest()])
+    before = tables.rows(SESSIONS)
+
+    requests = await requests_of(tables, again)
+
+    assert requests["sessions_range"] == 1
+    assert requests.get("sessions_write", 0) == (1 if again.source is Source.START else 0)
+    assert tables.rows(SESSIONS) == before
+
+
+async def test_an_open_session_is_hinted_at_until_its_end_is_seen(tables: MemoryTables) -> None:
+    """The hint is there before the start's claim, so that none is overlooked, and goes at last."""
+    seen: list[tuple[int, int]] = []
+
+    async def look(table: str, moment: str) -> None:
+        if (table, moment) == (SESSIONS, "before_write"):
+            seen.append((len(tables.rows(OPEN_SESSIONS)), len(tables.rows(SESSIONS))))
+
+    tables.pause = look
+    await writer(tables).write([start()])
+    assert seen == [(1, 0)]
+    assert [row.key for row in tables.rows(OPEN_SESSIONS)] == ["CH-1|7"]
+
+    await writer(tables).write([stop()])
+    assert tables.rows(OPEN_SESSIONS) == []
+
+    await writer(tables).write([start()])
+    assert tables.rows(OPEN_SESSIONS) == []
+
+
+async def test_ends_are_indexed_by_their_day(tables: MemoryTables) -> None:
+    """Each stop and each REST item has a row under the day of its end, with what is compared."""
+    await writer(tables).write(
+        [start(), stop(start=START, socket=2), rest(), stop("c", end=None, transaction="8")]
+    )
+
+    found = {(row.partition, row.key): row.columns for row in tables.rows(SESSION_ENDS)}
+    end = format_instant(END)
+    assert found == {
+        ("20261102-0", f"{end}|CH-1|7|stop|b"): {
+            "schema": 1,
+            "digest": "digest-b",
+            "energy_wh": 12300.0,
+            "tag": "T1",
+            "socket": 2,
+            "start": format_instant(START),
+        },
+        ("20261102-0", f"{end}|CH-1|7|rest|9"): {"schema": 1, "digest": "x", "energy_wh": 1.0},
+        ("undated-0", "undated|CH-1|8|stop|c"): {
+            "schema": 1,
+            "digest": "digest-c",
+            "energy_wh": 12300.0,
+            "tag": "T1",
+        },
+    }
+
+
+async def test_a_tag_s_sessions_lie_under_its_hash(tables: MemoryTables) -> None:
+    """Each claim of a session has a row under each tag that the session names, in order of time."""
+    await writer(tables).write([start(), stop(tag=None), start("c", transaction="8", tag=None)])
+
+    rows = tables.rows(TAGS)
+    assert {row.partition for row in rows} == {hash_tag("T1", HASH_KEY)}
+    assert [row.key for row in rows] == [
+        f"session|{format_instant(START)}|CH-1|7|start|digest-a",
+        f"session|{format_instant(END)}|CH-1|7|stop|digest-b",
+    ]
+
+
+async def test_what_came_of_each_session_is_told(tables: MemoryTables) -> None:
+    """The caller learns what was there before, what was new, and the summary of all."""
+    await writer(tables).write([start()])
+
+    (told,) = await writer(tables).write([start(), stop()])
+
+    assert told.session == "CH-1|7"
+    assert told.before is not None
+    assert [each for each, _ in told.before.claims.values()] == [start()]
+    assert told.added == (stop(),)
+    assert set(told.claims) == {start(), stop()}
+    assert told.summary == fold([start(), stop()])
+
+
+OBSERVATIONS = [
+    rest("x", energy_wh=1.0, observed=END + HOUR),
+    rest("y", energy_wh=2.0, observed=END + 2 * HOUR),
+    rest("z", energy_wh=3.0, observed=END + 2 * HOUR),
+    rest("w", energy_wh=4.0, observed=END),
+    rest("v", energy_wh=5.0, observed=None),
+]
+
+
+@settings(max_examples=60)
+@given(st.permutations(OBSERVATIONS), st.sets(st.integers(1, 4)))
+async def test_of_rest_s_answers_the_one_observed_last_stands(
+    answers: list[Claim], cuts: set[int]
+) -> None:
+    """Whoever writes first or last, together or apart: the latest observation, ties by content."""
+    tables = MemoryTables(*ALL_TABLES)
+    bounds = [0, *sorted(cuts), len(answers)]
+
+    for begin, end in itertools.pairwise(bounds):
+        await writer(tables).write(answers[begin:end])
+
+    (found,) = [row for row in tables.rows(SESSIONS) if not is_summary(row)]
+    assert found.columns["digest"] == "z"
+    (summary,) = summaries(tables)
+    assert summary.columns["rest_energy_wh"] == 3.0
+    check_summaries(tables)
+
+
+async def test_a_push_claim_is_never_written_over(tables: MemoryTables) -> None:
+    """A claim named by its content stays as it was first written."""
+    await writer(tables).write([stop(energy_wh=1.0)])
+    await writer(tables).write([stop(energy_wh=2.0)])
+
+    (found,) = [row for row in tables.rows(SESSIONS) if not is_summary(row)]
+    assert found.columns["energy_wh"] == 1.0
+
+
+def coming_between(
+    tables: MemoryTables, moment: str, what: Callable[[], Awaitable[object]]
+) -> Callable[[str, str], Awaitable[None]]:
+    """A pause at which somebody else does something to the sessions, once."""
+    quiet = tables.pause
+
+    async def pause(table: str, now: str) -> None:
+        if (table, now) == (SESSIONS, moment):
+            tables.pause = quiet
+            await what()
+
+    return pause
+
+
+@pytest.mark.parametrize("mine", [start(), stop(), rest()], ids=["start", "stop", "rest"])
+@pytest.mark.parametrize("theirs", [start("t"), stop("t"), rest("t")], ids=["t", "p", "r"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+async def test_a_writer_that_comes_between_is_seen(
+    tables: MemoryTables,
+    mine: Claim,
+    theirs: Claim,
+    known: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """A claim written between a read and its write makes the writer read again: both count."""
+    if known:
+        await writer(tables).write([stop("earlier", energy_wh=None)])
+    tables.pause = coming_between(tables, "before_write", lambda: writer(tables).write([theirs]))
+
+    await writer(tables).write([mine])
+
+    check_summaries(tables)
+    found = {claim_from_row(row) for row in tables.rows(SESSIONS) if not is_summary(row)}
+    both = {mine, theirs} if mine.key != theirs.key else {max(mine, theirs, key=lambda c: c.digest)}
+    assert both <= found
+
+
+async def test_a_session_that_never_rests_is_weather(tables: MemoryTables) -> None:
+    """A writer that loses every race gives up with a transient error: the batch comes again."""
+    await writer(tables).write([start()])
+    names = itertools.count()
+
+    async def always_between(table: str, moment: str) -> None:
+        if (table, moment) == (SESSIONS, "before_write"):
+            (summary,) = summaries(tables)
+            columns = dict(summary.columns) | {"starts": next(names)}
+            tables.pause = MemoryTables().pause
+            await tables.write(SESSIONS, [Upsert(Row(summary.partition, summary.key, columns))])
+            tables.pause = always_between
+
+    tables.pause = always_between
+
+    with pytest.raises(StoreUnavailableError, match="sessions kept changing") as error:
+        await writer(tables).write([stop()])
+
+    assert error.value.code == "store_contended"
+
+
+async def test_a_summary_that_disagrees_is_mended(tables: MemoryTables) -> None:
+    """Writing a claim again folds anew: a summary left behind by whatever accident is put right."""
+    await writer(tables).write([start(), stop()])
+    (summary,) = summaries(tables)
+    await tables.write(SESSIONS, [Upsert(Row("0", summary.key, {"schema": 1, "state": "open"}))])
+
+    await writer(tables).write([stop()])
+
+    check_summaries(tables)
+
+
+async def test_summaries_are_read_by_charger(tables: MemoryTables) -> None:
+    """One charger's sessions are one range; no charger whose id begins alike is among them."""
+    chargers = ["CH", "CH-1", "CH-10", "ch-1", "CH-1|", "CH-1~"]
+    await writer(tables, 4).write(
+        [start(charger=charger, transaction=each) for charger in chargers for each in ("7", "-1")]
+    )
+
+    async def found(charger: str | None) -> list[object]:
+        rows = read_summaries(tables, charger=charger, buckets=4)
+        return [row.columns["charger"] async for row in rows]
+
+    for charger in chargers:
+        with counted() as requests:
+            assert await found(charger) == [charger, charger]
+        assert requests.by_purpose == {"sessions_range": 1}
+    assert len(await found(None)) == 2 * len(chargers)
+    assert await found("CH-2") == []
