@@ -71,7 +71,8 @@ def eslint(label: str, *arguments: str) -> Step:
         LocalError: `part_missing`, Node or eslint is not installed.
     """
     config = LOCAL / "eslint.config.mjs"
-    return Step(label, [node(), _tool(ESLINT), "--config", config, *arguments, *JAVASCRIPT])
+    words: list[str | Path] = [node(), _tool(ESLINT), "--config", config]
+    return Step(label, [*words, *arguments, *JAVASCRIPT])
 
 
 def prettier(label: str, *arguments: str) -> Step:
@@ -81,13 +82,14 @@ def prettier(label: str, *arguments: str) -> Step:
         LocalError: `part_missing`, Node or prettier is not installed.
     """
     config = LOCAL / ".prettierrc.json"
-    words = [node(), _tool(PRETTIER), "--config", config, "--log-level", "warn"]
+    words: list[str | Path] = [node(), _tool(PRETTIER), "--config", config, "--log-level", "warn"]
     return Step(label, [*words, *arguments, *JAVASCRIPT])
 
 
 def _tool(path: Path) -> Path:
     if not path.exists():
-        raise LocalError("part_missing", f"{path.stem} is not installed", "run `python dev.py test`")
+        what = f"{path.stem} is not installed"
+        raise LocalError("part_missing", what, "run `python dev.py test`")
     return path
 
 

@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from shared.identifiers import key_part
 from shared.instants import floor_instant, format_instant
-from shared.push.digest import digest_of
-from shared.push.events import ChargerBoot, ChargerState, PushEvent
+from shared.push.digest import NamedEvent
+from shared.push.events import ChargerBoot, ChargerState
 from shared.storage.rows import SCHEMA, Value
 
 LAST_SEEN_STEP = timedelta(minutes=15)
@@ -35,8 +35,9 @@ class Telling:
     last_seen: str | None = None
 
 
-def tellings_of(event: PushEvent) -> Iterable[Telling]:
+def tellings_of(named: NamedEvent) -> Iterable[Telling]:
     """What an event tells of its charger and socket."""
+    event = named.event
     charger = key_part(event.charger)
     instant = format_instant(event.instant) if event.instant else ""
     seen = format_instant(floor_instant(event.instant, LAST_SEEN_STEP)) if event.instant else None
@@ -53,7 +54,7 @@ def tellings_of(event: PushEvent) -> Iterable[Telling]:
         event.charger,
         f"{charger}|{WHOLE_CHARGER}",
         aspect="boot" if isinstance(event, ChargerBoot) else None,
-        rank=(instant, digest_of(event), *map(str, boot.values())) if boot else (instant,),
+        rank=(instant, named.digest, *map(str, boot.values())) if boot else (instant,),
         columns=boot,
         last_seen=seen,
     )
@@ -69,7 +70,7 @@ def tellings_of(event: PushEvent) -> Iterable[Telling]:
             f"{charger}|{event.socket}",
             aspect="state",
             # Equal digests can differ in spelling ("No Error", "NoError"): that decides last.
-            rank=(instant, digest_of(event), *map(str, state.values())),
+            rank=(instant, named.digest, *map(str, state.values())),
             columns=state | {"socket": event.socket},
         )
 

@@ -15,6 +15,7 @@ from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.parking import UNEXPECTED, park, parked_row
 from shared.instants import Clock, format_instant
 from shared.push.decode import decode
+from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
@@ -70,7 +71,7 @@ class Ingestion:
             TransientError: The store is busy or away; the batch has to come again.
         """
         now = self._clock()
-        events: list[PushEvent] = []
+        events: list[NamedEvent] = []
         rows: list[Row] = []
         parked: list[Row] = []
         reasons: Counter[str] = Counter()
@@ -82,14 +83,14 @@ class Ingestion:
                 parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
                 continue
-            events.append(event)
-            rows.append(journal_row(event, message, now, self._buckets))
+            events.append(named(event))
+            rows.append(journal_row(events[-1], message, now, self._buckets))
         claims = [
-            claim_of(event)
-            for event in events
-            if isinstance(event, TransactionStart | TransactionStop)
+            claim_of(each.event, each.digest)
+            for each in events
+            if isinstance(each.event, TransactionStart | TransactionStop)
         ]
-        tellings = [telling for event in events for telling in tellings_of(event)]
+        tellings = [telling for each in events for telling in tellings_of(each)]
         journal = JournalCounts()
 
         async def journaled() -> None:
@@ -107,7 +108,7 @@ class Ingestion:
                 self._chargers.write(tellings),
             )
         )
-        received = [event.received for event in events if event.received is not None]
+        received = [each.event.received for each in events if each.event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
 
     def _check_age(self, event: PushEvent, now: datetime) -> None:

@@ -10,7 +10,7 @@ from shared.errors import RowExistsError
 from shared.identifiers import bucket_of, key_part
 from shared.ingestion.messages import IncomingMessage
 from shared.instants import day_of, format_instant
-from shared.push.digest import digest_of
+from shared.push.digest import NamedEvent
 from shared.push.events import (
     ChargerBoot,
     Measurements,
@@ -48,14 +48,14 @@ class JournalCounts:
 
 
 def journal_row(
-    event: PushEvent, message: IncomingMessage, received: datetime, buckets: int
+    named: NamedEvent, message: IncomingMessage, received: datetime, buckets: int
 ) -> Row:
     """The event's row. Both keys are functions of its content; `received` is our clock's instant.
 
     The columns of first receipt are `stored_at`, `received`, `enqueued`, `message_id` and the
     body: of equal events any one of them is kept.
     """
-    digest = digest_of(event)
+    event, digest = named.event, named.digest
     name = type_name(event)
     instant = format_instant(event.instant) if event.instant else UNDATED
     day = day_of(event.instant) if event.instant else UNDATED

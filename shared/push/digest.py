@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from shared.identifiers import normalise_tag
@@ -25,6 +26,19 @@ from shared.push.events import (
 
 DIGEST_CHARACTERS = 32
 """128 bits as hex: two different events of a fleet meet with a chance below 1e-18."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEvent:
+    """An event and its digest, found once for all rows that it is written to."""
+
+    event: PushEvent
+    digest: str
+
+
+def named(event: PushEvent) -> NamedEvent:
+    """The event with its digest."""
+    return NamedEvent(event, digest_of(event))
 
 
 def digest_of(event: PushEvent) -> str:

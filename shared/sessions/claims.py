@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from shared.identifiers import identifies_a_transaction, key_part, normalise_tag
 from shared.instants import format_instant, parse_instant
-from shared.push.digest import digest_of
 from shared.push.events import TransactionStart, TransactionStop
 from shared.storage.rows import SCHEMA, Row, Value
 
@@ -68,9 +67,8 @@ class Claim:
         return f"{self.session}|{self.source}|{key_part(self.name)}"
 
 
-def claim_of(event: TransactionStart | TransactionStop) -> Claim:
-    """The claim that a transaction's start or stop makes."""
-    digest = digest_of(event)
+def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:
+    """The claim that a transaction's start or stop makes; `digest` is the event's."""
     if isinstance(event, TransactionStart):
         return Claim(
             source=Source.START,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.chargers.states import Telling, merge, tellings_of
 from shared.push.decode import decode
+from shared.push.digest import named
 from shared.storage import limits
 from shared.storage.rows import Row, Value
 from tests import payloads
@@ -19,7 +20,7 @@ type Columns = dict[str, Value]
 
 
 def told_of(key: str, body: bytes) -> Telling:
-    (found,) = [telling for telling in tellings_of(decode(body)) if telling.key == key]
+    (found,) = [telling for telling in tellings_of(named(decode(body))) if telling.key == key]
     return found
 
 
@@ -108,7 +109,7 @@ def test_what_is_stored_and_read_goes_on_as_before(tellings: list[Telling]) -> N
 def test_a_state_is_told_of_its_socket() -> None:
     """The socket's row has the state with its instant, the charger's that it was seen."""
     event = decode(payloads.state_v2(socketId=0))
-    tellings = {telling.key: telling for telling in tellings_of(event)}
+    tellings = {telling.key: telling for telling in tellings_of(named(event))}
 
     assert tellings.keys() == {"CH-0042|!", "CH-0042|0"}
     assert row_of(tellings["CH-0042|0"]) == {
@@ -180,7 +181,7 @@ def test_an_event_without_a_time_was_seen_at_no_time() -> None:
 
 def test_a_hostile_id_makes_a_key() -> None:
     """A charger's id is escaped in the key and whole in its column."""
-    (whole, of_socket) = tellings_of(decode(payloads.state_v2(chargerId="CH/\\#?|~%")))
+    (whole, of_socket) = tellings_of(named(decode(payloads.state_v2(chargerId="CH/\\#?|~%"))))
 
     assert whole.key == "CH=2F=5C=23=3F=7C=7E=25|!"
     assert of_socket.key == "CH=2F=5C=23=3F=7C=7E=25|1"

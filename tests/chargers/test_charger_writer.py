@@ -13,6 +13,7 @@ from shared.chargers.writer import ChargerWriter
 from shared.errors import StoreUnavailableError
 from shared.identifiers import bucket_of
 from shared.push.decode import decode
+from shared.push.digest import named
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.rows import Delete, Upsert
@@ -24,7 +25,7 @@ FIRST, SECOND, THIRD = (f"2026-11-02T09:1{n}:00Z" for n in (1, 2, 3))
 
 def state(instant: str = FIRST, status: str = "Available", **changes: Any) -> list[Telling]:
     body = payloads.state_v2(deviceTimeStamp=instant, status=status, **changes)
-    return list(tellings_of(decode(body)))
+    return list(tellings_of(named(decode(body))))
 
 
 async def requests_of(writer: ChargerWriter, *tellings: list[Telling]) -> dict[str, int]:
