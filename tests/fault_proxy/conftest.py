@@ -46,7 +46,14 @@ async def app(proxy: FaultProxy, direct: TableClient) -> AsyncIterator[TableClie
 
 @pytest.fixture
 async def bare(proxy: FaultProxy, direct: TableClient) -> AsyncIterator[TableClient]:
-    """The same table through the proxy, with no retries of the SDK, and little patience."""
+    """The same table through the proxy, without the retries of the SDK."""
+    async with _client(proxy.connection_string, direct.table_name, retry_total=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def hasty(proxy: FaultProxy, direct: TableClient) -> AsyncIterator[TableClient]:
+    """The same, giving up after 0.3 s: for calls that get no answer in any time."""
     async with _client(
         proxy.connection_string, direct.table_name, retry_total=0, read_timeout=0.3
     ) as client:

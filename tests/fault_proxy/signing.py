@@ -53,3 +53,8 @@ class SharedKey(httpx.Auth):
         signature = base64.b64encode(hmac.digest(key, text.encode(), hashlib.sha256)).decode()
         request.headers["Authorization"] = f"SharedKey {ACCOUNT_NAME}:{signature}"
         yield request
+
+
+def storage_client() -> httpx.AsyncClient:
+    """An HTTP client whose calls Azurite takes."""
+    return httpx.AsyncClient(auth=SharedKey(), trust_env=False, timeout=10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -22,13 +21,7 @@ from azure.data.tables.aio import TableClient
 
 from local.fault_proxy.proxy import FaultProxy
 from local.fault_proxy.rules import FAULTS
-from local.processes import until
-
-HERE = {"PartitionKey": "p", "RowKey": "k"}
-
-
-def row(value: int = 1, key: str = "k") -> dict[str, Any]:
-    return {"PartitionKey": "p", "RowKey": key, "value": value}
+from tests.fault_proxy.rows import eventually, inserts, row, stored
 
 
 def code_of(error: HttpResponseError) -> object:
@@ -39,19 +32,6 @@ def code_of(error: HttpResponseError) -> object:
 def headers_of(error: HttpResponseError) -> Any:
     response: Any = error.response
     return response.headers
-
-
-def inserts(count: int = 2) -> list[tuple[str, dict[str, Any]]]:
-    return [("create", row(n, f"k{n}")) for n in range(count)]
-
-
-async def stored(table: TableClient) -> list[int]:
-    """The values in the table, by row key."""
-    return [entity["value"] async for entity in table.list_entities()]
-
-
-async def eventually(probe: Callable[[], Awaitable[bool]], what: str) -> None:
-    await until(probe, within=10, what=what, every=0.01)
 
 
 async def test_busy_is_retried_by_the_sdk(
@@ -225,16 +205,29 @@ async def test_late_write_arrives_after_its_retry(
     assert [(d.answered, d.stored) for d in proxy.decisions()] == [(500, 204)]
 
 
-async def test_late_write_is_not_stored_before_its_time(
+async def test_late_write_waits_for_its_release(
     proxy: FaultProxy, bare: TableClient, direct: TableClient
 ) -> None:
-    """A late transaction fails at once and is in the store some time later, by itself."""
-    proxy.add("late_write seconds=0.2")
+    """Without a time a late transaction fails at once, and is stored when it is let go."""
+    proxy.add("late_write")
 
     with pytest.raises(HttpResponseError) as caught:
         await bare.submit_transaction(inserts())
     assert code_of(caught.value) == "OperationTimedOut"
     assert await stored(direct) == []
+
+    await proxy.settle()
+    assert await stored(direct) == [0, 1]
+
+
+async def test_late_write_arrives_in_its_time(
+    proxy: FaultProxy, bare: TableClient, direct: TableClient
+) -> None:
+    """With a time a late transaction is in the store some time later, by itself."""
+    proxy.add("late_write seconds=0.2")
+
+    with pytest.raises(HttpResponseError):
+        await bare.submit_transaction(inserts())
 
     async def arrived() -> bool:
         return await stored(direct) == [0, 1]
@@ -243,13 +236,13 @@ async def test_late_write_is_not_stored_before_its_time(
 
 
 async def test_slow_outlasts_the_patience_of_the_sdk(
-    proxy: FaultProxy, bare: TableClient, direct: TableClient
+    proxy: FaultProxy, hasty: TableClient, direct: TableClient
 ) -> None:
     """A call that its caller gave up on is handed on all the same when it is let go."""
     proxy.add("slow")
 
     with pytest.raises(ServiceResponseTimeoutError):
-        await bare.submit_transaction(inserts())
+        await hasty.submit_transaction(inserts())
     assert await stored(direct) == []
 
     await proxy.settle()
@@ -261,15 +254,18 @@ async def test_slow_outlasts_the_patience_of_the_sdk(
 
 
 async def test_slow_before_answering_has_stored(
-    proxy: FaultProxy, bare: TableClient, direct: TableClient
+    proxy: FaultProxy, hasty: TableClient, direct: TableClient
 ) -> None:
-    """Where the answer is what waits, the write is done when the caller gives up."""
+    """Where the answer is what waits, the write is done though the caller gives up."""
     proxy.add("slow before=answering")
 
     with pytest.raises(ServiceResponseTimeoutError):
-        await bare.submit_transaction(inserts())
+        await hasty.submit_transaction(inserts())
 
-    assert await stored(direct) == [0, 1]
+    async def done() -> bool:
+        return await stored(direct) == [0, 1] and proxy.counts().held == 1
+
+    await eventually(done, "the transaction that is not answered")
 
 
 async def test_slow_takes_its_seconds(proxy: FaultProxy, bare: TableClient) -> None:
@@ -280,63 +276,6 @@ async def test_slow_takes_its_seconds(proxy: FaultProxy, bare: TableClient) -> N
     await bare.submit_transaction(inserts())
 
     assert asyncio.get_running_loop().time() - began >= 0.1
-
-
-@pytest.mark.parametrize("how", ["refuse", "reset"])
-async def test_absent_from_a_call_until_cleared(
-    proxy: FaultProxy, bare: TableClient, direct: TableClient, how: str
-) -> None:
-    """The n-th write is cut off, all calls after it too; cleared, the same address serves."""
-    await bare.create_entity(row(0, "k0"))
-    proxy.add(f"absent kind=write nth=2 how={how}")
-    await bare.create_entity(row(1, "k1"))
-
-    for _ in range(3):
-        with pytest.raises(ServiceRequestError):
-            await bare.create_entity(row(2, "k2"))
-    with pytest.raises(ServiceRequestError):
-        await bare.get_entity("p", "k0")
-    assert await stored(direct) == [0, 1]
-    assert [decision.nth for decision in proxy.decisions()] == [2]
-
-    proxy.clear()
-    await bare.create_entity(row(2, "k2"))
-    assert await stored(direct) == [0, 1, 2]
-
-
-@pytest.mark.parametrize("how", ["refuse", "reset"])
-async def test_absent_for_a_while(proxy: FaultProxy, bare: TableClient, how: str) -> None:
-    """The service comes back by itself, and may go away again."""
-    proxy.add(f"absent count=2 seconds=0.1 how={how}")
-
-    async def served() -> bool:
-        try:
-            await bare.upsert_entity(row())
-        except ServiceRequestError:
-            return False
-        return True
-
-    assert not await served()
-    await eventually(served, "the end of both outages")
-    assert proxy.counts().faults == {"absent": 2}
-
-
-async def test_absent_cuts_off_calls_under_way(
-    proxy: FaultProxy, app: TableClient, direct: TableClient
-) -> None:
-    """A call that waits for its answer loses its connection when the service goes away."""
-    proxy.add("slow before=answering count=1")
-    waiting = asyncio.ensure_future(app.submit_transaction(inserts()))
-
-    async def held() -> bool:
-        return proxy.counts().held == 1 and len(await stored(direct)) == 2
-
-    await eventually(held, "the transaction")
-    proxy.add("absent")
-    with pytest.raises(ServiceRequestError):
-        await app.create_entity(row())
-    with pytest.raises(ServiceRequestError):
-        await waiting
 
 
 @pytest.mark.parametrize(
@@ -396,13 +335,13 @@ async def test_a_missing_table_is_as_azurite_tells_it(
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_normal_service_resumes(
-    proxy: FaultProxy, bare: TableClient, direct: TableClient, fault: str
+    proxy: FaultProxy, hasty: TableClient, bare: TableClient, direct: TableClient, fault: str
 ) -> None:
     """Until it is cleared a fault hits every call of its kind; afterwards none."""
     proxy.add(fault)
     for _ in range(2):
         with pytest.raises((HttpResponseError, ServiceRequestError, ServiceResponseTimeoutError)):
-            await bare.submit_transaction(inserts())
+            await hasty.submit_transaction(inserts())
     proxy.clear()
     await proxy.settle()
     before = len(proxy.decisions())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.errors import LocalError
@@ -28,6 +28,7 @@ def fired(plan: Plan, how_many: int, call: Call = WRITE) -> list[int]:
     return [n for n in range(1, how_many + 1) if plan.decide(call)]
 
 
+@settings(max_examples=40)
 @given(st.integers(), st.lists(rules(), max_size=4), st.lists(calls, max_size=60))
 def test_a_seed_reproduces_all_decisions(
     seed: int, plan_rules: list[Rule], plan_calls: list[Call]
@@ -36,6 +37,7 @@ def test_a_seed_reproduces_all_decisions(
     assert decided(seed, plan_rules, plan_calls) == decided(seed, plan_rules, plan_calls)
 
 
+@settings(max_examples=40)
 @given(st.integers(), rules(), st.lists(rules(), max_size=3), st.lists(calls, max_size=60))
 def test_the_first_rule_decides_by_its_own_calls_alone(
     seed: int, rule: Rule, others: list[Rule], plan_calls: list[Call]
@@ -47,6 +49,7 @@ def test_the_first_rule_decides_by_its_own_calls_alone(
     assert [c for c in among_others if c and c.number == 1] == [c for c in alone if c]
 
 
+@settings(max_examples=40)
 @given(st.integers(), rules(), st.lists(calls, max_size=60))
 def test_a_rule_keeps_its_bounds(seed: int, rule: Rule, plan_calls: list[Call]) -> None:
     """Only calls that match are chosen, no more than `count`, and only the n-th where asked."""

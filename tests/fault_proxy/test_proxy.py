@@ -22,13 +22,9 @@ from local.fault_proxy.addresses import StorageUrls
 from local.fault_proxy.proxy import FaultProxy
 from local.ports import LOOPBACK, free_port
 from local.processes import until
-from tests.fault_proxy.signing import SharedKey
+from tests.fault_proxy.signing import storage_client
 
 ANSWER = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
-
-
-def storage_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(auth=SharedKey(), trust_env=False, timeout=10)
 
 
 @asynccontextmanager
@@ -217,32 +213,6 @@ async def test_a_caller_that_leaves_amid_its_body_does_no_harm(
     assert caplog.records == []
 
 
-async def test_an_outage_of_one_service_leaves_the_others(proxy: FaultProxy) -> None:
-    """A rule that names a service takes that one away; one that names none takes all."""
-
-    async def served() -> list[bool]:
-        answers = []
-        async with storage_client() as http:
-            for url in (proxy.table_url, proxy.blob_url, proxy.queue_url):
-                try:
-                    await http.get(f"{url}?comp=list")
-                    answers.append(True)
-                except httpx.TransportError:
-                    answers.append(False)
-        return answers
-
-    first = proxy.add("absent service=table")
-    assert await served() == [False, True, True]
-    second = proxy.add("absent")
-    await served()
-    assert await served() == [False, False, False]
-
-    proxy.remove(second)
-    assert await served() == [False, True, True]
-    proxy.remove(first)
-    assert await served() == [True, True, True]
-
-
 async def test_a_seed_reproduces_what_the_sdk_meets(azurite: Azurite, direct: TableClient) -> None:
     """The same plan, seed and calls give the same answers; another seed gives others."""
 
@@ -297,16 +267,3 @@ async def test_stopping_drops_what_is_held(proxy: FaultProxy, direct: TableClien
             await waiting
 
     assert [entity async for entity in direct.list_entities()] == []
-
-
-async def test_a_proxy_can_follow_one_that_was_stopped_while_away(azurite: Azurite) -> None:
-    """Stopping during an outage leaves nothing behind that the next listener could trip over."""
-    for _ in range(3):
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
-            async with await FaultProxy.start(azurite, rules=["absent"]) as away:
-                with pytest.raises(httpx.TransportError):
-                    await http.get(f"{away.blob_url}?comp=list")
-            async with await FaultProxy.start(azurite) as following:
-                for url in (following.table_url, following.blob_url, following.queue_url):
-                    answer = await http.get(f"{url}?comp=list")
-                    assert answer.headers["Server"].startswith("Azurite-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from local.errors import LocalError
 from local.fault_proxy.requests import Call, Kind
@@ -29,6 +29,7 @@ def test_a_line_is_read() -> None:
     assert parse_rule("slow nth=3,5 seconds=0.5").nth == (3, 5)
 
 
+@settings(max_examples=60)
 @given(rules())
 def test_a_rule_survives_being_written(rule: Rule) -> None:
     """A rule written as a line, or as JSON, is read back as the same rule."""

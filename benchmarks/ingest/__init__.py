@@ -1,0 +1,1 @@
+"""How fast a batch goes into the store, beside a plain function and beside the ceiling."""
