@@ -1,1 +1,1 @@
-"""Benchmarks: figures in ratios against a baseline in the same run, each with a floor and a goal."""
+"""Benchmarks: ratios against a baseline in the same run, each with a floor and a goal."""

@@ -121,7 +121,12 @@ class Rooms:
     def _authorization(self) -> Authorization | None:
         if self.settings.problems_of(AUTHORIZATION):
             return None
-        return Authorization(self.tables, tag_hash_key=self.tag_hash_key, clock=self._clock)
+        return Authorization(
+            self.tables,
+            tag_hash_key=self.tag_hash_key,
+            clock=self._clock,
+            budget=self.settings["AUTHORIZATION_BUDGET_MILLISECONDS"] / 1000,
+        )
 
     def _queue(self) -> ServiceBusQueue | None:
         if self.settings.problems_of(WEBHOOK):

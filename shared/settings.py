@@ -251,6 +251,15 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "AUTHORIZATION_BUDGET_MILLISECONDS",
+        "How long a tap may take. Beyond it the answer is 503, and eMabler's own fallback decides; "
+        "eMabler's time-out has to be longer.",
+        "1500",
+        _whole(100, 60_000),
+        (AUTHORIZATION,),
+        default=1500,
+    ),
+    Setting(
         "EMABLER_ENVIRONMENT",
         "Which eMabler this is: test, staging or production. The store belongs to it.",
         "production",

@@ -33,13 +33,13 @@ THIRD_PARTY_OF_SHARED = {"azure", "httpx"}
 
 @cache
 def files(*roots: str, suffix: str = ".py") -> tuple[Path, ...]:
-    found = [
-        path
-        for root in roots
-        for path in sorted((CHECKOUT / root).rglob(f"*{suffix}"))
-        if "node_modules" not in path.parts
-    ]
-    return tuple(found)
+    found: list[Path] = []
+    for root in roots:
+        for folder, folders, names in (CHECKOUT / root).walk():
+            if "node_modules" in folders:
+                folders.remove("node_modules")
+            found += [folder / name for name in names if name.endswith(suffix)]
+    return tuple(sorted(found))
 
 
 def imported(text: str, folders: Sequence[str]) -> set[str]:

@@ -18,6 +18,10 @@ CHARGERS = 200
 BATCH = 100
 METER_VALUES, STATES, STARTS, STOPS = 70, 20, 5, 5
 BUCKETS = 4
+SAMPLES: tuple[dict[str, str], ...] = (
+    {"value": "10.1", "typeOfMeasurement": "Current.Import", "phase": "L1", "unit": "A"},
+    {"value": "236", "typeOfMeasurement": "Voltage", "phase": "L1-N", "unit": "V"},
+)
 TAG_HASH_KEY = "benchmark-tag-hash-key-of-40-characters."
 
 
@@ -46,15 +50,11 @@ def _batch(number: int, now: datetime) -> list[bytes]:
     events: list[dict[str, Any]] = []
     for n in range(METER_VALUES):
         at = _text(now + timedelta(seconds=n))
-        samples = (("10.1", "Current.Import", "L1", "A"), ("236", "Voltage", "L1-N", "V"))
         events.append(
             charger(n)
             | {
                 "transactionId": str(4_000_000 + n),
-                "measurements": [
-                    {"deviceTimeStamp": at, "value": v, "typeOfMeasurement": k, "phase": p, "unit": u}
-                    for v, k, p, u in samples
-                ],
+                "measurements": [{"deviceTimeStamp": at} | sample for sample in SAMPLES],
             }
         )
     for n in range(METER_VALUES, METER_VALUES + STATES):
@@ -76,14 +76,14 @@ def _batch(number: int, now: datetime) -> list[bytes]:
     for n in range(STOPS):
         ended = (number - 10) * STARTS + n
         tag = {"authorizedIdTag": f"TAG{ended % 500:05d}"}
-        at = now + timedelta(seconds=95 + n)
+        end = now + timedelta(seconds=95 + n)
         events.append(
             charger(ended)
             | session(ended)
             | tag
             | {
-                "deviceTimeStampStart": _text(at - timedelta(seconds=10 * BATCH)),
-                "deviceTimeStampEnd": _text(at),
+                "deviceTimeStampStart": _text(end - timedelta(seconds=10 * BATCH)),
+                "deviceTimeStampEnd": _text(end),
                 "meterReadStart": 1000,
                 "meterReadEnd": 13300,
                 "consumptionWh": 12300,
@@ -112,9 +112,7 @@ async def rows_of(sent: list[list[bytes]]) -> list[list[bytes]]:
     for batch in sent:
         await ingestion.ingest([IncomingMessage(body=body) for body in batch])
         after = {(t, row.partition, row.key): row for t in ALL_TABLES for row in tables.rows(t)}
-        changed = [
-            (name[0], row) for name, row in after.items() if before.get(name) != row.etag
-        ]
+        changed = [(name[0], row) for name, row in after.items() if before.get(name) != row.etag]
         before = {name: row.etag for name, row in after.items()}
         left.append([_message(changed[n :: len(batch)]) for n in range(len(batch))])
     return left

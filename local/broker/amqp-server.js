@@ -61,9 +61,6 @@ class AmqpServer {
       max_frame_size: limits.MAX_FRAME_BYTES,
       channel_max: limits.CHANNEL_MAX,
       session_buffer_size: limits.SESSION_BUFFER,
-      receiver_options: { credit_window: limits.LINK_CREDIT, autoaccept: false },
-      // Settling is the queue's business, and abandoning is not releasing.
-      sender_options: { treat_modified_as_released: false },
     });
     this.#connections.add(connection);
     socket.on("close", () => this.#connections.delete(connection));

@@ -45,11 +45,14 @@ class Dispatcher {
     this.wake();
   }
 
-  /** A receiver is gone. What it has locked stays locked, as it may settle it by management. */
+  /**
+   * A receiver is gone. What it has locked stays locked: it may settle it by management.
+   * @returns {boolean} whether it still waited for a session
+   */
   remove(receiver) {
     this.#receivers.delete(receiver);
-    this.#waiting.delete(receiver);
     if (receiver.sessionId !== null) this.#queue.releaseSession(receiver.sessionId, receiver);
+    return this.#waiting.delete(receiver);
   }
 
   /** Deliver soon. */
@@ -75,7 +78,7 @@ class Dispatcher {
     this.#giveSessions();
     const receivers = [...this.#receivers];
     const credits = new Map(receivers.map((each) => [each, links.spendableCredit(each.link)]));
-    for (let idle = 0; idle < receivers.length; ) {
+    for (let idle = 0; idle < receivers.length;) {
       this.#turn = (this.#turn + 1) % receivers.length;
       const receiver = receivers[this.#turn];
       const credit = credits.get(receiver);

@@ -1,13 +1,12 @@
 const rhea = require("rhea");
-const { Refusal, amqpError, refusals } = require("./errors");
-const { HANDLE_MAX } = require("./limits");
+const { amqpError, refusals } = require("./errors");
+const { HANDLE_MAX, LINK_CREDIT } = require("./limits");
 const links = require("./links");
 const { log } = require("./log");
 const { messagesIn } = require("./message");
 const { Receiver } = require("./receiver");
 const { ReplyLink, answerRequest } = require("./requests");
 const { endConnection } = require("./rhea-patches");
-const { SectionError } = require("./sections");
 const { Answers, Settlement, answers, asRefusal } = require("./settlement");
 
 /** @typedef {import("./namespace").Namespace} Namespace */
@@ -44,7 +43,12 @@ class Endpoints {
 
   /** @returns {object} a rhea container that serves connections this way */
   container() {
-    const container = rhea.create_container({ id: "development-service-bus" });
+    const container = rhea.create_container({
+      id: "development-service-bus",
+      receiver_options: { credit_window: LINK_CREDIT, autoaccept: false },
+      // Settling is the queue's business, and abandoning is not releasing.
+      sender_options: { treat_modified_as_released: false },
+    });
     for (const mechanism of ["MSSBCBS", "ANONYMOUS", "EXTERNAL", "PLAIN"]) {
       container.sasl_server_mechanisms[mechanism] = acceptAnyone;
     }
@@ -175,7 +179,7 @@ class Endpoints {
       } else if (this.#store(link, endpoint.queue, bytes, format)) state = answers.accepted();
       else return;
     } catch (error) {
-      state = answers.rejected(amqpError(refusalOf(error)));
+      state = answers.rejected(amqpError(asRefusal(error)));
     }
     this.#answers.settle(delivery, state, queueName);
   }
@@ -201,9 +205,9 @@ class Endpoints {
     const { endpoint } = link;
     link.endpoint = undefined;
     if (!(endpoint instanceof Receiver)) return;
-    this.#dispatchers.get(endpoint.queue).remove(endpoint);
+    const isHeld = this.#dispatchers.get(endpoint.queue).remove(endpoint);
     // A held receiver that gives up is answered, so that its detach can be.
-    if (!link.state.local_open && link.connection.is_open()) {
+    if (isHeld && link.connection.is_open()) {
       link.local.attach.source = undefined;
       link.open();
     }
@@ -224,15 +228,6 @@ function replyLink(link, replyTo) {
     if (found === null || rank > found.rank) found = { rank, endpoint };
   });
   return found?.endpoint;
-}
-
-/** @returns {Refusal} */
-function refusalOf(error) {
-  if (error instanceof SectionError) return refusals.undecodable(error.message);
-  if (!(error instanceof Refusal)) {
-    log("error", "send_failed", { message: error.message, stack: error.stack });
-  }
-  return asRefusal(error);
 }
 
 /** What goes wrong in a handler ends the connection that it worked for, not the broker. */

@@ -197,7 +197,7 @@ function encodeRecord(head, body) {
 
 /** @returns {Generator<JournalRecord>} */
 function* recordsIn(payload) {
-  for (let at = 0; at < payload.length; ) {
+  for (let at = 0; at < payload.length;) {
     const end = at + 4 + payload.readUInt32BE(at);
     const jsonEnd = at + 8 + payload.readUInt32BE(at + 4);
     const head = JSON.parse(payload.toString("utf8", at + 8, jsonEnd));

@@ -1,5 +1,12 @@
 const { Queue } = require("./queue");
 
+/**
+ * @typedef {object} Surroundings what a queue works with
+ * @property {import("./clock").Clock} clock
+ * @property {import("./store").Store} store
+ * @property {import("./faults").Faults} faults
+ */
+
 const DEAD_LETTER_SUFFIX = "/$deadletterqueue";
 
 /** The queues of the broker, each with its dead-letter queue, found by their addresses. */
@@ -9,7 +16,7 @@ class Namespace {
 
   /**
    * @param {import("./options").QueueSettings[]} settings
-   * @param {import("./queue").Surroundings} surroundings
+   * @param {Surroundings} surroundings
    */
   constructor(settings, surroundings) {
     for (const each of settings) {

@@ -7,13 +7,6 @@ const { Shelves } = require("./shelves");
 
 /** @typedef {import("./options").QueueSettings} QueueSettings */
 
-/**
- * @typedef {object} Surroundings what a queue works with
- * @property {import("./clock").Clock} clock
- * @property {import("./store").Store} store
- * @property {import("./faults").Faults} faults
- */
-
 const FOREVER = Number.POSITIVE_INFINITY;
 const NO_PROPERTIES = new Map();
 
@@ -51,7 +44,7 @@ class Queue {
 
   /**
    * @param {QueueSettings} settings
-   * @param {Surroundings} surroundings
+   * @param {import("./namespace").Surroundings} surroundings
    * @param {Queue | null} deadLetters null for a dead-letter queue itself
    */
   constructor(settings, { clock, store, faults }, deadLetters) {
@@ -272,13 +265,13 @@ class Queue {
   /** Do what is due: schedules, ends of locks, times to live. */
   sweep() {
     const now = this.#clock.now();
-    for (let due = this.#shelves.firstScheduled; due?.scheduledFor <= now; ) {
+    for (let due = this.#shelves.firstScheduled; due?.scheduledFor <= now;) {
       this.#comeDue(due);
       due = this.#shelves.firstScheduled;
     }
     if (this.sessions) this.#expireSessions();
     else this.#loseLocks((message) => message.lockedUntil <= now);
-    for (let old = this.#shelves.firstExpiring; old?.expiresAt <= now; ) {
+    for (let old = this.#shelves.firstExpiring; old?.expiresAt <= now;) {
       this.#expire(old);
       old = this.#shelves.firstExpiring;
     }

@@ -1,8 +1,6 @@
 const rhea = require("rhea");
-const { Refusal } = require("./errors");
 const { spendableCredit } = require("./links");
 const { MAX_WAITING_REPLIES } = require("./limits");
-const { log } = require("./log");
 const { manage } = require("./management");
 const { decodeMessage, endConnection } = require("./rhea-patches");
 const { SECTION, SectionError, decodeSection, splitSections, typedMap } = require("./sections");
@@ -88,9 +86,6 @@ function answerManagement(queue, request, parameters) {
     const body = manage(queue, operation, parameters);
     return { application_properties: statusProperties(200, "OK"), body };
   } catch (error) {
-    if (!(error instanceof Refusal || error instanceof SectionError)) {
-      log("error", "management_failed", { operation, message: error.message, stack: error.stack });
-    }
     const { status, message, condition } = asRefusal(error);
     const properties = statusProperties(status, message);
     return {

@@ -32,7 +32,7 @@ function findInternals() {
  */
 function checkRhea(version, { outgoing, incoming, ring, link }) {
   const needed = {
-    message: [rhea.message, "decode", "encode"],
+    message: [rhea.message, "decode", "encode", "is_accepted"],
     Reader: [rhea.types.Reader.prototype, "read_size_count", "read_uint", "remaining"],
     Transport: [Transport.prototype, "peek_size", "encode", "has_writes_pending"],
     Connection: [
@@ -47,8 +47,8 @@ function checkRhea(version, { outgoing, incoming, ring, link }) {
     ],
     link: [link, "_process", "on_attach", "on_detach", "open", "close", "set_source"],
     Sender: [Sender.prototype, "_get_drain", "on_flow", "send"],
-    Outgoing: [outgoing, "process", "available", "on_disposition"],
-    Incoming: [incoming, "on_transfer", "on_disposition"],
+    Outgoing: [outgoing, "process", "update", "available", "on_disposition"],
+    Incoming: [incoming, "process", "update", "on_transfer", "on_disposition"],
     CircularBuffer: [ring, "by_id", "get_head", "get_tail", "pop_if", "available"],
   };
   const missing = Object.entries(needed).flatMap(([name, [object, ...methods]]) =>

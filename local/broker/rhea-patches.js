@@ -12,6 +12,7 @@ const Session = require("rhea/lib/session.js");
 const Transport = require("rhea/lib/transport.js");
 const { Sender } = require("rhea/lib/link.js");
 const errors = require("rhea/lib/errors.js");
+const frames = require("rhea/lib/frames.js");
 const limits = require("./limits");
 const { checkRhea, findInternals } = require("./rhea-check");
 
@@ -38,6 +39,7 @@ function patchRhea() {
   boundSessionsAndLinks();
   boundDeliveries();
   boundDispositions();
+  keepOutcomesApart(internals);
   freeSentPayloads(internals.outgoing);
   answerDrains(internals.link);
   patched = true;
@@ -232,18 +234,18 @@ function boundDeliveries() {
   const { on_transfer: onTransfer } = Session.prototype;
   Session.prototype.on_transfer = function (frame) {
     const link = this._get_link(frame);
-    const payload = frame.payload ?? EMPTY;
+    frame.payload ??= EMPTY;
     if (frame.performative.aborted) {
       this.incoming.next_transfer_id += 1;
       abandonDelivery(link);
       return;
     }
-    link.message_bytes = (link.message_bytes ?? 0) + payload.length;
+    link.message_bytes = (link.message_bytes ?? 0) + frame.payload.length;
     if (link.message_bytes > (link.local.attach.max_message_size ?? 0)) {
       forgetIncomplete(link);
       if (link._incomplete) link._incomplete.frames.length = 0;
       frame.payload = EMPTY;
-    } else if (frame.performative.more) countIncomplete(link, payload.length);
+    } else if (frame.performative.more) countIncomplete(link, frame.payload.length);
     const { more } = frame.performative;
     onTransfer.call(this, frame);
     if (more) return;
@@ -293,6 +295,55 @@ function boundDispositions() {
     disposition.last = last;
     onDisposition.call(this, frame);
   };
+}
+
+/**
+ * rhea writes the outcomes of consecutive deliveries as one disposition when they are alike, but
+ * does not compare the second one with the first: of a message that was accepted and one that was
+ * rejected in the same turn, the sender was told that both were accepted.
+ */
+function keepOutcomesApart({ outgoing, incoming }) {
+  for (const direction of [outgoing, incoming]) {
+    direction.update = function (delivery, settled, state) {
+      delivery.settled = settled;
+      if (state !== undefined) delivery.state = state;
+      this.outcomes ??= [];
+      if (!delivery.remote_settled) this.outcomes.push(delivery);
+      delivery.link.connection._register();
+    };
+    const { process: processDirection } = direction;
+    direction.process = function (session) {
+      // Before: incoming deliveries that are settled are forgotten by what follows.
+      writeOutcomes(this);
+      processDirection.call(this, session);
+      // After: settling outgoing deliveries is answered in between.
+      writeOutcomes(this);
+    };
+  }
+}
+
+function writeOutcomes(direction) {
+  const outcomes = direction.outcomes ?? [];
+  direction.outcomes = [];
+  for (let start = 0; start < outcomes.length;) {
+    const first = outcomes[start];
+    let end = start + 1;
+    while (end < outcomes.length && continues(first, outcomes[end], end - start)) end += 1;
+    const { link, settled, state } = first;
+    const range = { first: first.id, last: outcomes[end - 1].id };
+    link.session.output(frames.disposition({ role: link.is_receiver(), ...range, settled, state }));
+    start = end;
+  }
+}
+
+/** Whether a delivery, `distance` behind another one, can share its disposition. */
+function continues(first, delivery, distance) {
+  return (
+    delivery.id === first.id + distance &&
+    delivery.settled === first.settled &&
+    rhea.message.is_accepted(first.state) &&
+    rhea.message.is_accepted(delivery.state)
+  );
 }
 
 /**

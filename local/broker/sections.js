@@ -82,7 +82,7 @@ function readDescriptor(bytes, at) {
 function splitSections(bytes) {
   const sections = [];
   let previous = SECTION.HEADER;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const [code, body] = readDescriptor(bytes, at);
     if (code < previous || code > SECTION.FOOTER) {
       throw new SectionError(`section ${code} is unknown, or out of order`);

@@ -1,7 +1,7 @@
 const { message: outcomes } = require("rhea");
-const { Refusal, amqpError } = require("./errors");
+const { Refusal, amqpError, refusals } = require("./errors");
 const { log } = require("./log");
-const { typedMap } = require("./sections");
+const { SectionError, typedMap } = require("./sections");
 
 /** @typedef {import("./queue").Queue} Queue */
 
@@ -110,16 +110,19 @@ function settleLocked({ queue, token }, answer, act) {
     act(queue, queue.locked(token));
     return answer();
   } catch (error) {
-    if (!(error instanceof Refusal)) log("error", "settlement_failed", { message: error.message });
     return answers.rejected(amqpError(asRefusal(error)));
   }
 }
 
-/** @returns {Refusal} what the client is told of an error */
+/**
+ * What the client is told of an error. What nobody foresaw is logged.
+ * @returns {Refusal}
+ */
 function asRefusal(error) {
-  return error instanceof Refusal
-    ? error
-    : new Refusal("amqp:internal-error", "The broker could not do this; see its log.", 500);
+  if (error instanceof Refusal) return error;
+  if (error instanceof SectionError) return refusals.undecodable(error.message);
+  log("error", "operation_failed", { message: error.message, stack: error.stack });
+  return new Refusal("amqp:internal-error", "The broker could not do this; see its log.", 500);
 }
 
 module.exports = { Answers, Settlement, answers, asRefusal };

@@ -10,7 +10,19 @@ from local.commands.frame import ROOT, run_command
 from local.commands.steps import Step, eslint, module, node, prettier, run_all
 
 ONLY = "--only"
-TYPED = ("shared", "management", "local", "tests", "function_app.py", "manage.py", "dev.py")
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "loadfile")
+"""Files of tests run side by side, one for each core, each core with an Azurite of its own."""
+
+TYPED = (
+    "shared",
+    "management",
+    "local",
+    "tests",
+    "benchmarks",
+    "function_app.py",
+    "manage.py",
+    "dev.py",
+)
 
 
 async def test() -> int:
@@ -22,7 +34,7 @@ async def test() -> int:
         [
             *checks(),
             *([] if arguments else [javascript_tests()]),
-            Step("tests", module("pytest", *arguments)),
+            Step("tests", module("pytest", *(arguments or SIDE_BY_SIDE))),
         ]
     )
 

@@ -19,6 +19,7 @@ from local.functions_host.sockets import bind
 
 DEFAULT_PORT = 7071
 _FAILED = 2
+_GRACE_SECONDS = 8.0
 
 
 def main() -> int:
@@ -50,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
         "--forget-timers", action="store_true", help="keep the status of timers in memory only"
     )
     parser.add_argument(
+        "--grace",
+        type=float,
+        default=_GRACE_SECONDS,
+        metavar="SECONDS",
+        help="what running functions may take when the host is to stop (default: %(default)g)",
+    )
+    parser.add_argument(
         "--quiet", action="store_true", help="only warnings and what the functions log"
     )
     return parser
@@ -69,7 +77,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     if wanted not in (0, port):
         console.warning(STARTUP, f"Port {wanted} is taken; listening on {port} instead.")
     options = HostOptions(
-        app, settings, host_json, listener, remember_timers=not arguments.forget_timers
+        app,
+        settings,
+        host_json,
+        listener,
+        remember_timers=not arguments.forget_timers,
+        grace=arguments.grace,
     )
     asyncio.run(_serve(options, console, exit_with_stdin=arguments.exit_with_stdin))
     return 0

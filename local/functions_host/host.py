@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from local.functions_host.app_settings import AppSettings
 from local.functions_host.banner import write_banner
@@ -18,6 +19,10 @@ from local.functions_host.log_levels import LogLevel
 from local.functions_host.rpc import RpcServer
 from local.functions_host.worker.protos import Message
 from local.functions_host.workers import Workers
+
+if TYPE_CHECKING:
+    # Imported late, while the worker starts: see `_start`.
+    from local.functions_host.serving import Serving
 
 
 class Host:
@@ -43,9 +48,19 @@ class Host:
             stack.push_async_callback(self._rpc.stop)
             await self._rpc.start()
             stack.push_async_callback(self._workers.stop)
-            await self._serve(stop)
+            starting = asyncio.create_task(self._start())
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    await self._serve(await starting, stop)
+            finally:
+                starting.cancel()
+                stopping.cancel()
+                await asyncio.gather(starting, stopping, return_exceptions=True)
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _start(self) -> "Serving":
+        """Start the worker, index the app, set its triggers up."""
         process = await self._workers.launch()
         # The worker imports Microsoft's runtime and the app meanwhile, on another core.
         await asyncio.to_thread(_import_triggers, self._options.settings)
@@ -64,6 +79,9 @@ class Host:
         write_banner(
             self._console, self._options.app, self._url, functions, self._options.host_json
         )
+        return serving
+
+    async def _serve(self, serving: "Serving", stop: asyncio.Event) -> None:
         try:
             await serving.start()
             milliseconds = round((time.monotonic() - self._started) * 1000)

@@ -12,11 +12,13 @@ from local.functions_host.host_json import HostJson
 class HostOptions:
     """The app's folder, its settings and host.json, the bound socket for HTTP.
 
-    With `remember_timers` the status of timers is kept on disk, below the app's `.local/`.
+    With `remember_timers` the status of timers is kept on disk, below the app's `.local/`. What
+    runs when the host is to stop may take `grace` seconds.
     """
 
     app: Path
     settings: AppSettings
     host_json: HostJson
     listener: socket.socket
-    remember_timers: bool = True
+    remember_timers: bool
+    grace: float

@@ -26,6 +26,7 @@ class HttpServer:
         self._cors = cors
         self._console = console
         self._runner: web.ServerRunner | None = None
+        self._stopping = False
 
     async def start(self, listener: socket.socket) -> None:
         """Serve the bound socket."""
@@ -37,7 +38,8 @@ class HttpServer:
         await web.SockSite(self._runner, listener).start()
 
     async def stop_accepting(self) -> None:
-        """Take no new connections; running requests go on."""
+        """Take no new connections and requests; running ones go on."""
+        self._stopping = True
         if self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()
@@ -48,6 +50,8 @@ class HttpServer:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
+        if self._stopping:
+            return web.Response(status=503, headers={"Connection": "close"})
         if request.headers.get("Expect", "").lower() == "100-continue":
             # A client with a large body waits for this before it sends it (RFC 9110, 10.1.1).
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

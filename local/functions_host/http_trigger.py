@@ -45,9 +45,9 @@ class HttpFunctions:
         if limit is not None and self._outstanding >= limit:
             return web.Response(status=429)
         function, parameters = found
-        body = await request.read()
         self._outstanding += 1
         try:
+            body = await request.read()
             if self._places is None:
                 return await self._run(request, body, function, dict(parameters))
             async with self._places:

@@ -17,8 +17,6 @@ from local.functions_host.trigger_context import TriggerContext
 from local.functions_host.triggers import Triggers
 from local.functions_host.workers import Workers
 
-# How long running invocations may take when the host is to stop.
-_GRACE_SECONDS = 8.0
 _SETTLE_SECONDS = 3.0
 _TIMERS = Path(".local") / "functions_host" / "timers"
 
@@ -71,12 +69,20 @@ class Serving:
             self._console.information(
                 STARTUP, f"Stopping; {self._invocations.running} invocations still run."
             )
-        try:
-            async with asyncio.timeout(_GRACE_SECONDS):
-                await self._invocations.idle()
-        except TimeoutError:
-            self._console.warning(STARTUP, f"Cut off after {_GRACE_SECONDS:g} s.")
+        if not await self._ended(self._options.grace):
+            self._console.warning(STARTUP, f"Cut off after {self._options.grace:g} s.")
             # Ending the worker fails what still runs, so that messages are abandoned.
             await self._workers.stop()
-        await self._triggers.ended(_SETTLE_SECONDS)
+            await self._ended(_SETTLE_SECONDS)
+        await self._triggers.cut_off()
         await self._http.stop()
+
+    async def _ended(self, seconds: float) -> bool:
+        """Whether everything that runs ends and is settled within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._triggers.ended()
+                await self._invocations.idle()
+        except TimeoutError:
+            return False
+        return True

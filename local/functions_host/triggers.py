@@ -66,10 +66,13 @@ class Triggers:
         for name in self._active:
             self._listeners[name].stop()
 
-    async def ended(self, seconds: float) -> None:
-        """Until everything that ran is done and settled, for at most `seconds`; then cut off."""
+    async def ended(self) -> None:
+        """After `stop`, until everything that ran is done and settled."""
         if self._serving:
-            await asyncio.wait(self._serving, timeout=seconds)
+            await asyncio.wait(self._serving)
+
+    async def cut_off(self) -> None:
+        """End what has not ended by itself."""
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

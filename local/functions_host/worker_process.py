@@ -20,6 +20,7 @@ _VENDORED = Path(".python_packages") / "lib" / "site-packages"
 # An app that takes longer than 30 s to start is ended, as Azure does.
 _START_SECONDS = 30.0
 _TERMINATE_SECONDS = 3.0
+_LAST_WORDS_SECONDS = 1.0
 _TAIL_LINES = 40
 _LONGEST_LINE = 1 << 20
 # A group of its own keeps Ctrl+C from the worker: the host decides when it ends.
@@ -96,7 +97,8 @@ class WorkerProcess:
     async def wait(self) -> None:
         """Until the process has ended and everything it printed was passed on."""
         await self._process.wait()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        # A process that the app started may hold the pipes open: what counts is the worker's end.
+        await asyncio.wait(self._pumps, timeout=_LAST_WORDS_SECONDS)
 
     async def end(self) -> None:
         """Give the process, which was told to end, a moment to do so; then kill it."""

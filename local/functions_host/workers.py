@@ -42,6 +42,7 @@ class Workers:
         self._environment = environment
         self._console = console
         self._current: _Worker | None = None
+        self._launched: WorkerProcess | None = None
         self._ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -52,9 +53,10 @@ class Workers:
 
     async def launch(self) -> WorkerProcess:
         """Start a worker process without waiting for it."""
-        return await WorkerProcess.launch(
+        self._launched = await WorkerProcess.launch(
             self._rpc, self._app, self._environment, self._console.function_output
         )
+        return self._launched
 
     async def adopt(self, process: WorkerProcess) -> list[Message]:
         """Wait for a launched worker, index the app with it, and let it serve.
@@ -105,6 +107,8 @@ class Workers:
             worker.connection.terminate()
             await worker.process.end()
             worker.connection.fail("the host is stopping")
+        elif self._launched is not None:
+            await self._launched.kill()
 
     def _serve(self, worker: _Worker) -> None:
         self._current = worker

@@ -76,8 +76,10 @@ async def _tables(rooms: Rooms) -> str:
 
 
 async def _stamp(rooms: Rooms) -> str:
-    await rooms.stamp.check()
-    return f"the store belongs to eMabler {rooms.settings['EMABLER_ENVIRONMENT']}"
+    stamped = await rooms.stamp.agrees()
+    return f"the store {'belongs' if stamped else 'will belong'} to eMabler " + str(
+        rooms.settings["EMABLER_ENVIRONMENT"]
+    )
 
 
 async def _queue(rooms: Rooms) -> str:

@@ -38,18 +38,27 @@ class Stamp:
         """
         if self._checked:
             return
-        ours: dict[str, Value] = {
-            "schema": SCHEMA,
-            "environment": self._environment,
-            "buckets": self._buckets,
-        }
+        if not await self.agrees():
+            try:
+                await self._tables.write(STORE, [Insert(Row(_PARTITION, _KEY, self._ours()))])
+            except RowExistsError:
+                await self.agrees()
+        self._checked = True
+
+    def _ours(self) -> dict[str, Value]:
+        return {"schema": SCHEMA, "environment": self._environment, "buckets": self._buckets}
+
+    async def agrees(self) -> bool:
+        """Whether the store carries our stamp; False: it carries none yet. Writes nothing.
+
+        Raises:
+            OtherStoreError: It carries another.
+            StoreUnavailableError: The stamp cannot be read now.
+        """
         row = await self._tables.get(STORE, _PARTITION, _KEY)
         if row is None:
-            try:
-                await self._tables.write(STORE, [Insert(Row(_PARTITION, _KEY, ours))])
-            except RowExistsError:
-                row = await self._tables.get(STORE, _PARTITION, _KEY)
-        theirs = ours if row is None else row.columns
+            return False
+        ours, theirs = self._ours(), row.columns
         for name in ("environment", "buckets"):
             if theirs.get(name) != ours[name]:
                 message = (
@@ -58,4 +67,4 @@ class Stamp:
                     "store's (EMABLER_ENVIRONMENT, STORE_BUCKETS)"
                 )
                 raise OtherStoreError(message)
-        self._checked = True
+        return True

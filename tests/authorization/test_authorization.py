@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from shared.authorization.taps import (
     read_tap,
     tap_fields,
 )
+from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
@@ -178,3 +180,18 @@ def test_only_an_accepted_value_may_call(
 def test_no_value_raises(value: str, accepted: list[str]) -> None:
     """Whatever a header holds, it is accepted or not."""
     assert is_authorized(value, accepted) == (value in accepted)
+
+
+async def test_a_store_that_never_answers_uses_up_the_budget_and_no_more() -> None:
+    """A tap whose tag cannot be read in time is told so: the answer does not wait for the store."""
+
+    async def never(_table: str, _moment: str) -> None:
+        await asyncio.Event().wait()
+
+    tables = MemoryTables(*ALL_TABLES, pause=never)
+    impatient = Authorization(tables, tag_hash_key=HASH_KEY, clock=lambda: NOW, budget=0.01)
+
+    with pytest.raises(StoreUnavailableError) as refusal:
+        await impatient.authorize({"charger_id": "CH", "rfid_tag_id": "T"})
+
+    assert refusal.value.code == "budget_used_up"

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,8 @@ from local.service_bus import ServiceBusBroker
 # Long enough for two busy cores; a test that meets it has failed.
 PATIENCE = 10.0
 
+type Handler = ServiceBusReceiver | ServiceBusSender
+
 
 class Bus:
     """The SDK's view of one broker."""
@@ -34,7 +36,7 @@ class Bus:
     def __init__(self, broker: ServiceBusBroker) -> None:
         self.broker = broker
         self.client = self.new_client()
-        self._open: dict[object, ServiceBusReceiver | ServiceBusSender] = {}
+        self._open: dict[object, Handler] = {}
 
     def new_client(self, **options: Any) -> ServiceBusClient:
         """A client of its own; the caller closes it."""
@@ -43,14 +45,19 @@ class Bus:
             self.broker.connection_string, **(quick | options)
         )
 
-    async def open(self, *queues: str) -> None:
-        """Open senders to and receivers from these queues, and from their dead letters."""
-        handlers = [
+    async def open(self, *queues: str, more: Iterable[Handler] = ()) -> None:
+        """Open links side by side.
+
+        Args:
+            queues: to each a sender, from it and from its dead letters a receiver.
+            more: others of this bus.
+        """
+        of_queues = [
             handler
             for queue in queues
             for handler in (self.sender(queue), self.receiver(queue), self.dead_letters(queue))
         ]
-        await asyncio.gather(*(handler.__aenter__() for handler in handlers))
+        await asyncio.gather(*(handler.__aenter__() for handler in (*of_queues, *more)))
 
     def sender(self, queue: str) -> ServiceBusSender:
         """The sender to a queue."""
@@ -73,6 +80,10 @@ class Bus:
     def dead_letters(self, queue: str) -> ServiceBusReceiver:
         """The receiver from a queue's dead-letter queue."""
         return self.receiver(queue, sub_queue="deadletter")
+
+    def taker(self, queue: str) -> ServiceBusReceiver:
+        """The receiver that receives and deletes."""
+        return self.receiver(queue, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
 
     async def send(self, queue: str, *bodies: str | bytes, **options: Any) -> None:
         """Send one message for each body, in one call."""
@@ -98,9 +109,7 @@ class Bus:
 
     async def take_away(self, queue: str, count: int) -> list[str]:
         """Receive and delete this many messages; give their bodies."""
-        mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-        receiver = self.receiver(queue, receive_mode=mode)
-        return [str(message) for message in await self.receive(receiver, count)]
+        return [str(message) for message in await self.receive(self.taker(queue), count)]
 
     async def now(self) -> datetime:
         """The broker's time, which other tests may have moved forward."""
@@ -110,7 +119,7 @@ class Bus:
     async def close(self) -> None:
         """Close everything that is open, side by side."""
 
-        async def close_one(handler: ServiceBusReceiver | ServiceBusSender) -> None:
+        async def close_one(handler: Handler) -> None:
             # A broker that was killed cannot be taken leave of.
             with contextlib.suppress(Exception):
                 await handler.close()

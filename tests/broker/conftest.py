@@ -42,7 +42,17 @@ async def broker(node: str) -> AsyncIterator[ServiceBusBroker]:
 async def bus(broker: ServiceBusBroker) -> AsyncIterator[Bus]:
     """The SDK's client to that broker, with the links open that most tests use."""
     bus = Bus(broker)
-    await bus.open("main", "three-deliveries", "keeps-expired", "drops-expired")
+    await bus.open(
+        *("main", "three-deliveries", "keeps-expired"),
+        more=[
+            bus.taker("main"),
+            bus.sender("drops-expired"),
+            bus.sender("small-messages"),
+            *(bus.sender("one-megabyte"), bus.taker("one-megabyte")),
+            *(bus.sender("some/WHERE.else"), bus.taker("SOME/where.Else")),
+            *(bus.sender("shared"), bus.sender("prefetched"), bus.sender("sessions")),
+        ],
+    )
     yield bus
     await bus.close()
 

@@ -70,7 +70,9 @@ function onEmptyQueue(name, body) {
 onEmptyQueue("messages arrive in order with their properties", async () => {
   const applicationProperties = { text: "ü", number: 7, half: 0.5, flag: true };
   const extra = { applicationProperties, contentType: "application/json", subject: "label" };
-  await sender.sendMessages([1, 2, 3].map((n) => ({ body: { n }, messageId: `id ${n}`, ...extra })));
+  await sender.sendMessages(
+    [1, 2, 3].map((n) => ({ body: { n }, messageId: `id ${n}`, ...extra })),
+  );
   const messages = await receive(3);
   assert.deepEqual(bodies(messages), [{ n: 1 }, { n: 2 }, { n: 3 }]);
   const [first] = messages;
@@ -122,23 +124,26 @@ onEmptyQueue("an abandoned message comes again, counted and with properties chan
   assert.deepEqual({ ...again.applicationProperties }, { kept: 1, changed: "new", added: true });
 });
 
-onEmptyQueue("a dead-lettered message keeps reason, description and further properties", async () => {
-  await sender.sendMessages({ body: "x" });
-  const [message] = await receive();
-  await receiver.deadLetterMessage(message, {
-    deadLetterReason: "poison",
-    deadLetterErrorDescription: "not readable",
-    more: 7,
-  });
-  const [dead] = await receive(1, deadLetters);
-  assert.deepEqual(
-    [dead.deadLetterReason, dead.deadLetterErrorDescription, dead.deadLetterSource],
-    ["poison", "not readable", "main"],
-  );
-  assert.equal(dead.applicationProperties.more, 7);
-  await deadLetters.completeMessage(dead);
-  assert.equal((await counts()).deadLettered, 0);
-});
+onEmptyQueue(
+  "a dead-lettered message keeps reason, description and further properties",
+  async () => {
+    await sender.sendMessages({ body: "x" });
+    const [message] = await receive();
+    await receiver.deadLetterMessage(message, {
+      deadLetterReason: "poison",
+      deadLetterErrorDescription: "not readable",
+      more: 7,
+    });
+    const [dead] = await receive(1, deadLetters);
+    assert.deepEqual(
+      [dead.deadLetterReason, dead.deadLetterErrorDescription, dead.deadLetterSource],
+      ["poison", "not readable", "main"],
+    );
+    assert.equal(dead.applicationProperties.more, 7);
+    await deadLetters.completeMessage(dead);
+    assert.equal((await counts()).deadLettered, 0);
+  },
+);
 
 onEmptyQueue("a deferred message is had by its number, and can be settled", async () => {
   await sender.sendMessages({ body: "x" });
@@ -269,7 +274,11 @@ onEmptyQueue("a subscription is handed messages as they come, many at a time", a
 
 test("sessions keep their order, their state and their lock", async () => {
   const here = client.createSender("sessions");
-  const pairs = [["A", 1], ["B", 2], ["A", 3]];
+  const pairs = [
+    ["A", 1],
+    ["B", 2],
+    ["A", 3],
+  ];
   await here.sendMessages(pairs.map(([sessionId, body]) => ({ sessionId, body })));
   const session = await client.acceptSession("sessions", "A");
   assert.deepEqual(bodies(await receive(2, session)), [1, 3]);
@@ -301,9 +310,15 @@ onEmptyQueue("a busy broker is tried again", async () => {
 });
 
 onEmptyQueue("a lost answer makes the sender send again", async () => {
+  // This SDK notices a send without an answer only when its time is over.
+  const hasty = new ServiceBusClient(process.env.BROKER_CONNECTION_STRING, {
+    retryOptions: { maxRetries: 2, retryDelayInMs: 50, timeoutInMs: 700 },
+  });
   await control("PUT", "/faults", { name: "lose_accepts", count: 1 });
-  await sender.sendMessages({ body: "x" });
-  assert.equal((await counts()).active, 2);
+  await hasty.createSender("main").sendMessages({ body: "x", messageId: "same" });
+  await hasty.close();
+  const ids = (await receive(2)).map((message) => message.messageId);
+  assert.deepEqual(ids, ["same", "same"]);
 });
 
 onEmptyQueue("sending and receiving go on after a lost connection", async () => {

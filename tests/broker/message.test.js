@@ -132,7 +132,7 @@ test("mutilated messages are refused with a SectionError and nothing else", () =
     applicationProperties: { a: 1 },
   });
   const random = randomNumbers(42);
-  for (let round = 0; round < 20_000; round += 1) {
+  for (let round = 0; round < 5_000; round += 1) {
     const bytes = Buffer.from(sample);
     for (let flips = random(4); flips >= 0; flips -= 1) {
       bytes[random(bytes.length)] = random(256);

@@ -56,13 +56,13 @@ class FakeSocket extends EventEmitter {
   setNoDelay() {}
 }
 
-/** One connection to a fresh container; `on` gives handlers of rhea's events. */
+/** One connection to a container, a fresh one by default; `on` gives handlers of rhea's events. */
 class Peer {
   socket = new FakeSocket();
   events = [];
 
-  constructor({ on = {}, options = {} } = {}) {
-    this.container = rhea.create_container();
+  constructor({ on = {}, options = {}, container = rhea.create_container() } = {}) {
+    this.container = container;
     for (const name of ["error", "protocol_error", "disconnected", "connection_close", "settled"]) {
       this.container.on(name, (context) => this.events.push([name, context]));
     }
@@ -146,13 +146,14 @@ function senderAttach(name, handle, address = "queue") {
 }
 
 /** An attach of a client that receives. */
-function receiverAttach(name, handle, address = "queue") {
+function receiverAttach(name, handle, address = "queue", { filter, ...more } = {}) {
   return frames.attach({
     name,
     handle,
     role: true,
-    source: terminus.source({ address }).described(),
+    source: terminus.source({ address, filter }).described(),
     target: terminus.target({ address: "client" }).described(),
+    ...more,
   });
 }
 

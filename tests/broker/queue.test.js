@@ -311,7 +311,7 @@ test("counts and sizes agree with the messages through a long life, and all come
   const { queue, clock } = makeQueue("queue:max=3,lock=30,ttl=100");
   const random = randomNumbers(7);
   const held = [];
-  for (let step = 0; step < 20_000; step += 1) {
+  for (let step = 0; step < 10_000; step += 1) {
     doSomething(queue, held, random);
     if (random(10) === 0) clock.advance(random(20_000));
     if (random(5) === 0) queue.sweep();

@@ -28,10 +28,7 @@ test("the version of rhea and every function that is touched are checked", () =>
   checkRhea(RHEA_VERSION, internals);
   const mismatch = (error) => error.code === "rhea_mismatch" && /npm ci/.test(error.message);
   assert.throws(() => checkRhea("3.0.6", internals), mismatch);
-  assert.throws(
-    () => checkRhea("3.0.5", { ...internals, ring: {} }),
-    /CircularBuffer.by_id/,
-  );
+  assert.throws(() => checkRhea("3.0.5", { ...internals, ring: {} }), /CircularBuffer.by_id/);
   assert.throws(() => checkRhea("3.0.5", { ...internals, link: {} }), /link\._process/);
 });
 
@@ -343,6 +340,27 @@ test("a disposition without an end, or of deliveries that there are not, does no
   assert.deepEqual(settled, [1]);
 });
 
+test("every message is told its own outcome, and only accepted ones share a disposition", async () => {
+  const { accepted, rejected, released } = rhea.message;
+  const outcomes = [accepted(), rejected({}), released(), released(), accepted(), accepted()];
+  const on = receiving({
+    message: ({ delivery }) => delivery.update(true, outcomes[delivery.id].described()),
+  });
+  const container = rhea.create_container({ receiver_options: { autoaccept: false } });
+  const peer = await new Peer({ on, container }).open([[0, senderAttach("s", 0)]]);
+  await peer.send(...outcomes.map((_, id) => [0, transfer(id), encoded("x")]));
+  const told = peer
+    .writtenOf("disposition")
+    .map(({ first, last, state }) => [first, last, state.descriptor.value]);
+  assert.deepEqual(told, [
+    [0, 0, 0x24],
+    [1, 1, 0x25],
+    [2, 2, 0x26],
+    [3, 3, 0x26],
+    [4, 5, 0x24],
+  ]);
+});
+
 test("the bytes of a delivery are not kept once they are sent", async () => {
   const peer = await new Peer({ on: sending() }).open([[0, receiverAttach("r", 0)]]);
   await peer.send([0, credit(0, 2)]);
@@ -419,87 +437,4 @@ test("a drain with no credit left is answered too", async () => {
     peer.writtenOf("flow").map((flow) => flow.drain),
     [true],
   );
-});
-
-test("credit that waiting deliveries will use is not spent twice", async () => {
-  const left = [];
-  const on = receiving({
-    sender_flow: ({ sender }) => {
-      for (let i = 0; i < 3; i += 1) {
-        sender.send(encoded("x"), Buffer.from([i]), 0);
-        left.push(links.spendableCredit(sender));
-      }
-    },
-  });
-  const peer = await new Peer({ on }).open([[0, receiverAttach("r", 0)]]);
-  await peer.send([0, credit(0, 5)]);
-  assert.deepEqual(left, [4, 3, 2]);
-});
-
-test("nothing is sent to a peer that does not read", async () => {
-  let link;
-  const on = receiving({
-    sender_open: ({ sender }) => {
-      link = sender;
-      links.answerAttach(sender, LIMIT);
-    },
-  });
-  const peer = await new Peer({ on }).open([[0, receiverAttach("r", 0)]]);
-  await peer.send([0, credit(0, 5)]);
-  assert.equal(links.spendableCredit(link), 5);
-  peer.socket.writableLength = limits.DELIVERY_HIGH_WATER + 1;
-  assert.equal(links.spendableCredit(link), 0);
-});
-
-test("deliveries whose locks are over make room for others in a session", async () => {
-  let link;
-  const on = receiving({
-    sender_open: ({ sender }) => {
-      link = sender;
-      links.answerAttach(sender, LIMIT);
-    },
-  });
-  const options = { session_buffer_size: { incoming: 10, outgoing: 70 } };
-  const peer = await new Peer({ on, options }).open([[0, receiverAttach("r", 0)]]);
-  await peer.send([0, credit(0, 1000)]);
-  for (let i = 0; i < 70; i += 1) link.send(encoded("x"), Buffer.from([i]), 0);
-  await peer.turn();
-  assert.equal(
-    links.hasRoom(link.session, () => false),
-    false,
-  );
-  assert.equal(
-    links.hasRoom(link.session, (delivery) => delivery.id < 5),
-    true,
-  );
-  assert.equal(link.session.outgoing.available(), 5);
-});
-
-test("a held attach is sent when the link is opened, not before", async () => {
-  let link;
-  const on = {
-    sender_open: ({ sender }) => {
-      link = sender;
-      links.answerAttach(sender, LIMIT);
-      links.holdAttach(sender);
-    },
-  };
-  const peer = await new Peer({ on }).open([[0, receiverAttach("r", 0)]]);
-  assert.equal(peer.writtenOf("attach").length, 0);
-  link.open();
-  await peer.turn();
-  assert.equal(peer.writtenOf("attach").length, 1);
-});
-
-test("a refused link is attached without ends and then detached with the reason", async () => {
-  const { refusals } = broker("errors");
-  const on = {
-    sender_open: ({ sender }) => links.refuseLink(sender, refusals.notFound("nowhere")),
-  };
-  const peer = await new Peer({ on }).open([[0, receiverAttach("r", 0)]]);
-  const [attach] = peer.writtenOf("attach");
-  assert.deepEqual([attach.source?.value, attach.target?.value], [null, null]);
-  const [detach] = peer.writtenOf("detach");
-  assert.equal(detach.error.condition, "amqp:not-found");
-  assert.equal(detach.error.value.length, 3, "azure-servicebus reads the third field by its index");
 });

@@ -12,15 +12,16 @@ import pytest
 from local.service_bus import Queue, ServiceBusBroker
 
 HERE = Path(__file__).resolve().parent
-WITH_SDK = "sdk.test.js"
-PARTS = sorted(path.name for path in HERE.glob("*.test.js") if path.name != WITH_SDK)
+# Not *.test.js: it needs a broker, and is no use to a run of all tests by Node alone.
+WITH_SDK = "javascript-sdk.js"
+PARTS = sorted(path.name for path in HERE.glob("*.test.js"))
 
 
-async def run_tests(node: str, name: str, *, environment: dict[str, str]) -> None:
-    """Run one file with Node's own test runner; fail with what it says of the failing tests."""
+async def run_tests(node: str, *names: str, environment: dict[str, str]) -> None:
+    """Run files with Node's own test runner; fail with what it says of the failing tests."""
     process = await asyncio.create_subprocess_exec(
         node,
-        *("--test", "--test-reporter=tap", str(HERE / name)),
+        *("--test", "--test-reporter=tap", *(str(HERE / name) for name in names)),
         env=os.environ | environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -31,14 +32,14 @@ async def run_tests(node: str, name: str, *, environment: dict[str, str]) -> Non
     except TimeoutError:
         process.kill()
         await process.wait()
-        pytest.fail(f"{name} did not end in time")
+        pytest.fail(f"{', '.join(names)}: not done in time")
     report = out.decode()
     passed = re.search(r"^# pass (\d+)$", report, re.MULTILINE)
     failed = re.search(r"^# fail (\d+)$", report, re.MULTILINE)
     if process.returncode != 0 or failed is None or failed[1] != "0":
         pytest.fail(failures(report), pytrace=False)
     assert passed is not None
-    assert int(passed[1]) > 0
+    assert int(passed[1]) > 10
 
 
 def failures(report: str) -> str:
@@ -47,10 +48,9 @@ def failures(report: str) -> str:
     return "\n".join(blocks) or report
 
 
-@pytest.mark.parametrize("name", PARTS)
-async def test_the_parts_of_the_broker(node: str, name: str) -> None:
+async def test_the_parts_of_the_broker(node: str) -> None:
     """Each part of the broker does what its JavaScript tests ask of it."""
-    await run_tests(node, name, environment={})
+    await run_tests(node, *PARTS, environment={})
 
 
 async def test_the_javascript_sdk_works_with_the_broker(node: str) -> None:

@@ -83,10 +83,10 @@ async def test_a_program_that_is_no_broker_is_told_with_its_last_words(tmp_path:
 async def test_stopping_ends_the_process_and_frees_its_port(node: str) -> None:
     """After `stop()` the process is gone and nobody listens; stopping again does no harm."""
     async with await ServiceBusBroker.start([Queue("q")], node=node) as broker:
-        assert broker.running
+        was_running = broker.running
         assert f"sb://{LOOPBACK}:{broker.amqp_port};" in broker.connection_string
         await broker.stop()
-        assert not broker.running
+        assert (was_running, broker.running) == (True, False)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(LOOPBACK, broker.amqp_port)
     with pytest.raises(LocalError, match="does not run"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Awaitable
+import functools
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from azure.servicebus.exceptions import ServiceBusError
 
 from local.errors import LocalError
 from local.service_bus import Queue, ServiceBusBroker
-from tests.broker.bus import Bus, close_forgotten_connections
+from tests.broker.bus import Bus, close_forgotten_connections, until
 
 # azure-servicebus 7.15 forgets to close the transport of a connection that was lost.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -24,20 +25,16 @@ QUEUE = Queue("kept", max_deliveries=3)
 @pytest.fixture
 async def bus(node: str, tmp_path: Path) -> AsyncIterator[Bus]:
     """A broker that keeps its messages, and a client."""
-    broker = await ServiceBusBroker.start([QUEUE], data=tmp_path / "data", node=node)
-    bus = Bus(broker)
-    yield bus
-    await bus.close()
-    await broker.stop()
+    async with await ServiceBusBroker.start([QUEUE], data=tmp_path / "data", node=node) as broker:
+        bus = Bus(broker)
+        await bus.open("kept")
+        yield bus
+        await bus.close()
     close_forgotten_connections(broker.amqp_port)
 
 
-End = Callable[[ServiceBusBroker], Awaitable[None]]
-
-
-@pytest.mark.parametrize("end", [ServiceBusBroker.stop, ServiceBusBroker.kill], ids=["stop", "kill"])
-async def test_messages_outlive_the_broker_in_their_states(bus: Bus, end: End) -> None:
-    """After a restart completed messages are gone and all others are there, locks counted."""
+async def test_messages_outlive_the_broker_in_their_states(bus: Bus) -> None:
+    """After a kill, and after a stop, what was completed is gone and all else is there."""
     receiver = bus.receiver("kept")
     await bus.send("kept", "done", "locked", "abandoned", "deferred", "dead", "untouched")
     done, _locked, abandoned, deferred, dead = await bus.receive(receiver, 5)
@@ -46,17 +43,24 @@ async def test_messages_outlive_the_broker_in_their_states(bus: Bus, end: End) -
     await receiver.defer_message(deferred)
     await receiver.dead_letter_message(dead, reason="bad")
 
-    await end(bus.broker)
+    await bus.broker.kill()
     await bus.broker.restart()
+    killed = await bus.broker.counts("kept")
+    await bus.broker.stop()
+    await bus.broker.restart()
+    stopped = await bus.broker.counts("kept")
 
-    counts = await bus.broker.counts("kept")
-    assert (counts.active, counts.locked, counts.deferred, counts.dead_lettered) == (3, 0, 1, 1)
-    messages = await bus.receive(receiver, 3)
+    for counts in (killed, stopped):
+        assert (counts.active, counts.locked, counts.deferred, counts.dead_lettered) == (3, 0, 1, 1)
+    await bus.send("kept", "new")
+    messages = await bus.receive(receiver, 4)
     assert [(str(m), m.delivery_count) for m in messages] == [
         ("locked", 1),
         ("abandoned", 1),
         ("untouched", 0),
+        ("new", 0),
     ]
+    assert messages[-1].sequence_number == 7
     number = deferred.sequence_number
     assert number is not None
     assert [str(m) for m in await receiver.receive_deferred_messages(number)] == ["deferred"]
@@ -64,75 +68,73 @@ async def test_messages_outlive_the_broker_in_their_states(bus: Bus, end: End) -
     assert (str(dead_letter), dead_letter.dead_letter_reason) == ("dead", "bad")
 
 
-async def test_numbers_are_not_given_twice(bus: Bus) -> None:
-    """Sequence numbers go on after a restart, also when no message is left."""
-    await bus.send("kept", "a", "b")
-    numbers = []
-    for message in await bus.receive("kept", 2):
-        numbers.append(message.sequence_number)
-        await bus.receiver("kept").complete_message(message)
-    await bus.broker.kill()
-    await bus.broker.restart()
-    await bus.send("kept", "c")
-    assert (await bus.receive_one("kept")).sequence_number == (numbers[-1] or 0) + 1
+class Traffic:
+    """One client that sends, and one that receives and completes, until the broker is killed."""
 
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.sent: set[str] = set()
+        self.accepted: set[str] = set()
+        self.begun_to_complete: set[str] = set()
+        self.completed: set[str] = set()
 
-async def test_nothing_accepted_is_lost_and_nothing_completed_comes_back(bus: Bus) -> None:
-    """Killed at any time amid sends and completions, the broker keeps its word, several times."""
-    accepted: set[str] = set()
-    sent: set[str] = set()
-    completed: set[str] = set()
-    received: list[str] = []
+    async def flow(self, life: int) -> None:
+        """Send and receive until both connections are lost."""
+        await asyncio.gather(self._until_lost(self._send(life)), self._until_lost(self._receive()))
 
-    async def send(life: int) -> None:
-        async with bus.new_client(retry_total=0) as client, client.get_queue_sender("kept") as to:
+    async def _send(self, life: int) -> None:
+        new = self.bus.new_client(retry_total=0)
+        async with new as client, client.get_queue_sender("kept") as sender:
             for number in range(10_000):
-                bodies = [f"{life}-{number}-{part}" for part in range(3)]
-                sent.update(bodies)
-                await to.send_messages([ServiceBusMessage(body) for body in bodies])
-                accepted.update(bodies)
+                bodies = {f"{life}-{number}-{part}" for part in range(3)}
+                self.sent |= bodies
+                await sender.send_messages([ServiceBusMessage(body) for body in bodies])
+                self.accepted |= bodies
 
-    async def receive() -> None:
-        async with bus.new_client(retry_total=0) as client, client.get_queue_receiver("kept") as of:
+    async def _receive(self) -> None:
+        new = self.bus.new_client(retry_total=0)
+        async with new as client, client.get_queue_receiver("kept") as receiver:
             while True:
-                for message in await of.receive_messages(5, max_wait_time=5):
-                    received.append(str(message))
-                    assert str(message) not in completed
-                    await of.complete_message(message)
-                    completed.add(str(message))
+                for message in await receiver.receive_messages(5, max_wait_time=5):
+                    assert str(message) not in self.completed
+                    self.begun_to_complete.add(str(message))
+                    await receiver.complete_message(message)
+                    self.completed.add(str(message))
 
-    async def until_killed(work: Awaitable[None]) -> None:
+    @staticmethod
+    async def _until_lost(work: Awaitable[None]) -> None:
         with contextlib.suppress(ServiceBusError, ConnectionError):
             await work
 
-    for life, target in enumerate((30, 80, 150)):
-        working = [asyncio.create_task(until_killed(work)) for work in (send(life), receive())]
-        while len(completed) < target:
-            await asyncio.sleep(0.005)
+
+async def test_nothing_accepted_is_lost_and_nothing_completed_comes_back(bus: Bus) -> None:
+    """Killed amid sends and completions, twice, the broker keeps its word."""
+    traffic = Traffic(bus)
+    for life, target in enumerate((30, 100)):
+        flowing = asyncio.create_task(traffic.flow(life))
+
+        async def enough(target: int = target, flowing: asyncio.Task[None] = flowing) -> bool:
+            assert not flowing.done()
+            return len(traffic.completed) >= target
+
+        await until(enough, f"{target} messages are completed")
         await bus.broker.kill()
-        await asyncio.gather(*working)
+        await flowing
         await bus.broker.restart()
 
-    left = (await bus.broker.counts("kept")).waiting
-    rest = {str(message) for message in await bus.receive("kept", left)}
-    assert not rest & completed
-    assert accepted <= rest | completed
-    assert rest | completed <= sent
+    counts = await bus.broker.counts("kept")
+    assert counts.dead_lettered == 0
+    rest = {str(message) for message in await bus.receive("kept", counts.waiting)}
+    assert not rest & traffic.completed
+    assert traffic.accepted <= rest | traffic.begun_to_complete
+    assert rest | traffic.completed <= traffic.sent
 
 
-async def test_two_brokers_cannot_share_a_folder(bus: Bus, tmp_path: Path, node: str) -> None:
-    """A second broker on the same data ends with `data_in_use`."""
-    with pytest.raises(LocalError, match="data_in_use") as caught:
-        await ServiceBusBroker.start([QUEUE], data=tmp_path / "data", node=node)
-    assert caught.value.code == "data_in_use"
-    await bus.send("kept", "the first one goes on")
-
-
-async def test_the_data_folder_can_be_kept_on_disk(node: str, tmp_path: Path) -> None:
-    """With fsync the broker works as without."""
-    broker = await ServiceBusBroker.start([QUEUE], data=tmp_path, fsync=True, node=node)
-    bus = Bus(broker)
-    await bus.send("kept", "x")
-    assert await bus.take_away("kept", 1) == ["x"]
-    await bus.close()
-    await broker.stop()
+async def test_two_brokers_cannot_share_a_folder(node: str, tmp_path: Path) -> None:
+    """A second broker on the same data ends with `data_in_use`, with fsync or without."""
+    start = functools.partial(ServiceBusBroker.start, [QUEUE], data=tmp_path, fsync=True, node=node)
+    async with await start() as first:
+        with pytest.raises(LocalError, match="data_in_use") as caught:
+            await start()
+        assert caught.value.code == "data_in_use"
+        assert (await first.counts("kept")).waiting == 0

@@ -144,9 +144,10 @@ async def test_a_message_of_the_largest_size_is_taken(bus: Bus) -> None:
     before = (await bus.broker.counts("small-messages")).totals.enqueued
     batch = await sender.create_message_batch()
     assert batch.max_size_in_bytes == 10_000
+    while batch.size_in_bytes < 9_000:
+        batch.add_message(ServiceBusMessage("x" * 500))
     with pytest.raises(MessageSizeExceededError):
-        for _ in range(1_000):
-            batch.add_message(ServiceBusMessage("x" * 500))
+        batch.add_message(ServiceBusMessage("x" * 1_000))
     await sender.send_messages(batch)
     counts = await bus.broker.counts("small-messages")
     assert counts.totals.enqueued == before + len(batch)

@@ -56,7 +56,7 @@ async def test_a_session_gives_its_own_messages_in_order(bus: Bus, session_queue
     assert (await bus.broker.counts(session_queue)).active == 2
 
 
-async def test_a_session_keeps_a_state_and_can_be_renewed(bus: Bus, session_queue: str) -> None:
+async def test_a_session_keeps_a_state_and_can_be_renewed(bus: Bus) -> None:
     """Application state is kept in the session, and its lock can be renewed."""
     session = accept(bus, "with a state").session
     assert await session.get_state() is None
@@ -96,7 +96,7 @@ async def test_waiting_for_a_session_ends_in_time(
 ) -> None:
     """With no session to give, the wait ends with OperationTimeoutError after the asked time."""
     receiver = hasty.get_queue_receiver(
-        session_queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1
+        session_queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.3
     )
     began = time.monotonic()
     with pytest.raises(OperationTimeoutError):

@@ -1,4 +1,4 @@
-"""Locks, time to live and schedules, on the broker's clock, which is moved instead of waited for."""
+"""Locks, time to live and schedules: the broker's clock is moved, nothing is waited for."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ QUEUES = [
     Queue("echo-batches"),
     Queue("echo-singles"),
     Queue("batches", max_deliveries=3),
+    Queue("held"),
     Queue("singles", lock_seconds=3, max_deliveries=3),
 ]
 ECHO_SETTINGS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from local.functions_host.process import FunctionFailedError, FunctionsHost
+from local.processes import ChildProcess
 from local.service_bus import Queue, ServiceBusBroker
 from tests.functions_host.support import Sender, copy_app, logged, settled
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Gate:
@@ -43,7 +47,7 @@ async def host(
     broker: ServiceBusBroker, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FunctionsHost]:
     """A host on the app `batches`."""
-    settings = {"ServiceBus": broker.connection_string, "GATE": str(folder)}
+    settings = _settings(broker, folder)
     app = copy_app("batches", tmp_path_factory.mktemp("batches"))
     async with await FunctionsHost.start(app=app, settings=settings) as host:
         yield host
@@ -55,6 +59,14 @@ def gate(folder: Path) -> Gate:
     gate = Gate(folder)
     gate.close()
     return gate
+
+
+def _settings(broker: ServiceBusBroker, gates: Path, queue: str = "batches") -> dict[str, str]:
+    return {
+        "ServiceBus": broker.connection_string,
+        "BatchQueue": queue,
+        "GATE": str(gates),
+    }
 
 
 def _told(console: str, word: str) -> Any:
@@ -175,10 +187,10 @@ async def test_a_lost_broker_is_reported_once_and_found_again(tmp_path: Path) ->
     (tmp_path / "batch").touch()
     node = os.environ.get("NODE", "node")
     async with await ServiceBusBroker.start([Queue("batches")], node=node) as broker:
-        settings = {"ServiceBus": broker.connection_string, "GATE": str(tmp_path)}
+        settings = _settings(broker, tmp_path)
         app = copy_app("batches", tmp_path)
         async with await FunctionsHost.start(app=app, settings=settings) as host:
-            await logged(host, "batch listens to queue batches.")
+            await logged(host, "batch listens to queue %BatchQueue%.")
             missing = "single cannot receive from queue singles: there is no queue singles."
             await logged(host, missing)
             await broker.drop_connections()
@@ -186,10 +198,10 @@ async def test_a_lost_broker_is_reported_once_and_found_again(tmp_path: Path) ->
                 await sender.send("batches", b"after the drop")
             await logged(host, "batch ends:")
             await broker.kill()
-            lost = "batch cannot receive from queue batches: it cannot be reached."
+            lost = "batch cannot receive from queue %BatchQueue%: it cannot be reached."
             await logged(host, lost)
             await broker.restart()
-            await logged(host, "batch listens to queue batches again.")
+            await logged(host, "batch listens to queue %BatchQueue% again.")
             async with Sender(broker.connection_string) as sender:
                 await sender.send("batches", b"after the restart")
             await logged(host, "batch ends:", times=2)
@@ -205,3 +217,23 @@ async def test_a_failed_run_by_name_of_a_message(host: FunctionsHost, gate: Gate
     with pytest.raises(FunctionFailedError) as caught:
         await host.run_function("batch", "poison")
     assert "ValueError: poison" in caught.value.text
+
+
+async def test_a_batch_that_outlasts_the_grace_is_given_back(
+    broker: ServiceBusBroker, sender: Sender, tmp_path: Path
+) -> None:
+    """A host that stops abandons what it must cut off: no lock is left to wait for."""
+    app = copy_app("batches", tmp_path)
+    child = await ChildProcess.start(
+        "the Functions host",
+        [sys.executable, "-m", "local.functions_host", "--app", app, "--port", "0", "--grace", "0"],
+        log=tmp_path / "host.log",
+        env={**os.environ, **_settings(broker, tmp_path / "closed", "held")},
+        cwd=REPOSITORY,
+    )
+    async with child:
+        await sender.send("held", b"1", b"2")
+        await child.wait_for_line(lambda line: "batch begins" in line or None, within=30)
+        assert await child.stop(grace=15) == 0
+    counts = await broker.counts("held")
+    assert (counts.active, counts.locked, counts.totals.abandoned) == (2, 0, 2)

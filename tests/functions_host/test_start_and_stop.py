@@ -221,6 +221,23 @@ async def test_functions_that_changed_on_disk_are_pointed_out(
         assert (await http.get(f"{host.url}/api/new")).status_code == 404
 
 
+async def test_a_host_can_be_stopped_while_its_app_is_imported(tmp_path: Path) -> None:
+    """It ends at once and with 0, and so does the worker that was still importing."""
+    app = _app(tmp_path, "import os, time\nprint('importing', os.getpid())\ntime.sleep(60)\n")
+    child = await ChildProcess.start(
+        "the Functions host",
+        [sys.executable, "-m", "local.functions_host", "--app", app, "--port", "0"],
+        log=tmp_path / "host.log",
+        cwd=REPOSITORY,
+    )
+    async with child:
+        line = await child.wait_for_line(
+            lambda line: line if line.startswith("importing ") else None, within=30
+        )
+        assert await child.stop(grace=10) == 0
+    assert not _runs(int(line.split()[1]))
+
+
 async def test_running_requests_are_answered_before_the_host_ends(tmp_path: Path) -> None:
     """A stop waits for them, takes no new ones, leaves no process behind and exits with 0."""
     host = await FunctionsHost.start(app=_app(tmp_path))

@@ -23,7 +23,7 @@ async def _wait(name: str) -> None:
 
 @app.service_bus_queue_trigger(
     arg_name="messages",
-    queue_name="batches",
+    queue_name="%BatchQueue%",
     connection="ServiceBus",
     cardinality=func.Cardinality.MANY,
     data_type=func.DataType.BINARY,
