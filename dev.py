@@ -56,6 +56,13 @@ HELP = {
       python dev.py prove                 # everything, at full length
       python dev.py prove --short         # what CI runs
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
+    "bench": """bench NAME [--rounds N] [--batches N]
+  Measure against a baseline in the same run; a floor that is missed fails. Names: ingest.
+      python dev.py bench ingest""",
+    "simulate": """simulate [--seeds N] [--seed N] [--shrink] [--bug NAME]
+  Play histories of ingestion in virtual time: stopped workers, lost locks, late writes, outages.
+      python dev.py simulate --seeds 20000
+      python dev.py simulate --seed 7     # one of them again, with its story""",
     "lock": """lock
   Make requirements*.txt anew from requirements*.in, with hashes.
       python dev.py lock""",
@@ -64,7 +71,7 @@ HELP = {
       python dev.py format""",
 }
 WITH_NODE_TOOLS = ("test", "format", "setup")
-WITHOUT_NODE = ("lock",)
+WITHOUT_NODE = ("lock", "simulate")
 
 
 def main(arguments: list[str]) -> int:
@@ -104,7 +111,24 @@ def run(arguments: list[str]) -> int:
     environment = prepare(command)
     if command == "setup":
         return 0
+    if command == "simulate":
+        return hand_over(["-m", "tests.simulation", *rest], environment)
+    if command == "bench":
+        return hand_over(["-m", f"benchmarks.{bench_of(rest)}", *rest[1:]], environment)
     return hand_over(["-m", f"local.commands.{command}", *rest], environment)
+
+
+def bench_of(rest: list[str]) -> str:
+    """Find the benchmark that is meant.
+
+    Raises:
+        InstallationError: `command_unknown`, there is none of that name.
+    """
+    names = sorted(path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py"))
+    if not rest or rest[0] not in names:
+        what = f"'{rest[0]}' is no benchmark" if rest else "no benchmark is named"
+        raise InstallationError("command_unknown", what, f"use one of {', '.join(names)}")
+    return rest[0]
 
 
 def usage(commands: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Many seeds by command: `python -m tests.simulation --seeds 20000`.
+"""Many seeds by command: `python dev.py simulate --seeds 20000`.
 
 Prints the first history that ends badly; `--seed N` plays one again, with its story; `--shrink`
 looks for the shortest.
@@ -43,7 +43,7 @@ def _chunks(first: int, count: int) -> Iterator[range]:
 
 def main() -> int:
     """Play the seeds that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python dev.py simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="play this one and print its story")
