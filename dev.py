@@ -46,8 +46,8 @@ HELP = {
       python dev.py up --reset            # begin with empty tables and queues
       python dev.py up --func             # Core Tools' `func start` as the host""",
     "test": """test [--only] [PYTEST ARGUMENT…]
-  Format, lint and types of everything, then the tests. With arguments, which go to pytest, the
-  tests of the JavaScript are left out; with --only first, everything but pytest is.
+  Format, lint and types of everything, then the tests, one core each. Arguments go to pytest;
+  with --only first, everything but pytest is left out.
       python dev.py test
       python dev.py test tests/push -k boot
       python dev.py test --only -x --lf""",

@@ -1,13 +1,12 @@
 """`python dev.py test`: format, lint and types of everything, then the tests.
 
-With arguments for pytest the tests of the JavaScript are left out; `--only` as the first argument
-leaves everything out but pytest.
+Arguments go to pytest; `--only` as the first one leaves everything out but pytest.
 """
 
 import sys
 
 from local.commands.frame import ROOT, run_command
-from local.commands.steps import Step, eslint, module, node, prettier, run_all
+from local.commands.steps import Step, eslint, module, prettier, run_all
 
 ONLY = "--only"
 SIDE_BY_SIDE = ("-n", "auto", "--dist", "loadfile")
@@ -30,13 +29,7 @@ async def test() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == [ONLY]:
         return run_all([Step("tests", module("pytest", *arguments[1:]))])
-    return run_all(
-        [
-            *checks(),
-            *([] if arguments else [javascript_tests()]),
-            Step("tests", module("pytest", *(arguments or SIDE_BY_SIDE))),
-        ]
-    )
+    return run_all([*checks(), Step("tests", module("pytest", *(arguments or SIDE_BY_SIDE)))])
 
 
 def checks() -> list[Step]:
@@ -49,12 +42,6 @@ def checks() -> list[Step]:
         eslint("lint of JavaScript", "--max-warnings", "0"),
         Step("types", module("mypy", *there)),
     ]
-
-
-def javascript_tests() -> Step:
-    """Give the step that runs the tests written in JavaScript, with Node's own runner."""
-    files = sorted((ROOT / "tests").rglob("*.test.js"))
-    return Step("tests of the JavaScript", [node(), "--test", *files], quiet=True)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def test_an_unknown_command_is_told_which_there_are(machine: Machine) -> None:
 
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: command_unknown: 'demmo' is no command. What to do: ")
-    assert "setup, demo, up, test, prove, lock, format" in answer.stderr
+    assert "setup, demo, up, test, prove, bench, simulate, lock, format" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 
