@@ -66,7 +66,7 @@ class LocalAzure:
         ports: Ports | None = None,
         queue_name: str = QUEUE_NAME,
         lock_seconds: int = 300,
-        max_deliveries: int = 10,
+        max_deliveries: int = 100,
         app: Path = ROOT,
         overrides: Mapping[str, str] | None = None,
         core_tools: bool = False,

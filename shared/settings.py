@@ -139,6 +139,16 @@ def _names(value: str) -> str:
     return value
 
 
+def _seconds(most: float) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        if not re.fullmatch(r"\d{1,9}(?:\.\d{1,3})?", value) or float(value) > most:
+            message = f"is no number of seconds from 0 to {most:g}"
+            raise ValueError(message)
+        return float(value)
+
+    return read
+
+
 def _environment(value: str) -> str:
     if value not in ENVIRONMENTS:
         message = f"is none of {', '.join(ENVIRONMENTS)}"
@@ -222,7 +232,7 @@ SETTINGS: tuple[Setting, ...] = (
         "INGEST_LONGEST_WAIT_SECONDS",
         "How long one delivery of a batch waits at most for a store that is away.",
         "120",
-        _whole(0, 240),
+        _seconds(240),
         (INGESTION,),
         default=120,
     ),

@@ -50,6 +50,7 @@ class Delivery:
             lambda: self._attempt(batch),
             patience(batch, self._clock(), self._longest_wait),
             told,
+            longest=self._longest_wait,
             sleep=self._sleep,
         )
 

@@ -24,7 +24,8 @@ _FIRST_SHARE = 24
 LOCK_MARGIN_SECONDS = 60.0
 """What is left of the locks when the last attempt begins: enough to write a batch and settle it."""
 
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 15.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1 / 240, 1 / 8
+"""Of the longest wait: from half a second to 15 s of 120 s, so that one setting scales it all."""
 
 
 def patience(batch: Sequence[IncomingMessage], now: datetime, longest: float) -> float:
@@ -54,21 +55,23 @@ async def outlast[T](
     seconds: float,
     told: Outlasted,
     *,
+    longest: float = 120.0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     elapsed: Callable[[], float] = monotonic,
     random: Random | None = None,
 ) -> T:
     """Try again and again while what fails is weather and there is time; then let it fail.
 
-    Pauses double from half a second to 15 s, each by chance between half and all of that, so that
-    instances that met the same storm do not come back together.
+    Pauses double from half a second to 15 s (where the longest wait is 120 s), each by chance
+    between half and all of that, so that instances that met the same storm do not come back
+    together.
 
     Raises:
         TransientError: The last attempt's, when the time is used up.
     """
     chance = random or Random()  # noqa: S311 - spreads pauses, guards nothing
     began = elapsed()
-    pause = _FIRST_PAUSE_SECONDS
+    pause = longest * _FIRST_PAUSE
     while True:
         told.attempts += 1
         try:
@@ -79,4 +82,4 @@ async def outlast[T](
                 raise
             told.waited += wait
             await sleep(wait)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, longest * _LONGEST_PAUSE)

@@ -11,10 +11,11 @@ from shared.settings import Settings
 from shared.storage.azure import AzureTables
 
 _OPTIONS: dict[str, Any] = {
-    # Seconds. Time-outs and retries of ingestion: an invocation has five minutes of lock.
+    # Seconds. Few retries of the SDK's own: who has time to wait (ingestion) waits by a rule of its
+    # own, and who has none (a tap) is better off with an answer.
     "connection_timeout": 5,
     "read_timeout": 20,
-    "retry_total": 4,
+    "retry_total": 2,
     "retry_backoff_factor": 0.4,
     "retry_backoff_max": 8,
 }

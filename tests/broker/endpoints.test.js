@@ -14,9 +14,8 @@ const ANY_SESSION = { filter: { "com.microsoft:session-filter": null } };
 const SESSION_A = { filter: { "com.microsoft:session-filter": "A" } };
 
 /** A queue behind endpoints, and a peer that has opened a session to them. */
-async function serve(spec = "queue") {
+async function serve(spec = "queue", store = new MemoryStore()) {
   const made = makeQueue(spec);
-  const store = new MemoryStore();
   const queues = [...made.namespace.queues()];
   const dispatchers = new Map(
     queues.map((queue) => [queue, new Dispatcher(queue, store, made.clock)]),
@@ -155,6 +154,48 @@ for (const [name, [outcome, expected, code]] of Object.entries(outcomes)) {
   });
 }
 
+test("a disposition that is repeated is answered once", async () => {
+  const { peer, queue } = await serve();
+  fill(queue, ["x"]);
+  await peer.send([0, receiverAttach("r", 0)], [0, credit(0, 1)]);
+  const done = rhea.message.accepted().described();
+  await peer.send([0, disposition(0, done)], [0, disposition(0, done)]);
+  const states = peer.writtenOf("disposition").map(({ state }) => state.descriptor.value);
+  assert.deepEqual(states, [0x24]);
+  assert.equal(queue.totals.completed, 1);
+});
+
+test("what is delivered settled is gone from the queue", async () => {
+  const { peer, queue } = await serve();
+  fill(queue, ["x", "y"]);
+  await peer.send([0, receiverAttach("r", 0, "queue", { snd_settle_mode: 1 })], [0, credit(0, 5)]);
+  const transfers = peer.writtenOf("transfer");
+  assert.deepEqual(
+    transfers.map(({ settled, delivery_tag: tag }) => [settled, tag.length]),
+    [
+      [true, 16],
+      [true, 16],
+    ],
+  );
+  assert.deepEqual([queue.counts.active, queue.counts.locked], [0, 0]);
+});
+
+test("what is delivered is in the store before it is on its way", async () => {
+  let peer;
+  const atFlush = [];
+  class WatchedStore extends MemoryStore {
+    flush() {
+      atFlush.push(peer.writtenOf("transfer").length);
+    }
+  }
+  const made = await serve("queue", new WatchedStore());
+  peer = made.peer;
+  fill(made.queue, ["x"]);
+  await peer.send([0, receiverAttach("r", 0)], [0, credit(0, 1)]);
+  assert.equal(peer.writtenOf("transfer").length, 1);
+  assert.deepEqual(new Set(atFlush), new Set([0]));
+});
+
 test("an outcome that is none leaves the message locked and the connection open", async () => {
   const { peer, queue } = await serve();
   fill(queue, ["x"]);
@@ -194,6 +235,19 @@ test("what is no message is rejected with all three fields of the error", async 
     assert.equal(error.value[0].value, "amqp:decode-error");
     assert.equal(error.value.length, 3);
   }
+  assert.equal(queue.counts.active, 0);
+});
+
+test("a message beyond the limit is rejected with its size and not stored", async () => {
+  const { peer, queue } = await serve("queue:maxMessageBytes=2000");
+  await peer.send([0, senderAttach("s", 0)]);
+  const bytes = encoded("x".repeat(3000));
+  await peer.send([0, transfer(0, 0, { more: true }), bytes.subarray(0, 1500)]);
+  await peer.send([0, transfer(0, 0), bytes.subarray(1500)]);
+  const [{ state }] = peer.writtenOf("disposition");
+  const [condition, description] = state.value[0].value;
+  assert.equal(condition.value, "amqp:link:message-size-exceeded");
+  assert.match(description.value, new RegExp(`size:${bytes.length} bytes.*2000 bytes`));
   assert.equal(queue.counts.active, 0);
 });
 

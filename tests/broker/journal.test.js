@@ -170,6 +170,17 @@ test("after a restart every message is in its state again, and a lost lock count
   second.store.close();
 });
 
+test("a message that was read back keeps no others in memory", (context) => {
+  const data = folder(context);
+  const first = open(data);
+  fill(first.queue, ["x".repeat(1_000_000), "small"]);
+  first.store.close();
+  const second = open(data);
+  const [, small] = [...second.queue.messages()];
+  assert.ok(small.bare.buffer.byteLength < 100_000);
+  second.store.close();
+});
+
 test("locks that are lost by restarts lead to the dead-letter queue in the end", (context) => {
   const data = folder(context);
   for (let life = 0; life < 3; life += 1) {

@@ -20,6 +20,11 @@ test("a message goes out with the very bytes of its body and properties", () => 
   });
   const message = Message.fromWire(bytes);
   const out = message.render(true);
+  const { HEADER, MESSAGE_ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA } = SECTION;
+  assert.deepEqual(
+    splitSections(out).map((section) => section.code),
+    [HEADER, MESSAGE_ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA],
+  );
   const properties = splitSections(bytes).find((section) => section.code === SECTION.PROPERTIES);
   assert.ok(
     out.subarray(-(bytes.length - properties.start)).equals(bytes.subarray(properties.start)),
@@ -146,7 +151,7 @@ test("mutilated messages are refused with a SectionError and nothing else", () =
 });
 
 test("a message keeps no part of the buffer in which it came", () => {
-  const bytes = encoded("original");
+  const bytes = encoded("original", { properties: { message_id: "m" } });
   const message = Message.fromWire(bytes);
   bytes.fill(0);
   assert.equal(readBack(message.render(false)).body.content.toString(), "original");

@@ -240,6 +240,19 @@ test("a session that is given up gives its messages back uncounted, one that exp
   assert.equal(queue.nextSession(), "A");
 });
 
+test("a renewed session lasts longer than one that was accepted after it", () => {
+  const { queue, clock } = makeQueue("queue:sessions=true,lock=30");
+  const lost = [];
+  queue.onSessionLost = (holder) => lost.push(holder);
+  queue.sessions.hold("A", "holder of A");
+  queue.sessions.hold("B", "holder of B");
+  clock.advance(20_000);
+  assert.equal(queue.sessions.renew("A"), clock.now() + 30_000);
+  clock.advance(10_000);
+  queue.sweep();
+  assert.deepEqual(lost, ["holder of B"]);
+});
+
 test("purging removes messages in every state", () => {
   const { queue, clock } = makeQueue();
   const due = types.wrap_timestamp(clock.now() + 60_000);
@@ -290,8 +303,9 @@ function doSomething(queue, held, random) {
   } else if (held.length > 0) {
     const [token] = held.splice(random(held.length), 1);
     const acts = ["complete", "abandon", "defer", "deadLetter", "release", "renew"];
+    const properties = new Map(random(2) === 0 ? [] : [["why", types.wrap_string("later")]]);
     try {
-      queue[acts[random(acts.length)]](queue.locked(token));
+      queue[acts[random(acts.length)]](queue.locked(token), properties);
     } catch (error) {
       assert.ok(LOCK_LOST(error), error.stack);
     }

@@ -47,7 +47,7 @@ test("messages are handed over as the bytes that came", async () => {
   const peer = new Peer({ on: receiving({ message: ({ message }) => got.push(message) }) });
   await peer.open([[0, senderAttach("s", 0)]]);
   const bytes = encoded("hello", { applicationProperties: { n: types.Short(1) } });
-  await peer.send([0, transfer(0), bytes]);
+  await peer.send([0, transfer(0, { message_format: 0 }), bytes]);
   assert.ok(got[0].equals(bytes));
   assert.equal(patches.decodeMessage(bytes).application_properties.n, 1);
 });
