@@ -67,34 +67,40 @@ class ControlServer {
     // A web page in the developer's browser may not do this; only it names its origin.
     if (request.headers.origin) throw new ControlError(403, "origin_refused", "Not for browsers.");
     const { pathname } = new URL(request.url, "http://broker");
-    const [first, second = "", third = ""] = pathname.slice(1).split("/").map(decode);
-    const route = ROUTES[`${request.method} /${first}`];
+    const parts = pathname.slice(1).split("/").map(decode);
+    const name = parts[1];
+    const withName = name === undefined ? parts : parts.with(1, "*");
+    const [exact, named] = [parts, withName].map((path) => `${request.method} /${path.join("/")}`);
+    const route = ROUTES[exact] ?? ROUTES[named];
     if (!route) throw new ControlError(404, "route_unknown", `No ${request.method} ${pathname}.`);
-    return route(this.#broker, await readJson(request), second, third);
+    return route(this.#broker, await readJson(request), name);
   }
 }
 
 const ROUTES = {
   "GET /status": (broker) => broker.status(),
   "GET /queues": (broker) => ({ queues: broker.queueStatus() }),
-  "POST /queues": (broker, _body, name, verb) => {
-    if (verb !== "purge") throw new ControlError(404, "route_unknown", `No '${verb}' of queues.`);
-    return { purged: broker.purge(existing(broker, name)) };
-  },
+  "POST /queues/*/purge": (broker, _body, name) => ({
+    purged: broker.purge(existing(broker, name)),
+  }),
   "GET /faults": (broker) => ({ faults: broker.faults.list() }),
   "PUT /faults": (broker, body) => {
     setFault(broker, body);
     return { faults: broker.faults.list() };
   },
-  "DELETE /faults": (broker, _body, name) => {
-    broker.faults.clear(name === "" ? undefined : name);
+  "DELETE /faults": (broker) => {
+    broker.faults.clear();
     return { faults: broker.faults.list() };
   },
-  "POST /connections": (broker) => ({ dropped: broker.dropConnections() }),
-  "POST /locks": (broker, { queue }) => ({
+  "DELETE /faults/*": (broker, _body, name) => {
+    broker.faults.clear(name);
+    return { faults: broker.faults.list() };
+  },
+  "POST /connections/drop": (broker) => ({ dropped: broker.dropConnections() }),
+  "POST /locks/expire": (broker, { queue }) => ({
     expired: broker.expireLocks(queue === undefined ? null : existing(broker, queue)),
   }),
-  "POST /time": (broker, { seconds }) => {
+  "POST /time/advance": (broker, { seconds }) => {
     if (!(seconds >= 0)) throw wrong("seconds must be a number of at least 0.");
     broker.advance(seconds * 1000);
     return { offsetSeconds: broker.status().clockOffsetSeconds };

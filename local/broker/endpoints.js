@@ -25,6 +25,7 @@ class Endpoints {
   #faults;
   #answers;
   #settlement;
+  #links = /** @type {WeakMap<object, Set<object>>} */ (new WeakMap());
 
   /**
    * @param {object} parts
@@ -79,15 +80,32 @@ class Endpoints {
       rejected: ({ delivery }) => this.#settlement.rejected(delivery),
       receiver_close: ({ receiver }) => this.#forget(receiver),
       sender_close: ({ sender }) => this.#forget(sender),
-      session_close: ({ session }) => session.each_link((link) => this.#forget(link)),
-      connection_close: ({ connection }) => connection.each_link((link) => this.#forget(link)),
-      disconnected: ({ connection }) => connection.each_link((link) => this.#forget(link)),
+      session_close: ({ connection, session }) => {
+        this.#forgetAll(connection, (link) => link.session === session);
+      },
+      connection_close: ({ connection }) => this.#forgetAll(connection, () => true),
+      disconnected: ({ connection }) => this.#forgetAll(connection, () => true),
     };
   }
 
   /** Deliver to the receivers of a connection that reads again. */
   wakeAll(connection) {
-    connection.each_sender((link) => this.#wake(link));
+    for (const link of this.#links.get(connection) ?? []) {
+      if (link.is_sender()) this.#wake(link);
+    }
+  }
+
+  /** Note down what a link is. Links are kept here as well: rhea forgets held ones too early. */
+  #remember(link, endpoint) {
+    link.endpoint = endpoint;
+    if (!this.#links.has(link.connection)) this.#links.set(link.connection, new Set());
+    this.#links.get(link.connection).add(link);
+  }
+
+  #forgetAll(connection, isMeant) {
+    for (const link of this.#links.get(connection) ?? []) {
+      if (isMeant(link)) this.#forget(link);
+    }
   }
 
   #openForSender(link) {
@@ -101,7 +119,7 @@ class Endpoints {
     const property = { "com.microsoft:max-message-batch-size": limit };
     if (node.kind === "entity") links.answerAttach(link, limit, property);
     else links.answerAttach(link, Math.max(limit, 1024 * 1024));
-    link.endpoint = node;
+    this.#remember(link, node);
   }
 
   #openForReceiver(link) {
@@ -112,7 +130,7 @@ class Endpoints {
     }
     links.answerAttach(link, node.queue?.settings.maxMessageBytes ?? 1024 * 1024);
     if (node.kind === "entity") this.#openReceiver(new Receiver(link, node.queue));
-    else link.endpoint = new ReplyLink(link, node);
+    else this.#remember(link, new ReplyLink(link, node));
   }
 
   #openReceiver(receiver) {
@@ -129,7 +147,7 @@ class Endpoints {
       links.refuseLink(link, refusals.sessionLocked(id));
       return;
     }
-    link.endpoint = receiver;
+    this.#remember(link, receiver);
     const dispatcher = this.#dispatchers.get(queue);
     if (id === null) {
       links.holdAttach(link);
@@ -204,6 +222,7 @@ class Endpoints {
   #forget(link) {
     const { endpoint } = link;
     link.endpoint = undefined;
+    this.#links.get(link.connection)?.delete(link);
     if (!(endpoint instanceof Receiver)) return;
     const isHeld = this.#dispatchers.get(endpoint.queue).remove(endpoint);
     // A held receiver that gives up is answered, so that its detach can be.

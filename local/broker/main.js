@@ -52,6 +52,8 @@ function crash(error) {
   process.exit(EXIT_CRASHED);
 }
 
+// A parent that was killed does not read any more; what the broker still has to do, it does.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 process.on("uncaughtException", crash);
 process.on("unhandledRejection", crash);
 main().catch(fail);

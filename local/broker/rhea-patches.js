@@ -142,6 +142,8 @@ function endConnection(connection, error) {
   // unread bytes is reset, and the peer would not get to see the error.
   socket.end();
   setTimeout(() => socket.destroy(), limits.FAREWELL_MILLISECONDS);
+  // At once, or messages would be delivered into it meanwhile.
+  connection._disconnected(error);
 }
 
 /** rhea waits for a frame of any size up to 4 GiB, and keeps what came of it until then. */

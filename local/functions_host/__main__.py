@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from local.errors import LocalError
@@ -24,10 +25,11 @@ _GRACE_SECONDS = 8.0
 
 def main() -> int:
     """Run the host until it is told to end: 0, or 2 when it cannot serve the app."""
+    began = time.monotonic()
     arguments = _parser().parse_args()
     console = Console(quiet=arguments.quiet)
     try:
-        return _run(arguments, console)
+        return _run(arguments, console, began)
     except LocalError as error:
         console.failure(str(error), getattr(error, "details", ""))
         return _FAILED
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> int:
+def _run(arguments: argparse.Namespace, console: Console, began: float) -> int:
     app = arguments.app.resolve()
     settings = load_app_settings(app, os.environ)
     host_json = read_host_json(app, settings)
@@ -83,6 +85,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         listener,
         remember_timers=not arguments.forget_timers,
         grace=arguments.grace,
+        began=began,
     )
     asyncio.run(_serve(options, console, exit_with_stdin=arguments.exit_with_stdin))
     return 0

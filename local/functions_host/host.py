@@ -31,7 +31,6 @@ class Host:
     def __init__(self, options: HostOptions, console: Console) -> None:
         self._options = options
         self._console = console
-        self._started = time.monotonic()
         self._url = _url(options.listener)
         self._rpc = RpcServer(self._log)
         environment = _worker_environment(options.settings.values, self._url)
@@ -84,7 +83,7 @@ class Host:
     async def _serve(self, serving: "Serving", stop: asyncio.Event) -> None:
         try:
             await serving.start()
-            milliseconds = round((time.monotonic() - self._started) * 1000)
+            milliseconds = round((time.monotonic() - self._options.began) * 1000)
             self._console.ready(self._url, os.getpid(), self._workers.pids, milliseconds)
             await stop.wait()
         finally:

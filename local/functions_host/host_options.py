@@ -13,7 +13,8 @@ class HostOptions:
     """The app's folder, its settings and host.json, the bound socket for HTTP.
 
     With `remember_timers` the status of timers is kept on disk, below the app's `.local/`. What
-    runs when the host is to stop may take `grace` seconds.
+    runs when the host is to stop may take `grace` seconds. `began` is when the program did, on the
+    monotonic clock.
     """
 
     app: Path
@@ -22,3 +23,4 @@ class HostOptions:
     listener: socket.socket
     remember_timers: bool
     grace: float
+    began: float

@@ -1,6 +1,8 @@
 """Opens receivers for Service Bus triggers from the app settings of their connection."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -34,7 +36,10 @@ _GAP_SECONDS_A_MESSAGE = 0.0002
 _LONGEST_GAP_SECONDS = 0.2
 
 
-def open_client(trigger: ServiceBusTrigger, settings: AppSettings) -> ServiceBusClient:
+@asynccontextmanager
+async def open_client(
+    trigger: ServiceBusTrigger, settings: AppSettings
+) -> AsyncIterator[ServiceBusClient]:
     """A client for the trigger's connection: a connection string, or a namespace and an identity.
 
     Few retries of its own, so that a lost broker is reported soon; the listener goes on trying.
@@ -48,9 +53,15 @@ def open_client(trigger: ServiceBusTrigger, settings: AppSettings) -> ServiceBus
     }
     connection_string = settings.get(trigger.connection)
     if connection_string:
-        return ServiceBusClient.from_connection_string(connection_string, **options)
+        async with ServiceBusClient.from_connection_string(connection_string, **options) as client:
+            yield client
+        return
     namespace = settings.get(f"{trigger.connection}__fullyQualifiedNamespace") or ""
-    return ServiceBusClient(namespace, _credential(trigger.connection, settings), **options)
+    async with (
+        _credential(trigger.connection, settings) as credential,
+        ServiceBusClient(namespace, credential, **options) as client,
+    ):
+        yield client
 
 
 def open_receiver(

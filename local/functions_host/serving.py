@@ -1,7 +1,6 @@
 """Everything that serves an indexed app: its triggers, the admin endpoints, the HTTP server."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class Serving:
             TriggerContext(options.settings, options.host_json, invocations, statuses, console),
             url,
         )
-        self._facts = HostFacts(options.app, url, time.monotonic(), options.host_json.http)
+        self._facts = HostFacts(options.app, url, options.began, options.host_json.http)
         admin = Admin(self._facts, functions, workers, self._triggers.run_now)
         self._http = HttpServer(
             [admin.answer, self._triggers.http.answer], Cors(options.settings.host), console

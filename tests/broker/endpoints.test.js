@@ -112,6 +112,26 @@ test("a session is free again when its receiver's connection is gone", async () 
   assert.ok(queue.sessions.isFree("A"));
 });
 
+test("a receiver that waits for a session is forgotten when its connection is lost", async () => {
+  const { peer, queue } = await serve("queue:sessions=true");
+  await peer.send([0, receiverAttach("r", 0, "queue", ANY_SESSION)]);
+  peer.socket.destroy();
+  await peer.turn();
+  fill(queue, ["x"], { properties: { group_id: "A" } });
+  await peer.turn();
+  assert.ok(queue.sessions.isFree("A"));
+});
+
+test("nothing is delivered any more to a connection that is being closed as broken", async () => {
+  const { peer, queue } = await serve();
+  await peer.send([0, receiverAttach("r", 0)], [0, credit(0, 10)]);
+  await peer.raw(Buffer.alloc(16));
+  assert.ok(peer.socket.isEnded && !peer.socket.isDestroyed);
+  fill(queue, ["x"]);
+  await peer.turn();
+  assert.deepEqual([queue.counts.active, queue.counts.locked], [1, 0]);
+});
+
 test("an ended AMQP session takes its receivers along", async () => {
   const { peer, queue } = await serve();
   await peer.send([0, receiverAttach("r", 0)], [0, credit(0, 10)], [0, frames.end({})]);
@@ -181,16 +201,16 @@ test("what is delivered settled is gone from the queue", async () => {
 });
 
 test("what is delivered is in the store before it is on its way", async () => {
-  let peer;
   const atFlush = [];
   class WatchedStore extends MemoryStore {
     flush() {
-      atFlush.push(peer.writtenOf("transfer").length);
+      atFlush.push(this.peer.writtenOf("transfer").length);
     }
   }
-  const made = await serve("queue", new WatchedStore());
-  peer = made.peer;
-  fill(made.queue, ["x"]);
+  const store = new WatchedStore();
+  const { peer, queue } = await serve("queue", store);
+  store.peer = peer;
+  fill(queue, ["x"]);
   await peer.send([0, receiverAttach("r", 0)], [0, credit(0, 1)]);
   assert.equal(peer.writtenOf("transfer").length, 1);
   assert.deepEqual(new Set(atFlush), new Set([0]));
