@@ -1,3 +1,5 @@
+"use strict";
+
 const { AmqpServer } = require("./amqp-server");
 const { Clock } = require("./clock");
 const { ControlServer } = require("./control");

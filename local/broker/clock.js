@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * The broker's clock: the machine's, moved forward by what tests asked for.
  *

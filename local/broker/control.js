@@ -1,3 +1,5 @@
+"use strict";
+
 const http = require("node:http");
 const { listen } = require("./amqp-server");
 const { FAULT_NAMES } = require("./faults");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { refusals } = require("./errors");
 const links = require("./links");
 

@@ -1,3 +1,5 @@
+"use strict";
+
 const rhea = require("rhea");
 const { amqpError, refusals } = require("./errors");
 const { HANDLE_MAX, LINK_CREDIT } = require("./limits");

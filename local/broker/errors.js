@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * The two kinds of errors that the broker makes on purpose.
  *

@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * Faults that a test can ask for.
  *

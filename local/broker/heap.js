@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * A priority queue from which any item can be taken out.
  *

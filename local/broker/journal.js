@@ -1,3 +1,5 @@
+"use strict";
+
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");

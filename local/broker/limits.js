@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * What one client can make the broker hold. The numbers are far above what Microsoft's SDKs need.
  */

@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * Links, as the broker uses them: what it answers to an attach, how much it may send, how it
  * refuses. Like rhea-patches.js this leans on rhea's internals, which are checked there.

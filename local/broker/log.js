@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * Write one log line: a JSON object on standard error. Message bodies, properties and credentials
  * never go into it.

@@ -1,3 +1,5 @@
+"use strict";
+
 const { Broker } = require("./broker");
 const { StartupError } = require("./errors");
 const { log } = require("./log");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { types } = require("rhea");
 const { Refusal, refusals } = require("./errors");
 const { MAX_REPLY_BYTES, MAX_REPLY_MESSAGES } = require("./limits");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { randomUUID } = require("node:crypto");
 const { types } = require("rhea");
 const {

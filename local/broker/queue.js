@@ -1,3 +1,5 @@
+"use strict";
+
 const { refusals } = require("./errors");
 const { deadLetterReason, newToken } = require("./message");
 const { Sessions } = require("./sessions");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { amqpError, refusals } = require("./errors");
 const links = require("./links");
 const { newToken } = require("./message");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { StartupError } = require("./errors");
 const { Message } = require("./message");
 

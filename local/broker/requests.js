@@ -1,3 +1,5 @@
+"use strict";
+
 const rhea = require("rhea");
 const { spendableCredit } = require("./links");
 const { MAX_WAITING_REPLIES } = require("./limits");

@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * Everything that reaches into rhea's internals.
  *
@@ -201,7 +203,7 @@ function boundSessionsAndLinks() {
       throw new errors.ProtocolError(`The link ${name} cannot be attached with handle ${handle}.`);
     }
     const sameName = this.links[name];
-    // The peer's receiver is served by a sender here. rhea files the new link under its bare name.
+    // rhea files the new link under its bare name.
     const link = role ? this.create_sender(name) : this.create_receiver(name);
     if (sameName) this.links[name] = sameName;
     else delete this.links[name];
@@ -210,8 +212,7 @@ function boundSessionsAndLinks() {
     this.links[link.key] = link;
     this.remote.handles[handle] = link;
     link.on_attach(frame);
-    // Afterwards: rhea's on_attach sets it to undefined.
-    link.remote.handle = handle;
+    link.remote.handle = handle; // last, because rhea's on_attach sets it to undefined
   };
 
   Session.prototype.remove_link = function (link) {

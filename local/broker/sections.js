@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * Encoded messages, taken apart without decoding them (AMQP 1.0, part 3.2).
  *

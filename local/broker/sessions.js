@@ -1,3 +1,5 @@
+"use strict";
+
 /**
  * The sessions of a queue: who holds which, until when, and the state that applications keep in
  * them. A session without a holder and without state is not remembered.

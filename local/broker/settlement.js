@@ -1,3 +1,5 @@
+"use strict";
+
 const { message: outcomes } = require("rhea");
 const { Refusal, amqpError, refusals } = require("./errors");
 const { log } = require("./log");

@@ -1,3 +1,5 @@
+"use strict";
+
 const { Heap } = require("./heap");
 
 /** @typedef {import("./message").Message} Message */

@@ -26,7 +26,7 @@ logging.getLogger("azure").addHandler(logging.NullHandler())
 logging.getLogger("azure").propagate = False
 
 _RETRIES = 2
-_RETRY_SECONDS = 0.2
+_RETRY_SECONDS = 0.05
 # How long one read of the SDK waits for a frame. It holds the connection meanwhile, so this also
 # bounds how long the settling of one message waits while others are received.
 _READ_SECONDS = 0.04

@@ -1,8 +1,11 @@
+"use strict";
+
 /**
  * A peer that speaks AMQP frame by frame, to a connection of rhea over a socket that is none:
  * what goes in and out can be seen, and no port is needed.
  */
 
+const assert = require("node:assert/strict");
 const { EventEmitter } = require("node:events");
 const { requireLocal, rhea } = require("./support");
 
@@ -123,6 +126,12 @@ class Peer {
       bytes = bytes.subarray(size);
     }
     return found;
+  }
+
+  /** The error with which the connection was closed; fails when it was not. */
+  closedWith() {
+    assert.ok(this.socket.isEnded, "the socket is still open");
+    return this.writtenOf("close")[0]?.error;
   }
 
   /** The written frames of one kind. */

@@ -1,3 +1,5 @@
+"use strict";
+
 /** What the JavaScript tests share: the broker's modules, and packages from local/node_modules. */
 
 const { createRequire } = require("node:module");

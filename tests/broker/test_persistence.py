@@ -27,7 +27,6 @@ async def bus(node: str, tmp_path: Path) -> AsyncIterator[Bus]:
     """A broker that keeps its messages, and a client."""
     async with await ServiceBusBroker.start([QUEUE], data=tmp_path / "data", node=node) as broker:
         bus = Bus(broker)
-        await bus.open("kept")
         yield bus
         await bus.close()
     close_forgotten_connections(broker.amqp_port)
@@ -35,6 +34,7 @@ async def bus(node: str, tmp_path: Path) -> AsyncIterator[Bus]:
 
 async def test_messages_outlive_the_broker_in_their_states(bus: Bus) -> None:
     """After a kill, and after a stop, what was completed is gone and all else is there."""
+    await bus.open("kept")
     receiver = bus.receiver("kept")
     await bus.send("kept", "done", "locked", "abandoned", "deferred", "dead", "untouched")
     done, _locked, abandoned, deferred, dead = await bus.receive(receiver, 5)

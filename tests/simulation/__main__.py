@@ -18,7 +18,7 @@ from time import perf_counter
 from tests.simulation import planted, shrinking
 from tests.simulation.ingestion import simulate
 
-_CHUNK = 20
+_CHUNK = 4
 
 
 def play(seed: int, bug: str | None) -> str | None:
