@@ -9,6 +9,7 @@ import typing
 import azure.functions as func
 
 from shared.ingestion.messages import IncomingMessage, declared_type
+from shared.instants import as_utc
 from shared.rooms import Rooms
 from shared.telemetry import invocation
 
@@ -64,9 +65,9 @@ def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:
     return IncomingMessage(
         body=message.get_body(),
         message_id=message.message_id,
-        enqueued=message.enqueued_time_utc,
+        enqueued=as_utc(message.enqueued_time_utc),
         delivery_count=message.delivery_count or 1,
-        locked_until=message.locked_until,
+        locked_until=as_utc(message.locked_until),
         declared_type=declared_type(
             message.application_properties, message.subject, rooms.type_properties
         ),

@@ -40,6 +40,13 @@ def parse_instant(text: str) -> datetime | None:
         return None
 
 
+def as_utc(instant: datetime | None) -> datetime | None:
+    """The instant as an aware one: Azure's extension hands over UTC without saying so."""
+    return (
+        instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
+    )
+
+
 def format_instant(instant: datetime) -> str:
     """The text `2025-04-02T09:11:32.399120Z`: UTC, microseconds, 27 characters, sortable."""
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

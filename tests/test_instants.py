@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.instants import day_of, floor_instant, format_instant, parse_instant, system_clock
+from shared.instants import (
+    as_utc,
+    day_of,
+    floor_instant,
+    format_instant,
+    parse_instant,
+    system_clock,
+)
 
 QUARTER = timedelta(minutes=15)
 INSTANTS = st.datetimes(timezones=st.just(UTC))
@@ -127,3 +134,12 @@ def test_a_floor_is_its_own() -> None:
 def test_the_system_clock_is_utc() -> None:
     """The present instant is aware and in UTC."""
     assert system_clock().tzinfo is UTC
+
+
+def test_an_instant_without_an_offset_is_utc() -> None:
+    """What Azure hands over without an offset is UTC; an aware instant stays itself."""
+    naive = datetime(2026, 11, 2, 12)  # noqa: DTZ001 - as Azure's extension makes it
+
+    assert as_utc(naive) == datetime(2026, 11, 2, 12, tzinfo=UTC)
+    assert as_utc(datetime(2026, 11, 2, 12, tzinfo=UTC)) == datetime(2026, 11, 2, 12, tzinfo=UTC)
+    assert as_utc(None) is None

@@ -297,7 +297,7 @@ test("sessions keep their order, their state and their lock", async () => {
 test("with no session to give, waiting for one ends", async () => {
   await control("POST", "/queues/sessions/purge");
   const once = new ServiceBusClient(process.env.BROKER_CONNECTION_STRING, {
-    retryOptions: { maxRetries: 0, timeoutInMs: 1000 },
+    retryOptions: { maxRetries: 0, timeoutInMs: 500 },
   });
   await assert.rejects(once.acceptNextSession("sessions"), codeIs("ServiceTimeout"));
   await once.close();

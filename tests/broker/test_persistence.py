@@ -113,7 +113,7 @@ class Traffic:
 async def test_nothing_accepted_is_lost_and_nothing_completed_comes_back(bus: Bus) -> None:
     """Killed amid sends and completions, twice, the broker keeps its word."""
     traffic = Traffic(bus)
-    for life, target in enumerate((30, 100)):
+    for life, target in enumerate((20, 60)):
         flowing = asyncio.create_task(traffic.flow(life))
 
         async def enough(target: int = target, flowing: asyncio.Task[None] = flowing) -> bool:
