@@ -16,6 +16,10 @@ The codes, so that they can be searched for:
 | `usage_wrong` | the command line is not understood |
 | `command_failed` | a command of the product, run by a demo or a proof, ended with an error |
 | `function_failed` | a function that was run by its name raised an exception |
+| `port_in_use`, `cannot_listen` | of the broker: its address cannot be listened on |
+| `data_unusable`, `journal_corrupt` | of the broker: the folder of its messages cannot be used |
+| `usage`, `queue_missing` | of the broker: its command line is wrong, or names no queue |
+| `rhea_mismatch` | of the broker: rhea is not the release whose internals it replaces |
 | `answer_missing` | something that was waited for did not come in time |
 """
 

@@ -212,8 +212,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "PUSH_TYPE_PROPERTIES",
-        "Message properties that may name a message's type, the first that is there counts; "
-        "then its subject. The fields of the message decide all the same.",
+        "Message properties that may name a message's type, the first that is there counts. "
+        "The fields of the message decide all the same.",
         "messageType,eventType,type",
         _names,
         (INGESTION,),

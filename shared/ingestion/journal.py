@@ -30,9 +30,10 @@ UNDATED = "undated"
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """How many events were new to the journal. Where a group met existing rows, `exact` is False:
+    """How many events were new to the journal.
 
-    at least one of the group was there before, and which ones would cost a read to tell.
+    Where a group met existing rows, `exact` is False: at least one of the group was there before,
+    and which ones would cost a read to tell.
     """
 
     stored: int = 0

@@ -23,10 +23,8 @@ class IncomingMessage:
     declared_type: str | None = None
 
 
-def declared_type(
-    properties: Mapping[str, object] | None, subject: str | None, names: Iterable[str]
-) -> str | None:
-    """The type that a message's application properties or its subject declare, if any.
+def declared_type(properties: Mapping[str, object] | None, names: Iterable[str]) -> str | None:
+    """The type that a message's application properties declare, if any.
 
     `names` are the properties to look for, the first that is there counts; names and values are
     compared without case by whoever reads the type.
@@ -37,4 +35,4 @@ def declared_type(
             value = by_name.get(name.casefold())
             if isinstance(value, str) and value:
                 return value
-    return subject or None
+    return None

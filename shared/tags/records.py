@@ -11,7 +11,6 @@ from shared.storage.rows import SCHEMA, Row, Value
 
 TAG_ROWS = "tag|"
 SESSION_ROWS = "session|"
-END_OF_TAG_ROWS = "tag|~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -328,19 +328,19 @@ async def test_an_event_received_before_what_the_journal_keeps_is_parked() -> No
 
 
 @pytest.mark.parametrize(
-    ("properties", "subject", "found"),
+    ("properties", "found"),
     [
-        ({"MESSAGETYPE": "ChargerState"}, None, "ChargerState"),
-        ({"type": "ChargerBoot", "eventType": "ChargerState"}, "Measurements", "ChargerState"),
-        ({"other": "ChargerState", "type": 7}, "Measurements", "Measurements"),
-        ({}, "", None),
-        (None, None, None),
+        ({"MESSAGETYPE": "ChargerState"}, "ChargerState"),
+        ({"type": "ChargerBoot", "eventType": "ChargerState"}, "ChargerState"),
+        ({"other": "ChargerState", "type": 7}, None),
+        ({}, None),
+        (None, None),
     ],
 )
-def test_a_property_or_the_subject_declares_the_type(
-    properties: dict[str, object] | None, subject: str | None, found: str | None
+def test_a_property_declares_the_type(
+    properties: dict[str, object] | None, found: str | None
 ) -> None:
-    """The first property that is there counts, whatever its case; then the subject."""
+    """The first property that is there counts, whatever its case."""
     names = ("messageType", "eventType", "type")
 
-    assert declared_type(properties, subject, names) == found
+    assert declared_type(properties, names) == found

@@ -1,4 +1,4 @@
-"""A deterministic simulation: workers, one store, one queue, virtual time, and everything that can
+"""A deterministic simulation: workers, a store and a queue in virtual time.
 
-go wrong between them, decided by one seed.
+Everything that can go wrong between them is decided by one seed.
 """
