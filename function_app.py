@@ -39,7 +39,7 @@ async def ingest_push_events(messages: typing.List[func.ServiceBusMessage]) -> N
 
 
 @app.function_name("push_webhook")
-@app.route(route="emabler/push", methods=["GET", "POST"])
+@app.route(route="emabler/push")
 async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
     """Answer eMabler: its check, a tap, or an event that goes onto the queue."""
     with invocation("push_webhook") as wide:
@@ -50,7 +50,12 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
             content_type=req.headers.get("content-type"),
             wide=wide,
         )
-    return func.HttpResponse(answer.body, status_code=answer.status, mimetype="application/json")
+    return func.HttpResponse(
+        answer.body,
+        status_code=answer.status,
+        headers=dict(answer.headers),
+        mimetype="application/json",
+    )
 
 
 @app.function_name("reconcile")

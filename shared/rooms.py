@@ -5,12 +5,16 @@ Each room is made when it is first asked for, so that a tap waits for nothing th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.authorization.authorize import Authorization
+from shared.authorization.audit import Audit
+from shared.authorization.authorize import Authorization, Fallback, Terms
+from shared.authorization.unknown_tags import UnknownTags
+from shared.authorization.warming import warm
 from shared.errors import FunctionDisabledError, SettingError
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingested, Ingestion
@@ -28,7 +32,7 @@ from shared.settings import (
     Settings,
     read_settings,
 )
-from shared.storage.connect import connect_tables
+from shared.storage.connect import connect_tables, impatient
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
 from shared.telemetry import LOGGER, WideEvent
@@ -51,6 +55,7 @@ class Rooms:
         self.settings: Settings = read_settings(environ)
         self._given_tables = tables
         self._clock = clock
+        self._warming: asyncio.Task[None] | None = None
 
     @cached_property
     def tables(self) -> Tables:
@@ -118,15 +123,40 @@ class Rooms:
             queue=self._queue(),
         )
 
+    @cached_property
+    def tap_tables(self) -> Tables:
+        """The store's gateway for taps: it gives up early, and other work does not queue in it."""
+        options = impatient(self.terms.budget)
+        return self._given_tables or connect_tables(self.settings, **options)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What the operator set for taps."""
+        settings = self.settings
+        keys = (settings["TAG_HASH_KEY"], settings["TAG_HASH_KEY_PREVIOUS"])
+        return Terms(
+            hash_keys=[str(key).encode() for key in keys if key],
+            spellings=settings["TAG_SPELLINGS"] or (),
+            buckets=settings["STORE_BUCKETS"],
+            longest_open=timedelta(hours=settings["AUTHORIZATION_OPEN_SESSION_HOURS"]),
+            budget=settings["AUTHORIZATION_BUDGET_MILLISECONDS"] / 1000,
+            facts_last=settings["AUTHORIZATION_FACTS_SECONDS"],
+            fallback=Fallback(settings["AUTHORIZATION_FALLBACK"]),
+        )
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Keeps a row of each tap."""
+        return Audit(
+            self.tables,
+            buckets=self.settings["STORE_BUCKETS"],
+            inbox=UnknownTags(self.tables),
+        )
+
     def _authorization(self) -> Authorization | None:
         if self.settings.problems_of(AUTHORIZATION):
             return None
-        return Authorization(
-            self.tables,
-            tag_hash_key=self.tag_hash_key,
-            clock=self._clock,
-            budget=self.settings["AUTHORIZATION_BUDGET_MILLISECONDS"] / 1000,
-        )
+        return Authorization(self.tap_tables, self.terms, clock=self._clock, audit=self.audit)
 
     def _queue(self) -> ServiceBusQueue | None:
         if self.settings.problems_of(WEBHOOK):
@@ -144,6 +174,16 @@ class Rooms:
         _ = self.tables
         for problem in self.settings.problems:
             LOGGER.error("%s: %s", problem.code, problem)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Open the connections of taps beside the rest of the start, where a loop runs already."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if not self.settings.problems_of(AUTHORIZATION):
+            self._warming = loop.create_task(warm(self.tap_tables))
 
     async def _may_ingest(self) -> None:
         try:
@@ -216,6 +256,9 @@ class Rooms:
         return run
 
     async def close(self) -> None:
-        """Give back connections."""
-        if "tables" in self.__dict__:
-            await self.tables.close()
+        """Give back connections; what waits for the audit is written first."""
+        if "audit" in self.__dict__:
+            await self.audit.close()
+        for name in ("tables", "tap_tables"):
+            if name in self.__dict__:
+                await self.__dict__[name].close()

@@ -149,6 +149,27 @@ def _seconds(most: float) -> Callable[[str], float]:
     return read
 
 
+def _one_of(*values: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in values:
+            message = f"is none of {', '.join(values)}"
+            raise ValueError(message)
+        return value
+
+    return read
+
+
+def _some_of(*values: str) -> Callable[[str], tuple[str, ...]]:
+    def read(value: str) -> tuple[str, ...]:
+        names = tuple(value.split(","))
+        if not set(names) <= set(values):
+            message = f"is no list, parted by commas, of {', '.join(values)}"
+            raise ValueError(message)
+        return names
+
+    return read
+
+
 def _environment(value: str) -> str:
     if value not in ENVIRONMENTS:
         message = f"is none of {', '.join(ENVIRONMENTS)}"
@@ -261,9 +282,54 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "TAG_HASH_KEY_PREVIOUS",
+        "While tags are moved to a new key (`manage.py tags rehash`): the key before. Tags are "
+        "found under both, and what lies under the current one counts.",
+        "(the key before)",
+        _secret,
+        heeded_by=(AUTHORIZATION,),
+        secret=True,
+    ),
+    Setting(
+        "TAG_SPELLINGS",
+        "Which other spellings of a card's number find its tag: `reversed` (the bytes turned "
+        "round), `padded` (with or without zeros in front), parted by commas. Each costs a tap "
+        "more reads, side by side.",
+        "reversed,padded",
+        _some_of("reversed", "padded"),
+        heeded_by=(AUTHORIZATION,),
+    ),
+    Setting(
+        "AUTHORIZATION_FALLBACK",
+        "What answers a tap when the store does not, or not in time: `defer` (503: eMabler's own "
+        "fallback decides), `deny`, or `last-known` (the snapshot of the tags; without one as "
+        "`defer`).",
+        "defer",
+        _one_of("defer", "deny", "last-known"),
+        (AUTHORIZATION,),
+        default="defer",
+    ),
+    Setting(
+        "AUTHORIZATION_FACTS_SECONDS",
+        "How long a worker remembers what it read of chargers and groups. A tag is read at each "
+        "tap, and no tap is denied on remembered facts.",
+        "30",
+        _seconds(3600),
+        (AUTHORIZATION,),
+        default=30,
+    ),
+    Setting(
+        "AUTHORIZATION_OPEN_SESSION_HOURS",
+        "How long a session whose end is not known counts as open.",
+        "24",
+        _whole(1, 24 * 30),
+        (AUTHORIZATION,),
+        default=24,
+    ),
+    Setting(
         "AUTHORIZATION_BUDGET_MILLISECONDS",
-        "How long a tap may take. Beyond it the answer is 503, and eMabler's own fallback decides; "
-        "eMabler's time-out has to be longer.",
+        "How long a tap may take. Beyond it AUTHORIZATION_FALLBACK answers; eMabler's time-out has "
+        "to be longer.",
         "1500",
         _whole(100, 60_000),
         (AUTHORIZATION,),

@@ -21,8 +21,21 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def connect_tables(settings: Settings) -> AzureTables:
+def impatient(budget: float) -> dict[str, Any]:
+    """Options of a client for who waits `budget` seconds for all: a try, and one more."""
+    return {
+        "connection_timeout": budget * 0.4,
+        "read_timeout": budget * 0.6,
+        "retry_total": 1,
+        "retry_backoff_factor": 0.02,
+        "retry_backoff_max": budget / 4,
+    }
+
+
+def connect_tables(settings: Settings, **options: Any) -> AzureTables:  # noqa: ANN401 - the SDK's
     """Open the gateway; nothing is asked of the network yet.
+
+    `options` are the SDK's, in place of those that suit work which can wait.
 
     Raises:
         SettingError: There is no connection, or it is no connection string.
@@ -30,6 +43,7 @@ def connect_tables(settings: Settings) -> AzureTables:
     for problem in settings.problems:
         if problem.setting == "DataStorageConnection":
             raise SettingError(str(problem), code=problem.code)
+    options = _OPTIONS | options
     uri = settings["DataStorageConnection__tableServiceUri"]
     if uri:
         # Only where an identity is used: importing this costs 0.3 s of a cold start.
@@ -38,10 +52,10 @@ def connect_tables(settings: Settings) -> AzureTables:
         credential = DefaultAzureCredential(
             managed_identity_client_id=settings["DataStorageConnection__clientId"]
         )
-        return AzureTables(TableServiceClient(uri, credential=credential, **_OPTIONS))
+        return AzureTables(TableServiceClient(uri, credential=credential, **options))
     try:
         return AzureTables(
-            TableServiceClient.from_connection_string(settings["DataStorageConnection"], **_OPTIONS)
+            TableServiceClient.from_connection_string(settings["DataStorageConnection"], **options)
         )
     except ValueError as error:
         # The text of the SDK's error may hold the key.

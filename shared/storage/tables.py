@@ -6,6 +6,9 @@ SESSION_ENDS = "sessionends"
 OPEN_SESSIONS = "opensessions"
 CHARGERS = "chargers"
 TAGS = "tags"
+TAG_GROUPS = "taggroups"
+AUTHORIZATIONS = "authorizations"
+UNKNOWN_TAGS = "unknowntags"
 PARKED = "parked"
 STORE = "store"
 
@@ -16,6 +19,9 @@ ALL_TABLES = (
     OPEN_SESSIONS,
     CHARGERS,
     TAGS,
+    TAG_GROUPS,
+    AUTHORIZATIONS,
+    UNKNOWN_TAGS,
     PARKED,
     STORE,
 )
