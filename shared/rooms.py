@@ -28,7 +28,8 @@ from shared.settings import (
     Settings,
     read_settings,
 )
-from shared.storage.connect import connect_tables
+from shared.storage.blobs import Blobs
+from shared.storage.connect import connect_blobs, connect_tables
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
 from shared.telemetry import LOGGER, WideEvent
@@ -46,16 +47,23 @@ class Rooms:
         environ: Mapping[str, str],
         *,
         tables: Tables | None = None,
+        blobs: Blobs | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self.settings: Settings = read_settings(environ)
         self._given_tables = tables
+        self._given_blobs = blobs
         self._clock = clock
 
     @cached_property
     def tables(self) -> Tables:
         """The store's gateway."""
         return self._given_tables or connect_tables(self.settings)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The gateway to what is too large for a row."""
+        return self._given_blobs or connect_blobs(self.settings)
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -93,6 +101,7 @@ class Rooms:
         """Takes batches of push messages."""
         ingestion = Ingestion(
             self.tables,
+            self.blobs,
             buckets=self.settings["STORE_BUCKETS"],
             sessions=self.sessions,
             oldest=timedelta(days=self.settings["RETENTION_JOURNAL_DAYS"]),
@@ -217,5 +226,6 @@ class Rooms:
 
     async def close(self) -> None:
         """Give back connections."""
-        if "tables" in self.__dict__:
-            await self.tables.close()
+        for name in ("tables", "blobs"):
+            if name in self.__dict__:
+                await getattr(self, name).close()

@@ -180,7 +180,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DataStorageConnection",
         "The storage account of the data: a connection string, or with `__tableServiceUri` "
-        "appended its table address, used with a managed identity.",
+        "appended its table address, used with a managed identity (`__blobServiceUri` where its "
+        "blobs have another name than Azure gives them).",
         "DataStorageConnection__tableServiceUri=https://mydata.table.core.windows.net",
         _key,
         ALL,
@@ -330,6 +331,9 @@ IDENTITY_SUFFIXES: Mapping[str, str] = {
 }
 """Where a connection is an address and an identity: what is appended to its name, as Azure does."""
 
+BLOB_ADDRESS = "DataStorageConnection__blobServiceUri"
+"""The blob service of the same account, where it has not the address that Azure would give it."""
+
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read all settings from the environment, which is where Azure Functions puts app settings."""
@@ -353,6 +357,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             and not values.get(setting.name + (suffix or ""))
         ):
             problems.append(_problem(setting, "setting_missing", "is not set"))
+    tables = values["DataStorageConnection__tableServiceUri"] or ""
+    values[BLOB_ADDRESS] = environ.get(BLOB_ADDRESS, "").strip() or tables.replace(
+        ".table.", ".blob.", 1
+    )
     if not values["EMABLER_BASE_URL"] and values["EMABLER_ENVIRONMENT"]:
         values["EMABLER_BASE_URL"] = ENVIRONMENTS[values["EMABLER_ENVIRONMENT"]]
     return Settings(values, tuple(problems))

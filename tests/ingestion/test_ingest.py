@@ -14,7 +14,9 @@ from shared.errors import StoreUnavailableError
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import (
     ALL_TABLES,
     CHARGERS,
@@ -35,7 +37,9 @@ FIRST_RECEIPT = ("stored_at", "received", "enqueued", "message_id", "generation"
 
 def ingestion(tables: MemoryTables) -> Ingestion:
     writer = SessionWriter(tables, buckets=4, tag_hash_key=HASH_KEY)
-    return Ingestion(tables, buckets=4, sessions=writer, clock=lambda: NOW)
+    return Ingestion(
+        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
+    )
 
 
 def messages(*bodies: bytes) -> list[IncomingMessage]:

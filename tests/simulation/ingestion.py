@@ -19,7 +19,9 @@ from shared.ingestion.weather import Outlasted
 from shared.push.decode import decode
 from shared.push.digest import digest_of
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Tables
 from shared.storage.tables import ALL_TABLES, EVENTS, OPEN_SESSIONS, PARKED
 from tests import payloads
@@ -69,7 +71,9 @@ def clock() -> datetime:
 def delivery(tables: Tables) -> Delivery:
     """The product's own ingestion on a store."""
     sessions = SessionWriter(tables, buckets=2, tag_hash_key=b"k" * 32)
-    ingestion = Ingestion(tables, buckets=2, sessions=sessions, clock=clock)
+    ingestion = Ingestion(
+        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=2, sessions=sessions, clock=clock
+    )
     return Delivery(
         ingestion, guard=_nothing_against_it, longest_wait=120, clock=clock, sleep=asyncio.sleep
     )
