@@ -13,6 +13,7 @@ from shared.emabler.client import EmablerClient
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.reconciliation.reconcile import Reconciliation, Run
+from shared.sessions.indexes import is_claim
 from shared.sessions.summary import is_summary
 from shared.sessions.writer import SessionWriter
 from shared.storage.containers import ALL_CONTAINERS
@@ -115,7 +116,7 @@ class Store:
 
     @property
     def claims(self) -> list[Row]:
-        return [row for row in self.tables.rows(SESSIONS) if not is_summary(row)]
+        return [row for row in self.tables.rows(SESSIONS) if is_claim(row)]
 
     @property
     def content(self) -> list[tuple[object, ...]]:
