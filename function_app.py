@@ -75,4 +75,5 @@ def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:
         locked_until=as_utc(message.locked_until),
         # Not the subject: in a batch Azure leaves empty ones out, so it may be another message's.
         declared_type=declared_type(message.application_properties, rooms.type_properties),
+        properties=message.application_properties or {},
     )

@@ -16,7 +16,8 @@ EmablerFunctionsError
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
-    └── RowMissingError          a delete or a replace met no row
+    ├── RowMissingError          a delete or a replace met no row
+    └── BlobChangedError         the blob is another one by now
 ```
 
 Each carries `code`, a stable snake_case word that telemetry, parked rows and the documentation use.
@@ -146,3 +147,9 @@ class RowMissingError(RowConflictError):
     """A delete or a replace met no row. In a transaction nothing was written."""
 
     code = "row_missing"
+
+
+class BlobChangedError(RowConflictError):
+    """The blob's ETag is another one by now, or there is a blob where none was expected."""
+
+    code = "blob_changed"

@@ -32,7 +32,8 @@ from shared.settings import (
     Settings,
     read_settings,
 )
-from shared.storage.connect import connect_tables, impatient
+from shared.storage.blobs import Blobs
+from shared.storage.connect import connect_blobs, connect_tables, impatient
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
 from shared.telemetry import LOGGER, WideEvent
@@ -50,10 +51,12 @@ class Rooms:
         environ: Mapping[str, str],
         *,
         tables: Tables | None = None,
+        blobs: Blobs | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self.settings: Settings = read_settings(environ)
         self._given_tables = tables
+        self._given_blobs = blobs
         self._clock = clock
         self._warming: asyncio.Task[None] | None = None
 
@@ -61,6 +64,11 @@ class Rooms:
     def tables(self) -> Tables:
         """The store's gateway."""
         return self._given_tables or connect_tables(self.settings)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The gateway to what is too large for a row."""
+        return self._given_blobs or connect_blobs(self.settings)
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -98,6 +106,7 @@ class Rooms:
         """Takes batches of push messages."""
         ingestion = Ingestion(
             self.tables,
+            self.blobs,
             buckets=self.settings["STORE_BUCKETS"],
             sessions=self.sessions,
             oldest=timedelta(days=self.settings["RETENTION_JOURNAL_DAYS"]),
@@ -259,6 +268,6 @@ class Rooms:
         """Give back connections; what waits for the audit is written first."""
         if "audit" in self.__dict__:
             await self.audit.close()
-        for name in ("tables", "tap_tables"):
+        for name in ("tables", "tap_tables", "blobs"):
             if name in self.__dict__:
                 await self.__dict__[name].close()

@@ -6,16 +6,24 @@ wrong disables the functions that need it, which then say so when they are calle
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from shared.errors import SettingError
+from shared.setting_values import (
+    key,
+    names,
+    one_of,
+    path,
+    seconds,
+    secret,
+    some_of,
+    text,
+    url,
+    whole,
+)
 
-MIN_SECRET_CHARACTERS = 32
-_UNRESOLVED = "@Microsoft.KeyVault("
 _MAX_LOOKBACK_HOURS = 24 * 366
 
 INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION = (
@@ -101,109 +109,14 @@ class Settings:
             raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _secret(value: str) -> str:
-    if value.startswith(_UNRESOLVED):
-        raise ValueError("is a Key Vault reference that was not resolved")
-    if len(value) < MIN_SECRET_CHARACTERS:
-        message = f"has {len(value)} characters; a secret has at least {MIN_SECRET_CHARACTERS}"
-        raise ValueError(message)
-    return value
-
-
-def _key(value: str) -> str:
-    if value.startswith(_UNRESOLVED):
-        raise ValueError("is a Key Vault reference that was not resolved")
-    # Such a key cannot travel in a header, and the HTTP client's error would tell it.
-    if not (value.isascii() and value.isprintable()):
-        raise ValueError("has characters that no key has")
-    return value
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(value: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
-            message = f"is no whole number from {least} to {most}"
-            raise ValueError(message)
-        return int(value)
-
-    return read
-
-
-def _names(value: str) -> str:
-    if not re.fullmatch(r"[\w.\-]+(?:,[\w.\-]+)*", value):
-        raise ValueError("is no list of names parted by commas")
-    return value
-
-
-def _seconds(most: float) -> Callable[[str], float]:
-    def read(value: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(?:\.\d{1,3})?", value) or float(value) > most:
-            message = f"is no number of seconds from 0 to {most:g}"
-            raise ValueError(message)
-        return float(value)
-
-    return read
-
-
-def _one_of(*values: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value not in values:
-            message = f"is none of {', '.join(values)}"
-            raise ValueError(message)
-        return value
-
-    return read
-
-
-def _some_of(*values: str) -> Callable[[str], tuple[str, ...]]:
-    def read(value: str) -> tuple[str, ...]:
-        names = tuple(value.split(","))
-        if not set(names) <= set(values):
-            message = f"is no list, parted by commas, of {', '.join(values)}"
-            raise ValueError(message)
-        return names
-
-    return read
-
-
-def _environment(value: str) -> str:
-    if value not in ENVIRONMENTS:
-        message = f"is none of {', '.join(ENVIRONMENTS)}"
-        raise ValueError(message)
-    return value
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError("is no http address") from error
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("is no http address")
-    if parts.scheme == "http" and not local:
-        raise ValueError("is not https: the API key would travel in the open")
-    return value if value.endswith("/") else value + "/"
-
-
-def _path(value: str) -> str:
-    if not re.fullmatch(r"[\w.\-]+(?:/[\w.\-]+)*", value):
-        raise ValueError("is no relative path such as v3/transactions")
-    return value
-
-
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DataStorageConnection",
         "The storage account of the data: a connection string, or with `__tableServiceUri` "
-        "appended its table address, used with a managed identity.",
+        "appended its table address, used with a managed identity (`__blobServiceUri` where its "
+        "blobs have another name than Azure gives them).",
         "DataStorageConnection__tableServiceUri=https://mydata.table.core.windows.net",
-        _key,
+        key,
         ALL,
         secret=True,
     ),
@@ -211,7 +124,7 @@ SETTINGS: tuple[Setting, ...] = (
         "STORE_BUCKETS",
         "Over how many partitions each table is spread. Fixed when the store is made.",
         "4",
-        _whole(1, 64),
+        whole(1, 64),
         ALL,
         default=4,
     ),
@@ -220,7 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The Service Bus namespace: a connection string, or with `__fullyQualifiedNamespace` "
         "appended its host name, used with a managed identity.",
         "ServiceBusConnection__fullyQualifiedNamespace=mybus.servicebus.windows.net",
-        _key,
+        key,
         (INGESTION, WEBHOOK),
         secret=True,
     ),
@@ -228,7 +141,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PUSH_QUEUE_NAME",
         "The queue that eMabler's push events arrive on.",
         "push-events",
-        _text,
+        text,
         (INGESTION, WEBHOOK),
     ),
     Setting(
@@ -236,7 +149,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Message properties that may name a message's type, the first that is there counts. "
         "The fields of the message decide all the same.",
         "messageType,eventType,type",
-        _names,
+        names,
         (INGESTION,),
         default="messageType,eventType,type",
     ),
@@ -245,7 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How old an event may be when it arrives. An older one is parked, since its repeat could "
         "not be recognised.",
         "400",
-        _whole(30, 3660),
+        whole(30, 3660),
         (INGESTION,),
         default=400,
     ),
@@ -253,7 +166,7 @@ SETTINGS: tuple[Setting, ...] = (
         "INGEST_LONGEST_WAIT_SECONDS",
         "How long one delivery of a batch waits at most for a store that is away.",
         "120",
-        _seconds(240),
+        seconds(240),
         (INGESTION,),
         default=120,
     ),
@@ -261,7 +174,7 @@ SETTINGS: tuple[Setting, ...] = (
         "TAG_HASH_KEY",
         "The key of the hash that stands for a tag in table keys. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
-        _secret,
+        secret,
         (INGESTION, AUTHORIZATION, RECONCILIATION),
         secret=True,
     ),
@@ -269,7 +182,7 @@ SETTINGS: tuple[Setting, ...] = (
         "WEBHOOK_AUTHORIZATION",
         "The Authorization value that eMabler sends with each call. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
-        _secret,
+        secret,
         (AUTHORIZATION, WEBHOOK),
         secret=True,
     ),
@@ -277,7 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
         "WEBHOOK_AUTHORIZATION_PREVIOUS",
         "While the value is being changed: the one before, accepted as well.",
         "(the value before)",
-        _secret,
+        secret,
         heeded_by=(AUTHORIZATION, WEBHOOK),
         secret=True,
     ),
@@ -286,7 +199,7 @@ SETTINGS: tuple[Setting, ...] = (
         "While tags are moved to a new key (`manage.py tags rehash`): the key before. Tags are "
         "found under both, and what lies under the current one counts.",
         "(the key before)",
-        _secret,
+        secret,
         heeded_by=(AUTHORIZATION,),
         secret=True,
     ),
@@ -296,7 +209,7 @@ SETTINGS: tuple[Setting, ...] = (
         "round), `padded` (with or without zeros in front), parted by commas. Each costs a tap "
         "more reads, side by side.",
         "reversed,padded",
-        _some_of("reversed", "padded"),
+        some_of("reversed", "padded"),
         heeded_by=(AUTHORIZATION,),
     ),
     Setting(
@@ -305,7 +218,7 @@ SETTINGS: tuple[Setting, ...] = (
         "fallback decides), `deny`, or `last-known` (the snapshot of the tags; without one as "
         "`defer`).",
         "defer",
-        _one_of("defer", "deny", "last-known"),
+        one_of("defer", "deny", "last-known"),
         (AUTHORIZATION,),
         default="defer",
     ),
@@ -314,7 +227,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a worker remembers what it read of chargers and groups. A tag is read at each "
         "tap, and no tap is denied on remembered facts.",
         "30",
-        _seconds(3600),
+        seconds(3600),
         (AUTHORIZATION,),
         default=30,
     ),
@@ -322,7 +235,7 @@ SETTINGS: tuple[Setting, ...] = (
         "AUTHORIZATION_OPEN_SESSION_HOURS",
         "How long a session whose end is not known counts as open.",
         "24",
-        _whole(1, 24 * 30),
+        whole(1, 24 * 30),
         (AUTHORIZATION,),
         default=24,
     ),
@@ -331,7 +244,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a tap may take. Beyond it AUTHORIZATION_FALLBACK answers; eMabler's time-out has "
         "to be longer.",
         "1500",
-        _whole(100, 60_000),
+        whole(100, 60_000),
         (AUTHORIZATION,),
         default=1500,
     ),
@@ -339,21 +252,21 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_ENVIRONMENT",
         "Which eMabler this is: test, staging or production. The store belongs to it.",
         "production",
-        _environment,
+        one_of(*ENVIRONMENTS),
         ALL,
     ),
     Setting(
         "EMABLER_BASE_URL",
         "The REST API's base address where it is not the environment's own.",
         "https://api.emabler.io/api/v2/cpo/",
-        _url,
+        url,
         heeded_by=(RECONCILIATION,),
     ),
     Setting(
         "EMABLER_API_KEY",
         "The key of eMabler's REST API (Connect, Settings, Developers).",
         "(the key as eMabler shows it)",
-        _key,
+        key,
         (RECONCILIATION,),
         secret=True,
     ),
@@ -361,7 +274,7 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_TRANSACTIONS_PATH",
         "The call that lists finished sessions, below the base address.",
         "v3/transactions",
-        _path,
+        path,
         (RECONCILIATION,),
         default="v3/transactions",
     ),
@@ -369,7 +282,7 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_PAGE_SIZE",
         "Sessions in a page: at most 200 for v3/transactions, 1000 for v2/transactions.",
         "200",
-        _whole(1, 1000),
+        whole(1, 1000),
         (RECONCILIATION,),
         default=200,
     ),
@@ -377,14 +290,14 @@ SETTINGS: tuple[Setting, ...] = (
         "RECONCILE_SCHEDULE",
         "When reconciliation runs: six fields, seconds first, UTC.",
         "0 */15 * * * *",
-        _text,
+        text,
         (RECONCILIATION,),
     ),
     Setting(
         "RECONCILE_LOOKBACK_HOURS",
         "How far back each run walks eMabler's finished sessions, by their end.",
         "72",
-        _whole(1, _MAX_LOOKBACK_HOURS),
+        whole(1, _MAX_LOOKBACK_HOURS),
         (RECONCILIATION,),
         default=72,
     ),
@@ -395,6 +308,9 @@ IDENTITY_SUFFIXES: Mapping[str, str] = {
     "ServiceBusConnection": "__fullyQualifiedNamespace",
 }
 """Where a connection is an address and an identity: what is appended to its name, as Azure does."""
+
+BLOB_ADDRESS = "DataStorageConnection__blobServiceUri"
+"""The blob service of the same account, where it has not the address that Azure would give it."""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -419,6 +335,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             and not values.get(setting.name + (suffix or ""))
         ):
             problems.append(_problem(setting, "setting_missing", "is not set"))
+    tables = values["DataStorageConnection__tableServiceUri"] or ""
+    values[BLOB_ADDRESS] = environ.get(BLOB_ADDRESS, "").strip() or tables.replace(
+        ".table.", ".blob.", 1
+    )
     if not values["EMABLER_BASE_URL"] and values["EMABLER_ENVIRONMENT"]:
         values["EMABLER_BASE_URL"] = ENVIRONMENTS[values["EMABLER_ENVIRONMENT"]]
     return Settings(values, tuple(problems))

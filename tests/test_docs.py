@@ -13,6 +13,7 @@ from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
 from shared.push import decode, fields, json_reading
 from shared.settings import SETTINGS
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
 from shared.telemetry import FIELDS
 
@@ -93,9 +94,16 @@ def test_each_flag_is_documented() -> None:
 
 def test_each_table_of_the_store_is_documented() -> None:
     """docs/architecture.md has a row for each table, and no other."""
-    text = page("docs/architecture.md").partition("## Tables")[2]
+    text = page("docs/architecture.md").partition("## Tables")[2].partition("## Blobs")[0]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == set(ALL_TABLES)
+
+
+def test_each_blob_container_is_documented() -> None:
+    """docs/architecture.md has a row for each container, and no other."""
+    text = page("docs/architecture.md").partition("## Blobs")[2]
+
+    assert [row[0].strip("`") for row in rows(text) if row[0].startswith("`")] == [*ALL_CONTAINERS]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

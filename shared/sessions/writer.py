@@ -1,21 +1,23 @@
 """Claims into the store: written once, folded until the summary agrees, indexed by end and tag.
 
-A claim and its session's summary are written in one transaction, the summary under its ETag. So
-whoever writes a claim changes the summary's ETag, and whoever folded without that claim cannot
-write: it reads again. The last writer always sees everything.
+A claim, its session's summary and the rows by which the session is found are written in one
+transaction, the summary under its ETag. So whoever writes a claim changes the summary's ETag, and
+whoever folded without that claim cannot write: it reads again. The last writer always sees
+everything.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shared.errors import RowConflictError, StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
-from shared.instants import day_of, format_instant
 from shared.sessions.claims import Claim, Source, claim_from_row, claim_row
+from shared.sessions.indexes import index_rows
 from shared.sessions.summary import (
+    SUMMARY_NAME,
     State,
     Summary,
     fold,
@@ -23,20 +25,25 @@ from shared.sessions.summary import (
     summary_row,
 )
 from shared.storage import limits
-from shared.storage.rows import SCHEMA, Insert, Operation, Replace, Row, Tables, Value
-from shared.storage.tables import OPEN_SESSIONS, SESSION_ENDS, SESSIONS, TAGS
-from shared.storage.together import all_done, delete_all, upsert_all
+from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Tables, Upsert
+from shared.storage.tables import SESSIONS, TAGS
+from shared.storage.together import all_done, upsert_all
 from shared.tags.records import tag_session_row
 
 _MAX_ROUNDS = 20
-UNDATED = "undated"
+_REMEMBERED_SESSIONS = 5_000
+"""About 5 KB each."""
+
+_MAX_CLAIMS = 20
+"""Claims of one session that one transaction takes: each is a row, an index row, and may replace
+both, and all of it has to fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the store holds of one session, read in one range."""
+    """What the store holds of one session: read in one range, or remembered."""
 
-    claims: dict[str, tuple[Claim, Row]]
+    claims: Mapping[str, tuple[Claim, Row]]
     summary: Row | None
 
 
@@ -53,7 +60,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one session needs written, decided from what was read of it."""
+    """What one session needs written, decided from what is known of it."""
 
     written: Written
     operations: list[Operation]
@@ -66,6 +73,7 @@ class SessionWriter:
         self._tables = tables
         self._buckets = buckets
         self._tag_hash_key = tag_hash_key
+        self._remembered: OrderedDict[tuple[str, str], Stored] = OrderedDict()
 
     async def write(self, claims: Iterable[Claim]) -> list[Written]:
         """Write claims of any sessions, fold their summaries and keep the indexes.
@@ -80,41 +88,39 @@ class SessionWriter:
             if present is None or _supersedes(claim, present):
                 session[claim.key] = claim
         done = await all_done(
-            self._write_bucket(bucket, {name: list(each.values()) for name, each in group.items()})
+            self._write_group(bucket, part)
             for bucket, group in buckets.items()
+            for part in _groups(bucket, {name: list(each.values()) for name, each in group.items()})
         )
-        return [written for group in done for written in group]
-
-    async def _write_bucket(self, bucket: str, sessions: dict[str, list[Claim]]) -> list[Written]:
-        await self._hint_open(bucket, sessions)
-        groups = list(_groups(bucket, sessions))
-        done = await all_done(self._write_group(bucket, group) for group in groups)
         written = [each for group in done for each in group]
-        await all_done(
-            (
-                upsert_all(self._tables, SESSION_ENDS, _end_rows(bucket, written)),
-                upsert_all(self._tables, TAGS, self._tag_rows(written)),
-            )
-        )
-        await self._forget_ended(bucket, written)
+        await upsert_all(self._tables, TAGS, self._tag_rows(written))
         return written
 
     async def _write_group(self, bucket: str, sessions: dict[str, list[Claim]]) -> list[Written]:
-        # A start most likely begins a session that is new: it costs no read. A stop most likely
-        # meets one, and reading it first saves a transaction that must fail.
-        stored: dict[str, Stored | None] = dict.fromkeys(sessions)
-        to_read = [name for name, claims in sessions.items() if not _likely_new(claims)]
-        for _ in range(_MAX_ROUNDS):
+        # What a worker remembers can only be older than the store, and the ETag tells. A start
+        # most likely begins a session that is new: it costs no read. A stop most likely meets one,
+        # and reading it first saves a transaction that must fail.
+        stored: dict[str, Stored | None] = {
+            name: self._remembered.get((bucket, name)) for name in sessions
+        }
+        to_read = [
+            name
+            for name, claims in sessions.items()
+            if stored[name] is None and not _likely_new(claims)
+        ]
+        for attempt in range(_MAX_ROUNDS):
             found = await all_done(self._read(bucket, name) for name in to_read)
             stored |= dict(zip(to_read, found, strict=True))
             plans = [_plan(bucket, name, claims, stored[name]) for name, claims in sessions.items()]
             operations = [operation for plan in plans for operation in plan.operations]
+            if attempt:
+                operations = await self._without_gone(operations)
             try:
-                for group in limits.transactions(operations):
-                    await self._tables.write(SESSIONS, group)
+                etags = await self._tables.write(SESSIONS, operations) if operations else []
             except RowConflictError:
                 to_read = list(sessions)
                 continue
+            self._remember(bucket, plans, operations, etags)
             return [plan.written for plan in plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
 
@@ -128,23 +134,47 @@ class SessionWriter:
                 claims[row.key] = (claim_from_row(row), row)
         return Stored(claims, summary)
 
-    async def _hint_open(self, bucket: str, sessions: dict[str, list[Claim]]) -> None:
-        """Say that a session may be open before its start is written: none is overlooked."""
-        rows = [
-            Row(bucket, name, {"schema": SCHEMA, "charger": claims[0].charger})
-            for name, claims in sessions.items()
-            if {claim.source for claim in claims} == {Source.START}
-        ]
-        await upsert_all(self._tables, OPEN_SESSIONS, rows)
+    async def _without_gone(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Leave out deletes of rows that are not there, as after somebody's work by hand."""
+        deletes = [each for each in operations if isinstance(each, Delete)]
+        rows = await all_done(
+            self._tables.get(SESSIONS, each.partition, each.key) for each in deletes
+        )
+        gone = [each for each, row in zip(deletes, rows, strict=True) if row is None]
+        return [each for each in operations if each not in gone]
 
-    async def _forget_ended(self, bucket: str, written: Sequence[Written]) -> None:
-        """Take back the hint where the fold sees an end beside the start that left the hint."""
-        ended = [
-            each.session
-            for each in written
-            if each.summary.state is State.ENDED and each.summary.starts
-        ]
-        await delete_all(self._tables, OPEN_SESSIONS, bucket, ended)
+    def _remember(
+        self,
+        bucket: str,
+        plans: Sequence[_Plan],
+        operations: Sequence[Operation],
+        etags: Sequence[str | None],
+    ) -> None:
+        """Keep what open sessions look like now: what comes next is most likely their stop."""
+        rows = {
+            operation.row.key: replace(operation.row, etag=etag)
+            for operation, etag in zip(operations, etags, strict=True)
+            if not isinstance(operation, Delete)
+        }
+        for plan in plans:
+            written = plan.written
+            name = (bucket, written.session)
+            summary = rows.get(f"{written.session}|{SUMMARY_NAME}")
+            if written.summary.state is State.ENDED:
+                self._remembered.pop(name, None)
+            elif summary is not None:
+                before = {} if written.before is None else written.before.claims
+                # Of a claim's row only the ETag is asked for again.
+                claims = {
+                    claim.key: (claim, replace(rows[claim.key], columns={}))
+                    if claim.key in rows
+                    else before[claim.key]
+                    for claim in written.claims
+                }
+                self._remembered[name] = Stored(claims, summary)
+                self._remembered.move_to_end(name)
+        while len(self._remembered) > _REMEMBERED_SESSIONS:
+            self._remembered.popitem(last=False)
 
     def _tag_rows(self, written: Iterable[Written]) -> Iterator[Row]:
         for each in written:
@@ -166,26 +196,31 @@ def _likely_new(claims: Sequence[Claim]) -> bool:
 
 
 def _groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, list[Claim]]]:
-    """Sessions of one bucket in groups whose claims and summaries fit one transaction."""
+    """Sessions of one bucket in groups, each of which one transaction is certain to hold."""
     group: dict[str, list[Claim]] = {}
     operations = size = 0
     for name, claims in sessions.items():
-        plan = _plan(bucket, name, claims, None)
-        more = sum(map(limits.operation_bytes, plan.operations))
-        full = operations + len(plan.operations) > limits.MAX_OPERATIONS
-        if group and (full or size + more > limits.MAX_TRANSACTION_BYTES):
-            yield group
-            group, operations, size = {}, 0, 0
-        group[name] = claims
-        operations += len(plan.operations)
-        size += more
+        for start in range(0, len(claims), _MAX_CLAIMS):
+            part = claims[start : start + _MAX_CLAIMS]
+            plan = _plan(bucket, name, part, None)
+            # An end takes the session off the list of open ones, and may move within its own.
+            more = len(plan.operations) + 2 * sum(c.source is not Source.START for c in part)
+            more_size = 2 * sum(map(limits.operation_bytes, plan.operations))
+            full = operations + more > limits.MAX_OPERATIONS
+            if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):
+                yield group
+                group, operations, size = {}, 0, 0
+            group[name] = part
+            operations += more
+            size += more_size
     if group:
         yield group
 
 
 def _plan(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | None) -> _Plan:
-    """Decide what a session needs: claims that are not there, and a summary that agrees."""
-    known = {} if stored is None else {key: claim for key, (claim, _) in stored.claims.items()}
+    """Decide what a session needs: claims that are not there, and what follows from all of them."""
+    before = Stored({}, None) if stored is None else stored
+    known = {key: claim for key, (claim, _) in before.claims.items()}
     operations: list[Operation] = []
     added: list[Claim] = []
     for claim in claims:
@@ -193,22 +228,39 @@ def _plan(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | N
         present = known.get(claim.key)
         if present is None:
             operations.append(Insert(row))
-        elif stored is not None and _supersedes(claim, present):
-            etag = stored.claims[claim.key][1].etag
-            operations.append(Replace(Row(bucket, claim.key, row.columns, etag)))
+        elif claim.key in before.claims and _supersedes(claim, present):
+            operations.append(Replace(replace(row, etag=before.claims[claim.key][1].etag)))
         else:
             continue
         known[claim.key] = claim
         added.append(claim)
     everything = tuple(known[key] for key in sorted(known))
     summary = fold(everything)
-    before = None if stored is None else stored.summary
-    row = summary_row(summary, bucket, session, before.etag if before else None)
-    if before is None:
+    row = summary_row(summary, bucket, session, before.summary.etag if before.summary else None)
+    if before.summary is None:
         operations.append(Insert(row))
-    elif operations or dict(row.columns) != dict(before.columns):
+    elif operations or dict(row.columns) != dict(before.summary.columns):
         operations.append(Replace(row))
+    if operations:
+        operations += _index_operations(bucket, session, before, everything, summary)
     return _Plan(Written(session, stored, tuple(added), everything, summary), operations)
+
+
+def _index_operations(
+    bucket: str, session: str, before: Stored, claims: Sequence[Claim], summary: Summary
+) -> Iterator[Operation]:
+    """Bring the index rows from what the claims before gave to what all of them give."""
+    old: dict[str, Row] = {}
+    if before.summary is not None and before.claims:
+        former = tuple(claim for claim, _ in before.claims.values())
+        old = {row.key: row for row in index_rows(bucket, session, former, fold(former))}
+    new = {row.key: row for row in index_rows(bucket, session, claims, summary)}
+    for key, row in new.items():
+        if key not in old or old[key].columns != row.columns:
+            yield Upsert(row)
+    for key in old:
+        if key not in new:
+            yield Delete(bucket, key)
 
 
 def _supersedes(claim: Claim, present: Claim) -> bool:
@@ -221,20 +273,3 @@ def _supersedes(claim: Claim, present: Claim) -> bool:
     if present.observed is None:
         return True
     return (claim.observed, claim.digest) > (present.observed, present.digest)
-
-
-def _end_rows(bucket: str, written: Iterable[Written]) -> Iterator[Row]:
-    for each in written:
-        for claim in each.claims:
-            if claim.source is Source.START:
-                continue
-            end = format_instant(claim.end) if claim.end else UNDATED
-            day = day_of(claim.end) if claim.end else UNDATED
-            columns: dict[str, Value] = {"schema": SCHEMA, "digest": claim.digest}
-            for name in ("energy_wh", "tag", "socket"):
-                value = getattr(claim, name)
-                if value is not None:
-                    columns[name] = value
-            if claim.start:
-                columns["start"] = format_instant(claim.start)
-            yield Row(f"{day}-{bucket}", f"{end}|{claim.key}", columns)

@@ -2,8 +2,6 @@
 
 EVENTS = "events"
 SESSIONS = "sessions"
-SESSION_ENDS = "sessionends"
-OPEN_SESSIONS = "opensessions"
 CHARGERS = "chargers"
 TAGS = "tags"
 TAG_GROUPS = "taggroups"
@@ -15,8 +13,6 @@ STORE = "store"
 ALL_TABLES = (
     EVENTS,
     SESSIONS,
-    SESSION_ENDS,
-    OPEN_SESSIONS,
     CHARGERS,
     TAGS,
     TAG_GROUPS,

@@ -283,10 +283,15 @@ async def broken(_table: str, _moment: str) -> None:
     ],
 )
 async def test_the_policy_answers_for_a_store_that_does_not(
-    fallback: Fallback, allowed: bool | None, pause: object, cause: Cause
+    fallback: Fallback,
+    allowed: bool | None,  # noqa: FBT001 - the expectation
+    pause: object,
+    cause: Cause,
 ) -> None:
-    """Away, silent or a mistake of ours: deferred or denied as set, never an exception; without a
-    snapshot last-known defers. A store that is back is asked again."""
+    """Away, silent or a mistake of ours: deferred or denied as set, never an exception.
+
+    Without a snapshot last-known defers. A store that is back is asked again.
+    """
     tables = MemoryTables(*ALL_TABLES)
     store = Store(tables)
     await store.knows(Tag(tag=TAG))

@@ -98,8 +98,7 @@ def test_a_tap_is_read_in_any_encoding_of_json(encoding: str) -> None:
 
 @pytest.mark.parametrize("bad", [None, "", " ", 7, ["A"], "x" * 256, "\ud800", "a\udfffb"])
 def test_what_is_no_id_makes_no_tap(bad: object) -> None:
-    """Missing, blank, not text, too long, or half of a surrogate pair; the charger is told if it is
-    one."""
+    """Missing, blank, no text, too long, or half of a surrogate pair; a right charger is told."""
     assert read_tap({"charger_id": "CH", "rfid_tag_id": bad}) is None
     assert read_tap({"charger_id": bad, "rfid_tag_id": "T"}) is None
     assert told_charger({"charger_id": bad}) == ""
