@@ -1,16 +1,20 @@
-"""How the text of an app setting is read; `ValueError` says what is wrong with it.
-
-The message goes on where the name of the setting ends: "TAG_HASH_KEY has 5 characters; …".
-"""
+"""How the text of a setting becomes its value; ValueError says what is wrong with it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 MIN_SECRET_CHARACTERS = 32
 _UNRESOLVED = "@Microsoft.KeyVault("
+
+ENVIRONMENTS: Mapping[str, str] = {
+    "test": "https://api.emabler.net/api/v2/cpo/",
+    "staging": "https://api-staging.emabler.net/api/v2/cpo/",
+    "production": "https://api.emabler.io/api/v2/cpo/",
+}
+"""eMabler's documented environments and the base addresses of their REST API."""
 
 
 def text(value: str) -> str:
@@ -19,7 +23,11 @@ def text(value: str) -> str:
 
 
 def secret(value: str) -> str:
-    """A secret of at least 32 characters."""
+    """A secret: long enough, and no reference that Key Vault did not resolve.
+
+    Raises:
+        ValueError: What is wrong, without the secret.
+    """
     if value.startswith(_UNRESOLVED):
         raise ValueError("is a Key Vault reference that was not resolved")
     if len(value) < MIN_SECRET_CHARACTERS:
@@ -29,7 +37,11 @@ def secret(value: str) -> str:
 
 
 def key(value: str) -> str:
-    """A key or a connection string, as it can travel in a header."""
+    """A key or connection string as it can travel in a header.
+
+    Raises:
+        ValueError: What is wrong, without the key.
+    """
     if value.startswith(_UNRESOLVED):
         raise ValueError("is a Key Vault reference that was not resolved")
     # Such a key cannot travel in a header, and the HTTP client's error would tell it.
@@ -39,7 +51,7 @@ def key(value: str) -> str:
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """A whole number from `least` to `most`."""
+    """Reads a whole number within bounds."""
 
     def read(value: str) -> int:
         if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
@@ -51,14 +63,18 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def names(value: str) -> str:
-    """Names parted by commas, as they are written."""
+    """Names parted by commas.
+
+    Raises:
+        ValueError: It is no such list.
+    """
     if not re.fullmatch(r"[\w.\-]+(?:,[\w.\-]+)*", value):
         raise ValueError("is no list of names parted by commas")
     return value
 
 
 def seconds(most: float) -> Callable[[str], float]:
-    """A number of seconds from 0 to `most`."""
+    """Reads a number of seconds up to a bound."""
 
     def read(value: str) -> float:
         if not re.fullmatch(r"\d{1,9}(?:\.\d{1,3})?", value) or float(value) > most:
@@ -69,33 +85,36 @@ def seconds(most: float) -> Callable[[str], float]:
     return read
 
 
-def one_of(*values: str) -> Callable[[str], str]:
-    """One of these words."""
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Reads a number within bounds."""
 
-    def read(value: str) -> str:
-        if value not in values:
-            message = f"is none of {', '.join(values)}"
+    def read(value: str) -> float:
+        if not re.fullmatch(r"\d{1,4}(?:\.\d{1,3})?", value) or not least <= float(value) <= most:
+            message = f"is no number from {least:g} to {most:g}"
             raise ValueError(message)
-        return value
+        return float(value)
 
     return read
 
 
-def some_of(*values: str) -> Callable[[str], tuple[str, ...]]:
-    """Some of these words, parted by commas."""
+def environment(value: str) -> str:
+    """One of eMabler's environments.
 
-    def read(value: str) -> tuple[str, ...]:
-        words = tuple(value.split(","))
-        if not set(words) <= set(values):
-            message = f"is no list, parted by commas, of {', '.join(values)}"
-            raise ValueError(message)
-        return words
-
-    return read
+    Raises:
+        ValueError: It is none.
+    """
+    if value not in ENVIRONMENTS:
+        message = f"is none of {', '.join(ENVIRONMENTS)}"
+        raise ValueError(message)
+    return value
 
 
 def url(value: str) -> str:
-    """An http address that ends with a slash; https unless it is this machine."""
+    """An http address that ends with a slash; plain http on this machine only.
+
+    Raises:
+        ValueError: It is none.
+    """
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -110,7 +129,36 @@ def url(value: str) -> str:
 
 
 def path(value: str) -> str:
-    """A relative path."""
+    """A relative path.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not re.fullmatch(r"[\w.\-]+(?:/[\w.\-]+)*", value):
         raise ValueError("is no relative path such as v3/transactions")
     return value
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(value: str) -> str:
+        if value not in words:
+            message = f"is none of {', '.join(words)}"
+            raise ValueError(message)
+        return value
+
+    return read
+
+
+def some_of(*words: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of these words, parted by commas."""
+
+    def read(value: str) -> tuple[str, ...]:
+        given = tuple(value.split(","))
+        if not set(given) <= set(words):
+            message = f"is no list, parted by commas, of {', '.join(words)}"
+            raise ValueError(message)
+        return given
+
+    return read

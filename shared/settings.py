@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import SettingError
-from shared.setting_values import (
-    key,
-    names,
-    one_of,
-    path,
-    seconds,
-    secret,
-    some_of,
-    text,
-    url,
-    whole,
-)
+from shared.setting_values import ENVIRONMENTS
+from shared.setting_values import environment as _environment
+from shared.setting_values import key as _key
+from shared.setting_values import names as _names
+from shared.setting_values import one_of as _one_of
+from shared.setting_values import path as _path
+from shared.setting_values import seconds as _seconds
+from shared.setting_values import secret as _secret
+from shared.setting_values import some_of as _some_of
+from shared.setting_values import text as _text
+from shared.setting_values import url as _url
+from shared.setting_values import whole as _whole
 
 _MAX_LOOKBACK_HOURS = 24 * 366
 
@@ -33,13 +33,6 @@ INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION = (
     "reconciliation",
 )
 ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION)
-
-ENVIRONMENTS: Mapping[str, str] = {
-    "test": "https://api.emabler.net/api/v2/cpo/",
-    "staging": "https://api-staging.emabler.net/api/v2/cpo/",
-    "production": "https://api.emabler.io/api/v2/cpo/",
-}
-"""eMabler's documented environments and the base addresses of their REST API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
         "appended its table address, used with a managed identity (`__blobServiceUri` where its "
         "blobs have another name than Azure gives them).",
         "DataStorageConnection__tableServiceUri=https://mydata.table.core.windows.net",
-        key,
+        _key,
         ALL,
         secret=True,
     ),
@@ -124,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         "STORE_BUCKETS",
         "Over how many partitions each table is spread. Fixed when the store is made.",
         "4",
-        whole(1, 64),
+        _whole(1, 64),
         ALL,
         default=4,
     ),
@@ -133,7 +126,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The Service Bus namespace: a connection string, or with `__fullyQualifiedNamespace` "
         "appended its host name, used with a managed identity.",
         "ServiceBusConnection__fullyQualifiedNamespace=mybus.servicebus.windows.net",
-        key,
+        _key,
         (INGESTION, WEBHOOK),
         secret=True,
     ),
@@ -141,7 +134,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PUSH_QUEUE_NAME",
         "The queue that eMabler's push events arrive on.",
         "push-events",
-        text,
+        _text,
         (INGESTION, WEBHOOK),
     ),
     Setting(
@@ -149,7 +142,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Message properties that may name a message's type, the first that is there counts. "
         "The fields of the message decide all the same.",
         "messageType,eventType,type",
-        names,
+        _names,
         (INGESTION,),
         default="messageType,eventType,type",
     ),
@@ -158,7 +151,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How old an event may be when it arrives. An older one is parked, since its repeat could "
         "not be recognised.",
         "400",
-        whole(30, 3660),
+        _whole(30, 3660),
         (INGESTION,),
         default=400,
     ),
@@ -166,7 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
         "INGEST_LONGEST_WAIT_SECONDS",
         "How long one delivery of a batch waits at most for a store that is away.",
         "120",
-        seconds(240),
+        _seconds(240),
         (INGESTION,),
         default=120,
     ),
@@ -174,7 +167,7 @@ SETTINGS: tuple[Setting, ...] = (
         "TAG_HASH_KEY",
         "The key of the hash that stands for a tag in table keys. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
-        secret,
+        _secret,
         (INGESTION, AUTHORIZATION, RECONCILIATION),
         secret=True,
     ),
@@ -182,7 +175,7 @@ SETTINGS: tuple[Setting, ...] = (
         "WEBHOOK_AUTHORIZATION",
         "The Authorization value that eMabler sends with each call. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
-        secret,
+        _secret,
         (AUTHORIZATION, WEBHOOK),
         secret=True,
     ),
@@ -190,7 +183,7 @@ SETTINGS: tuple[Setting, ...] = (
         "WEBHOOK_AUTHORIZATION_PREVIOUS",
         "While the value is being changed: the one before, accepted as well.",
         "(the value before)",
-        secret,
+        _secret,
         heeded_by=(AUTHORIZATION, WEBHOOK),
         secret=True,
     ),
@@ -199,7 +192,7 @@ SETTINGS: tuple[Setting, ...] = (
         "While tags are moved to a new key (`manage.py tags rehash`): the key before. Tags are "
         "found under both, and what lies under the current one counts.",
         "(the key before)",
-        secret,
+        _secret,
         heeded_by=(AUTHORIZATION,),
         secret=True,
     ),
@@ -209,7 +202,7 @@ SETTINGS: tuple[Setting, ...] = (
         "round), `padded` (with or without zeros in front), parted by commas. Each costs a tap "
         "more reads, side by side.",
         "reversed,padded",
-        some_of("reversed", "padded"),
+        _some_of("reversed", "padded"),
         heeded_by=(AUTHORIZATION,),
     ),
     Setting(
@@ -218,7 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
         "fallback decides), `deny`, or `last-known` (the snapshot of the tags; without one as "
         "`defer`).",
         "defer",
-        one_of("defer", "deny", "last-known"),
+        _one_of("defer", "deny", "last-known"),
         (AUTHORIZATION,),
         default="defer",
     ),
@@ -227,7 +220,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a worker remembers what it read of chargers and groups. A tag is read at each "
         "tap, and no tap is denied on remembered facts.",
         "30",
-        seconds(3600),
+        _seconds(3600),
         (AUTHORIZATION,),
         default=30,
     ),
@@ -235,7 +228,7 @@ SETTINGS: tuple[Setting, ...] = (
         "AUTHORIZATION_OPEN_SESSION_HOURS",
         "How long a session whose end is not known counts as open.",
         "24",
-        whole(1, 24 * 30),
+        _whole(1, 24 * 30),
         (AUTHORIZATION,),
         default=24,
     ),
@@ -244,7 +237,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a tap may take. Beyond it AUTHORIZATION_FALLBACK answers; eMabler's time-out has "
         "to be longer.",
         "1500",
-        whole(100, 60_000),
+        _whole(100, 60_000),
         (AUTHORIZATION,),
         default=1500,
     ),
@@ -252,21 +245,21 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_ENVIRONMENT",
         "Which eMabler this is: test, staging or production. The store belongs to it.",
         "production",
-        one_of(*ENVIRONMENTS),
+        _environment,
         ALL,
     ),
     Setting(
         "EMABLER_BASE_URL",
         "The REST API's base address where it is not the environment's own.",
         "https://api.emabler.io/api/v2/cpo/",
-        url,
+        _url,
         heeded_by=(RECONCILIATION,),
     ),
     Setting(
         "EMABLER_API_KEY",
         "The key of eMabler's REST API (Connect, Settings, Developers).",
         "(the key as eMabler shows it)",
-        key,
+        _key,
         (RECONCILIATION,),
         secret=True,
     ),
@@ -274,7 +267,7 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_TRANSACTIONS_PATH",
         "The call that lists finished sessions, below the base address.",
         "v3/transactions",
-        path,
+        _path,
         (RECONCILIATION,),
         default="v3/transactions",
     ),
@@ -282,7 +275,7 @@ SETTINGS: tuple[Setting, ...] = (
         "EMABLER_PAGE_SIZE",
         "Sessions in a page: at most 200 for v3/transactions, 1000 for v2/transactions.",
         "200",
-        whole(1, 1000),
+        _whole(1, 1000),
         (RECONCILIATION,),
         default=200,
     ),
@@ -290,14 +283,14 @@ SETTINGS: tuple[Setting, ...] = (
         "RECONCILE_SCHEDULE",
         "When reconciliation runs: six fields, seconds first, UTC.",
         "0 */15 * * * *",
-        text,
+        _text,
         (RECONCILIATION,),
     ),
     Setting(
         "RECONCILE_LOOKBACK_HOURS",
         "How far back each run walks eMabler's finished sessions, by their end.",
         "72",
-        whole(1, _MAX_LOOKBACK_HOURS),
+        _whole(1, _MAX_LOOKBACK_HOURS),
         (RECONCILIATION,),
         default=72,
     ),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingError
+from shared.setting_values import ENVIRONMENTS
 from shared.settings import (
     ALL,
     AUTHORIZATION,
-    ENVIRONMENTS,
     INGESTION,
     RECONCILIATION,
     SETTINGS,

@@ -9,7 +9,7 @@ from shared.chargers.reading import read_chargers
 from shared.chargers.states import WHOLE_CHARGER
 from shared.storage.rows import Row, Tables
 
-_SITE_COLUMNS = ("site", "inventory_site", "boot_site", "state_site")
+_SITE_COLUMNS = ("inventory_site", "boot_site", "state_site")
 """Where a site may stand: eMabler's inventory before what events say."""
 
 

@@ -42,7 +42,8 @@ class Tag:
 
     `scope` counts before its group's. `most_sessions` is how many sessions it may have open at
     once, None is any number. `offline` says whether it may charge while the store is away; None
-    leaves that to `may_charge_offline`.
+    leaves that to `may_charge_offline`. `driver` and `driver_external` are eMabler's id of the
+    driver and the operator's own.
     """
 
     tag: str
@@ -50,6 +51,8 @@ class Tag:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     kind: str | None = None
+    driver: str | None = None
+    driver_external: str | None = None
     group: str | None = None
     scope: Scope = EVERYWHERE
     most_sessions: int | None = None
@@ -75,6 +78,10 @@ def tag_row(tag: Tag, hash_key: bytes) -> Row:
         columns["valid_until"] = format_instant(tag.valid_until)
     if tag.kind is not None:
         columns["kind"] = tag.kind
+    if tag.driver is not None:
+        columns["driver"] = tag.driver
+    if tag.driver_external is not None:
+        columns["driver_external"] = tag.driver_external
     if tag.group is not None:
         columns["group"] = tag.group
     if tag.most_sessions is not None:
@@ -87,19 +94,24 @@ def tag_row(tag: Tag, hash_key: bytes) -> Row:
 def tag_from_row(row: Row) -> Tag:
     """The tag that a row holds."""
     columns = row.columns
-    kind, group, most = columns.get("kind"), columns.get("group"), columns.get("most_sessions")
-    offline = columns.get("offline")
+    most, offline = columns.get("most_sessions"), columns.get("offline")
     return Tag(
         tag=str(columns["spelling"]),
         blocked=bool(columns["blocked"]),
         valid_from=instant_in(columns, "valid_from"),
         valid_until=instant_in(columns, "valid_until"),
-        kind=None if kind is None else str(kind),
-        group=None if group is None else str(group),
+        kind=_text(columns.get("kind")),
+        driver=_text(columns.get("driver")),
+        driver_external=_text(columns.get("driver_external")),
+        group=_text(columns.get("group")),
         scope=scope_in(columns),
         most_sessions=None if most is None else int(most),
         offline=None if offline is None else bool(offline),
     )
+
+
+def _text(value: Value | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def scope_columns(scope: Scope) -> dict[str, Value]:

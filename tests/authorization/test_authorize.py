@@ -164,7 +164,7 @@ async def test_sites_limit_where_a_tag_may_charge(store: Store) -> None:
     assert (await tapper.tap()).decision.cause is Cause.SITE_UNKNOWN
     await store.has_charger(boot_site="S1")
     assert (await tapper.tap()).decision.cause is Cause.KNOWN_TAG
-    await store.has_charger(boot_site="S1", site="S2")
+    await store.has_charger(boot_site="S1", inventory_site="S2")
     assert (await tapper.tap()).decision.cause is Cause.OUT_OF_SCOPE
 
 
