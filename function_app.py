@@ -1,4 +1,4 @@
-"""The three functions: each binds its trigger, calls its room and answers."""
+"""The functions: each binds its trigger, calls its room and answers."""
 
 from __future__ import annotations
 
@@ -64,6 +64,16 @@ async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the tri
     """Walk eMabler's finished sessions and repair what the store lacks."""
     with invocation("reconcile") as wide:
         await rooms.reconcile(wide)
+
+
+if rooms.keeps_snapshot:
+
+    @app.function_name("refresh_tag_snapshot")
+    @app.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
+    async def refresh_tag_snapshot(timer: func.TimerRequest) -> None:  # noqa: ARG001 - bound
+        """Write down which tags may charge while the store is away."""
+        with invocation("refresh_tag_snapshot") as wide:
+            await rooms.refresh_snapshot(wide)
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.authorization.audit import Audit
 from shared.authorization.authorize import Authorization, Fallback, Terms
+from shared.authorization.last_known import SnapshotAtHand
 from shared.authorization.unknown_tags import UnknownTags
 from shared.authorization.warming import warm
 from shared.errors import FunctionDisabledError, SettingError
@@ -36,6 +37,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.connect import connect_blobs, connect_tables, impatient
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
+from shared.tags.snapshot_store import SnapshotStore
 from shared.telemetry import LOGGER, WideEvent
 from shared.webhook import Webhook
 
@@ -165,7 +167,41 @@ class Rooms:
     def _authorization(self) -> Authorization | None:
         if self.settings.problems_of(AUTHORIZATION):
             return None
-        return Authorization(self.tap_tables, self.terms, clock=self._clock, audit=self.audit)
+        return Authorization(
+            self.tap_tables,
+            self.terms,
+            clock=self._clock,
+            audit=self.audit,
+            last_known=self.snapshot_at_hand,
+        )
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """Whether the policy asks for the snapshot of the tags."""
+        return bool(self.settings["AUTHORIZATION_FALLBACK"] == Fallback.LAST_KNOWN)
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        """Makes and keeps the snapshot of the tags."""
+        return SnapshotStore(self.tables, self.blobs, self._clock)
+
+    @cached_property
+    def snapshot_at_hand(self) -> SnapshotAtHand | None:
+        """What answers taps while the store is away, where the policy says so."""
+        if not self.keeps_snapshot:
+            return None
+        oldest = timedelta(hours=self.settings["AUTHORIZATION_SNAPSHOT_HOURS"])
+        return SnapshotAtHand(self.snapshots, oldest=oldest)
+
+    async def refresh_snapshot(self, wide: WideEvent) -> None:
+        """Make the snapshot anew and note in the wide event how many tags it holds.
+
+        Raises:
+            StoreUnavailableError: Nothing was written; the next run does it.
+            SettingError: A setting that it needs is missing or wrong.
+        """
+        self.settings.require(AUTHORIZATION)
+        wide.add(snapshot_tags=len(await self.snapshots.refresh()))
 
     def _queue(self) -> ServiceBusQueue | None:
         if self.settings.problems_of(WEBHOOK):
@@ -193,6 +229,8 @@ class Rooms:
             return
         if not self.settings.problems_of(AUTHORIZATION):
             self._warming = loop.create_task(warm(self.tap_tables))
+            if self.snapshot_at_hand is not None:
+                self.snapshot_at_hand.look_soon()
 
     async def _may_ingest(self) -> None:
         try:

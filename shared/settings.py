@@ -216,6 +216,15 @@ SETTINGS: tuple[Setting, ...] = (
         default="defer",
     ),
     Setting(
+        "AUTHORIZATION_SNAPSHOT_HOURS",
+        "How old the snapshot of the tags may be, from the beginning of its scan, to answer taps "
+        "under `last-known`.",
+        "24",
+        _whole(1, 24 * 7),
+        (AUTHORIZATION,),
+        default=24,
+    ),
+    Setting(
         "AUTHORIZATION_FACTS_SECONDS",
         "How long a worker remembers what it read of chargers and groups. A tag is read at each "
         "tap, and no tap is denied on remembered facts.",

@@ -46,6 +46,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "source": ("text", "where a decision comes from: `live`, `last_known`, `policy`"),
     "charger": ("text", "the charger that a tap named; empty where it named none"),
     "charger_judged": ("boolean", "false: no charger was ever known, so none was judged"),
+    "snapshot_tags": ("count", "tags that the snapshot holds"),
     "audit_waiting": ("count", "rows of the audit that this worker has not written yet"),
     "audit_lost": ("count", "rows of the audit that this worker lost since its start"),
     "pages": ("count", "pages of REST answers"),

@@ -65,13 +65,27 @@ class AzureTables:
             parameters["end"] = end
         return self._query(table, "range", query, parameters)
 
-    def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
+    def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         query = "PartitionKey ge @start"
         parameters = {"start": start}
         if end is not None:
             query += " and PartitionKey lt @end"
             parameters["end"] = end
+        if keys_from:
+            query += " and RowKey ge @keys_from"
+            parameters["keys_from"] = keys_from
+        if keys_to is not None:
+            query += " and RowKey lt @keys_to"
+            parameters["keys_to"] = keys_to
         return self._query(table, "scan", query, parameters)
 
     async def _query(

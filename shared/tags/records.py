@@ -42,7 +42,7 @@ class Tag:
 
     `scope` counts before its group's. `most_sessions` is how many sessions it may have open at
     once, None is any number. `offline` says whether it may charge while the store is away; None
-    leaves that to `may_charge_offline`. `driver` and `driver_external` are eMabler's id of the
+    leaves that to the snapshot's rule. `driver` and `driver_external` are eMabler's id of the
     driver and the operator's own.
     """
 
