@@ -28,6 +28,7 @@ _EXAMPLES = """examples:
   python manage.py events list --charger CH-0042 --from 2026-11-01
   python manage.py sessions list --state open --json
   python manage.py tags import tags.csv --dry-run
+  python manage.py authorize CH-0042 04A22B7F
 
 Settings come from the environment, over local.settings.json in this folder.
 Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
@@ -38,6 +39,7 @@ _GROUPS = {
     "chargers": "the latest state of chargers and sockets",
     "parked": "messages that could not be read",
     "tags": "the tags that may charge",
+    "groups": "what tags have in common: scope, end, limit",
     "store": "the tables themselves",
 }
 

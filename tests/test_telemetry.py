@@ -14,9 +14,9 @@ from shared.errors import RestRefusedError, SettingError, StoreUnavailableError
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
 from shared.storage.memory import MemoryTables
+from shared.storage.rows import Upsert
 from shared.storage.tables import ALL_TABLES, EVENTS, TAGS
-from shared.tags.importing import write_tags
-from shared.tags.records import Tag
+from shared.tags.records import Tag, tag_row
 from shared.telemetry import FIELDS, WideEvent, invocation
 from tests import payloads
 
@@ -183,7 +183,7 @@ async def test_no_line_tells_a_tag_or_a_secret(caplog: pytest.LogCaptureFixture)
         clock=lambda: NOW,
     )
     rooms.start()
-    await write_tags(tables, [Tag(tag="HIDDEN-77")], rooms.tag_hash_key, lambda _more: None)
+    await tables.write(TAGS, [Upsert(tag_row(Tag(tag="HIDDEN-77"), rooms.tag_hash_key))])
     tap = b'{"charger_id": "CH-0042", "rfid_tag_id": "hidden-77"}'
 
     async def tapped() -> None:
