@@ -13,7 +13,8 @@ from shared.emabler.models import FinishedSession, read_finished_session
 from shared.instants import Clock, format_instant
 from shared.reconciliation.rest_claims import rest_claim
 from shared.sessions.claims import Source
-from shared.sessions.writer import SessionWriter, Written
+from shared.sessions.planning import Written
+from shared.sessions.writer import SessionWriter
 
 SETTLING = timedelta(minutes=2)
 """A session that ended just now may not be in eMabler's list yet."""

@@ -164,7 +164,7 @@ async def test_a_warm_worker_remembers_so_many_sessions_and_no_more(
     tables: MemoryTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory stays flat: the session written longest ago is forgotten, and then read."""
-    monkeypatch.setattr("shared.sessions.writer._REMEMBERED_SESSIONS", 2)
+    monkeypatch.setattr("shared.sessions.remembered._REMEMBERED_SESSIONS", 2)
     warm = writer(tables)
     for name in ("1", "2", "3"):
         await warm.write([start(transaction=name)])
