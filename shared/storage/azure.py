@@ -145,9 +145,7 @@ async def _write_one(
 ) -> Mapping[str, Any]:
     match operation:
         case Insert(row=row):
-            return await client.create_entity(
-                _entity(row), response_preference="return-no-content"
-            )
+            return await client.create_entity(_entity(row), response_preference="return-no-content")
         case Upsert(row=row):
             return await client.upsert_entity(_entity(row), mode=UpdateMode.REPLACE)
         case Replace(row=row):
