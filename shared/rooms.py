@@ -269,6 +269,7 @@ class Rooms:
         wide.add(
             pages=run.pages,
             sessions=dict(run.sessions),
+            findings=None if run.walk_agrees else {"walk_disagrees": 1},
             window_start=format_instant(run.window_start),
             window_end=format_instant(run.window_end),
         )

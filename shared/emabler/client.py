@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
@@ -66,7 +65,7 @@ class EmablerClient:
         self.drift = Drift()
         self._around = around or Surroundings()
         self._base_url = base_url
-        self._hide = partial(Hidden, api_key)
+        self._hidden = Hidden(api_key)
         self._rate = Rate(self.options.requests_per_second, around=self._around, counts=self.counts)
         self._exchange = Exchange(
             base_url,
@@ -99,7 +98,7 @@ class EmablerClient:
             self.options.finished_sessions,
             self._page_reader(page),
             body=body,
-            hidden=self._hide(query.tags),
+            hidden=self._hidden.and_tags(query.tags),
         )
 
     def walk_finished_sessions(
@@ -212,7 +211,7 @@ class EmablerClient:
         hidden: Hidden | None = None,
     ) -> T:
         """One request with its retries; `read` raises ValueError for what it cannot read."""
-        hidden = hidden or self._hide()
+        hidden = hidden or self._hidden
 
         async def attempt() -> T:
             await self._rate.take()

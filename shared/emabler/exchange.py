@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -81,7 +82,13 @@ class Exchange:
             RestUnavailableError: `rest_away`, `rest_answer_unreadable` (badly compressed),
                 `rest_answer_too_large`.
         """
-        request = self._http.build_request(call.method, call.path, json=body, params=parameters)
+        request = self._http.build_request(
+            call.method,
+            call.path,
+            content=None if body is None else json.dumps(body).encode(),
+            headers=None if body is None else {"content-type": "application/json"},
+            params=parameters,
+        )
         self._stay_at_home(request)
         asked = self._clock()
         try:

@@ -114,6 +114,7 @@ class Hidden:
     """
 
     def __init__(self, key: str, tags: Iterable[str] = ()) -> None:
+        self._key = key
         # The longest first: a tag may be the beginning of another one.
         hidden = dict.fromkeys(tags, TAG_HIDDEN) | {key: KEY_HIDDEN}
         spelled = {form: name for text, name in hidden.items() for form in _spellings(text)}
@@ -125,6 +126,10 @@ class Hidden:
 
     def __repr__(self) -> str:
         return "Hidden()"
+
+    def and_tags(self, tags: Sequence[str]) -> Hidden:
+        """Hides these tags as well."""
+        return Hidden(self._key, tags) if tags else self
 
     def without(self, text: str) -> str:
         """The text with names in their place."""

@@ -32,11 +32,16 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Run:
-    """What one run did; energy and prices are in the store, not here."""
+    """What one run did; energy and prices are in the store, not here.
+
+    `walk_agrees` False: the answers named other totals than came, so that the walk may have missed
+    sessions that the next one finds.
+    """
 
     window_start: datetime
     window_end: datetime
     pages: int = 0
+    walk_agrees: bool = True
     sessions: Counter[str] = field(default_factory=Counter)
 
 
@@ -58,12 +63,14 @@ class Reconciliation:
         now = self._clock()
         run = Run(now - lookback, now - SETTLING)
         query = FinishedSessionsQuery(ended_from=run.window_start, ended_to=run.window_end)
-        async for page in self._client.walk_finished_sessions(query):
+        walk = self._client.walk_finished_sessions(query)
+        async for page in walk:
             sessions = [read_finished_session(item, self._client.drift) for item in page.items]
             known = [session for session in sessions if session is not None]
             run.sessions[Outcome.UNIDENTIFIED] += page.rows - len(known)
             await self._store(known, page.asked, run)
             run.pages += 1
+        run.walk_agrees = walk.agrees
         run.sessions += Counter()  # drops classes that nothing was counted in
         return run
 
