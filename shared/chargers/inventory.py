@@ -21,6 +21,7 @@ type Columns = Mapping[str, Value]
 
 _ASPECT = "inventory_"
 _INSTANT, VANISHED = "inventory_instant", "inventory_vanished"
+_OF_OCPP = {"suspendedev": "suspendedcar", "suspendedevse": "suspendedcharger"}
 _MOST_CHARACTERS = 1000
 """Names are short; a longer one is cut."""
 
@@ -112,16 +113,27 @@ def is_listed(columns: Columns) -> bool:
 
 
 def shown_state(columns: Columns) -> ShownState | None:
-    """The later of what push and what the inventory says of a socket; push's where they tie."""
-    pushed = str(columns.get("state_instant", ""))
-    updated = str(columns.get("inventory_updated", ""))
-    if "inventory_status" in columns and updated > pushed:
-        return ShownState(str(columns["inventory_status"]), updated, "rest")
+    """The later of what push and what the inventory says of a socket; push's where they tie.
+
+    Where both say the same, push's stands: a later listing only says that it is so still.
+    """
+    pushed = rest = None
     if "state_status" in columns:
-        return ShownState(str(columns["state_status"]), pushed, "push")
+        instant = str(columns.get("state_instant", ""))
+        pushed = ShownState(str(columns["state_status"]), instant, "push")
     if "inventory_status" in columns:
-        return ShownState(str(columns["inventory_status"]), updated, "rest")
-    return None
+        instant = str(columns.get("inventory_updated", ""))
+        rest = ShownState(str(columns["inventory_status"]), instant, "rest")
+    if pushed is None or rest is None:
+        return pushed or rest
+    newer = rest.instant > pushed.instant and _meaning(rest.status) != _meaning(pushed.status)
+    return rest if newer else pushed
+
+
+def _meaning(status: str) -> str:
+    """A state as it is compared: push passes on OCPP's names, REST has eMabler's own."""
+    folded = "".join(status.split()).casefold()
+    return _OF_OCPP.get(folded, folded)
 
 
 def _told(columns: Columns) -> Columns:

@@ -183,6 +183,12 @@ def test_a_state_of_the_inventory_is_never_shown_over_a_newer_event() -> None:
         ("Available", "push"),
         ("Available", "push"),
     ]
+    for same in ("SuspendedEV", "suspended CAR"):
+        row = pushed(deviceTimeStamp="2026-11-02T11:00:00Z", status=same)
+        listing = socket(status="SuspendedCAR", lastUpdated="2026-11-02T11:30:00Z")
+        told = shown_state(merge_listing(row, listing) or {})
+        assert told is not None
+        assert (told.status, told.source) == (same, "push")
     alone = shown_state(merge_listing(None, socket(lastUpdated=None)) or {})
     assert alone is not None
     assert (alone.status, alone.instant, alone.source) == ("Charging", "", "rest")
