@@ -62,7 +62,7 @@ def read_page(answer: object, number: int, asked: datetime, drift: Drift | None 
         drift.relied_on |= {("page", name) for name in ("items", "totalRecords", "hasNextPage")}
         for name, value in (("totalRecords", total), ("hasNextPage", has_next)):
             if value is None:
-                flaw = Flaw.MISSING if answer.get(name) is None else Flaw.WRONG_TYPE
+                flaw = Flaw.REQUIRED_MISSING if answer.get(name) is None else Flaw.WRONG_TYPE
                 drift.note("page", name, flaw)
         if len(items) < len(rows):
             drift.note("page", "items", Flaw.WRONG_TYPE)

@@ -53,8 +53,8 @@ CODES: Mapping[str, Code] = {
     "rest_refused": Code(
         "any other 4xx",
         tried_again=False,
-        advice="eMabler does not take the request: its API or the largest page may have changed"
-        "{setting}",
+        advice="eMabler does not take the request: a page size (EMABLER_PAGE_SIZE, "
+        "EMABLER_LIST_PAGE_SIZE) may be too large, or its API has changed{setting}",
     ),
     "rest_throttled": Code(
         "429",

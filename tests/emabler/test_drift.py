@@ -21,7 +21,7 @@ from shared.emabler.models.push_configurations import (
     read_push_endpoint,
     read_push_message,
 )
-from shared.emabler.models.reading import Drift, Flaw, Item, fields_relied_on
+from shared.emabler.models.reading import ENOUGH_ITEMS, Drift, Flaw, Item, fields_relied_on
 from shared.emabler.models.sessions import read_finished_session, read_ongoing_session
 from shared.emabler.paging import read_page
 
@@ -205,16 +205,18 @@ def test_each_field_that_we_rely_on_is_looked_for(kind: str) -> None:
 @pytest.mark.parametrize("kind", READERS)
 def test_a_field_that_vanishes_or_changes_type_is_told(kind: str) -> None:
     """Absent in all items, or of a type that no reading understands: counted under its name."""
-    read, item, _ = READERS[kind]
+    read, item, ids = READERS[kind]
     optional = {"startDate", "lastSeen", "pushIntegrationEnabled"}
     optional |= {"siteId"} if kind == "ongoing_session" else set()
     optional |= {"lastUpdated"} if kind == "tag" else set()
     for name in item:
         vanished, changed = Drift(), Drift()
-        read({key: value for key, value in item.items() if key != name}, vanished)
+        for _ in range(ENOUGH_ITEMS):
+            read({key: value for key, value in item.items() if key != name}, vanished)
         read(item | {name: {"an": "object"}}, changed)
 
         told = set() if name in optional else {f"{kind}.{name} missing"}
+        told |= {f"{kind}.{name} required_missing"} if name in ids else set()
         assert {each for each in vanished.told() if "KWh" not in each} == told
         assert f"{kind}.{name} wrong_type" in changed.told()
 
@@ -227,7 +229,7 @@ def test_what_identifies_an_item_may_not_be_null(kind: str) -> None:
         drift = Drift()
         found = read(item | {name: None}, drift)
         assert (found is None) == (name in ids)
-        assert (drift.flaws[kind, name, Flaw.MISSING] == 1) == (name in ids)
+        assert drift.told() == ({f"{kind}.{name} required_missing": 1} if name in ids else {})
 
 
 def test_a_field_that_only_some_items_lack_has_not_vanished() -> None:
@@ -235,10 +237,15 @@ def test_a_field_that_only_some_items_lack_has_not_vanished() -> None:
     drift = Drift()
     bare = {key: value for key, value in SESSION.items() if key != "authorizedTagId"}
 
-    for item in (bare, bare, SESSION):
-        read_finished_session(item, drift)
+    for _ in range(ENOUGH_ITEMS - 1):
+        read_finished_session(bare, drift)
+    assert drift.told() == {}
+    read_finished_session(bare, drift)
+    assert drift.vanished() == [("finished_session", "authorizedTagId")]
+    assert drift.told() == {"finished_session.authorizedTagId missing": ENOUGH_ITEMS}
+    read_finished_session(SESSION, drift)
 
-    assert drift.flaws["finished_session", "authorizedTagId", Flaw.MISSING] == 2
+    assert drift.flaws["finished_session", "authorizedTagId", Flaw.MISSING] == ENOUGH_ITEMS
     assert drift.vanished() == []
     assert drift.told() == {}
 
@@ -287,7 +294,15 @@ def test_a_page_is_read() -> None:
             None,
             {"page.totalRecords wrong_type": 1, "page.hasNextPage wrong_type": 1},
         ),
-        ({}, None, None, {"page.totalRecords missing": 1, "page.hasNextPage missing": 1}),
+        (
+            {},
+            None,
+            None,
+            {
+                "page.totalRecords required_missing": 1,
+                "page.hasNextPage required_missing": 1,
+            },
+        ),
     ],
 )
 def test_what_a_page_says_of_the_others_is_read_or_not_told(

@@ -20,6 +20,9 @@ from shared.instants import parse_instant
 type Item = Mapping[str, Any]
 """One item of a list as it came: a JSON object with all its fields, known to us or not."""
 
+ENOUGH_ITEMS = 5
+"""From so many items on, a field that none of them has is called vanished."""
+
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """What lies before it is a sentinel of a server's date type, not an instant."""
 
@@ -30,9 +33,10 @@ _BOOLEANS: Mapping[object, bool] = {"true": True, "false": False, "1": True, "0"
 
 
 class Flaw(StrEnum):
-    """How a field differs from what we rely on."""
+    """How a field differs from what we rely on. Required is what identifies an item or page."""
 
     MISSING = "missing"
+    REQUIRED_MISSING = "required_missing"
     WRONG_TYPE = "wrong_type"
     UNKNOWN_VALUE = "unknown_value"
 
@@ -50,11 +54,14 @@ class Drift:
         self.flaws[kind, field, flaw] += 1
 
     def vanished(self) -> list[tuple[str, str]]:
-        """Fields that not one item had: kind and field. One item that lacks a field says little."""
+        """Fields that not one of enough items had: kind and field.
+
+        Servers leave out what is null: that a few items lack a field says nothing.
+        """
         return sorted(
             (kind, field)
             for (kind, field, flaw), count in self.flaws.items()
-            if flaw is Flaw.MISSING and count >= self.items[kind]
+            if flaw is Flaw.MISSING and count >= self.items[kind] >= ENOUGH_ITEMS
         )
 
     def told(self) -> dict[str, int]:
@@ -144,10 +151,11 @@ class Fields:
             self._wrong(name)
         return found
 
-    def need(self, name: str) -> None:
-        """Note a field as missing which may be absent elsewhere, but identifies the item."""
-        if name in self.item and self._is_nothing(self.item[name]):
-            self._note(name, Flaw.MISSING)
+    def need(self, *names: str) -> None:
+        """Note which of these, that together identify the item, it does not tell."""
+        for name in names:
+            if self._is_nothing(self.item.get(name)):
+                self._note(name, Flaw.REQUIRED_MISSING)
 
     def _read[T](self, name: str, read: Callable[[Any], T | None], *, optional: bool) -> T | None:
         value = self._value(name, optional=optional)

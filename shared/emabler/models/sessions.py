@@ -68,8 +68,7 @@ def read_finished_session(item: Item, drift: Drift | None = None) -> FinishedSes
         item=item,
     )
     if rest_id is None or charger is None:
-        fields.need("id")
-        fields.need("chargerId")
+        fields.need("id", "chargerId")
         return None
     return session
 
@@ -99,8 +98,7 @@ def read_ongoing_session(item: Item, drift: Drift | None = None) -> OngoingSessi
         item=item,
     )
     if charger is None or transaction is None:
-        fields.need("chargerId")
-        fields.need("transactionId")
+        fields.need("chargerId", "transactionId")
         return None
     return session
 
