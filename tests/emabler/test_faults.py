@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -313,6 +313,40 @@ async def test_on_the_wire(name: str, sent: bytes, ending: str, code: str) -> No
         no_secrets(raised.value, rest)
 
     assert raised.value.code == f"rest_{code}", name
+
+
+async def test_a_body_without_end_is_not_read_to_its_end() -> None:
+    """Beyond the largest answer nothing more is read, so that nothing more is kept."""
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1_000_000
+            yield b" " * 1_000_000
+
+    async with client(lambda _request: httpx.Response(200, content=endless())) as rest:
+        with pytest.raises(RestUnavailableError) as raised:
+            await rest.finished_sessions(QUERY)
+
+    assert raised.value.code == "rest_answer_too_large"
+    assert read <= MOST_BYTES + 1_000_000
+
+
+async def test_a_proxy_of_the_environment_sees_no_key_in_the_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Plain http, which is for this machine, goes there directly: a proxy would read the key."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    async with (
+        raw_server(http(WHOLE, f"content-length: {len(WHOLE)}"), "close") as base,
+        client(None, base=base, retry_seconds=0) as rest,
+    ):
+        assert (await rest.finished_sessions(QUERY)).items == ({"id": 1},)
 
 
 async def test_nobody_listens() -> None:
