@@ -43,7 +43,7 @@ CODES: Mapping[str, Code] = {
     "rest_not_found": Code(
         "404",
         tried_again=False,
-        advice="the address is wrong: check EMABLER_ENVIRONMENT and EMABLER_BASE_URL{setting}",
+        advice="the address is wrong: check EMABLER_ENVIRONMENT, EMABLER_BASE_URL{setting}",
     ),
     "rest_redirected": Code(
         "3xx: not followed, since the key would go along",
@@ -142,12 +142,11 @@ def _spellings(text: str) -> Iterable[str]:
 
 def advice(code: str, call: Call) -> str:
     """What to do about a code, for this call."""
-    return CODES[code].advice.format(
-        permissions=" and ".join(call.permissions) or "one that eMabler does not name",
-        setting=f": check {call.setting}"
-        if call.setting and code == "rest_refused"
-        else (f" and {call.setting}" if call.setting else ""),
-    )
+    setting = ""
+    if call.setting:
+        setting = f": check {call.setting}" if code == "rest_refused" else f" and {call.setting}"
+    permissions = " and ".join(call.permissions) or "one that eMabler does not name"
+    return CODES[code].advice.format(permissions=permissions, setting=setting)
 
 
 def refuse(call: Call, answer: Answer, hidden: Hidden, now: datetime) -> None:
