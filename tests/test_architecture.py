@@ -28,7 +28,7 @@ OTHERS_THAN_PRODUCT = (
     "manage",
     "dev",
 )
-THIRD_PARTY_OF_SHARED = {"azure", "httpx"}
+THIRD_PARTY_OF_SHARED = {"azure", "httpx", "msgspec"}
 
 
 @cache

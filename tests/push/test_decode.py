@@ -140,6 +140,10 @@ def test_a_message_without_any_time_is_undated() -> None:
         (None, "", None, None),
         ("  ", ABSENT, None, None),
         (-1, ABSENT, "-1", None),
+        ("00", ABSENT, "00", None),
+        (0, "7", "7", None),
+        ("7", "-1", "7", None),
+        (0, "-1", "-1", None),
     ],
 )
 def test_transaction_ids_are_text_and_the_evse_one_counts(
