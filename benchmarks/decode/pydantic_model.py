@@ -256,20 +256,6 @@ class Measurements(OfTransaction):
         ]
 
 
-FULL = ("meterReadStart", "meterReadEnd", "consumptionWh", "deviceTimeStampEnd", "timeStampEnd")
-
-
-def model_of(names: Container[Any], quote: Callable[[str], Any]) -> type[Message]:
-    """The model of a message's shape, by the names of fields that are in it."""
-    if quote("measurements") in names:
-        return Measurements
-    if any(quote(name) in names for name in FULL):
-        return FullChargingTransaction
-    if quote("meterRead") in names:
-        return ChargingTransaction
-    return ChargerState if quote("status") in names else ChargerBoot
-
-
 def _model_by_bytes(body: bytes) -> type[Message]:
     """The model of a message's shape, told before it is read: that saves reading it twice."""
     if b'"measurements"' in body:

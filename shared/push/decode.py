@@ -47,11 +47,22 @@ _BOOT_FIELDS = frozenset(
         "meterType",
     )
 )
+_SINCE_APRIL_2025 = frozenset(
+    (
+        "measurements",
+        "deviceTimeStamp",
+        "deviceTimeStampStart",
+        "deviceTimeStampEnd",
+        "eventReceivedTimestamp",
+        "evseTransactionId",
+    )
+)
 _SHAPES = (
     "one of ChargerState, ChargerBoot, ChargingTransaction, FullChargingTransaction, Measurements"
 )
 _START, _STOP = "transaction_start", "transaction_stop"
 _ACTIONS = {"transactionstart": _START, "transactionstop": _STOP}
+_MOST_FAULTS = 100  # of samples: a message of many thousand broken ones takes no longer
 _YEAR_1 = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -87,7 +98,7 @@ def decode(body: bytes, declared_type: str | None = None) -> PushEvent:
         )
     event = shape(reader)
     if reader.faults:
-        raise RejectedMessageError("bad_field", reader.faults)
+        raise RejectedMessageError("bad_field", tuple(reader.faults))
     return event
 
 
@@ -127,7 +138,7 @@ def _action_of(value: object) -> str | None:
 
 def _received(reader: FieldReader) -> datetime | None:
     received = reader.instant("receivedTimestamp", "eventReceivedTimestamp", "timeStamp")
-    # eMabler's platform writes the first instant of year 1 where it has no time.
+    # .NET writes the first instant of year 1 for no time; eMabler's REST does so in `lastSeen`.
     return None if received is None or received.year == 1 else received
 
 
@@ -135,11 +146,7 @@ def _generation(reader: FieldReader) -> Generation:
     fields = reader.fields
     if "receivedTimestamp" in fields:
         return Generation.V2
-    if "evseTransactionId" in fields or "measurements" in fields:
-        return Generation.V2_2025_04
-    if any(name.startswith("deviceTimeStamp") for name in fields):
-        return Generation.V2_2025_04
-    return Generation.V1
+    return Generation.V1 if _SINCE_APRIL_2025.isdisjoint(fields) else Generation.V2_2025_04
 
 
 def _transaction_ids(reader: FieldReader) -> tuple[str | None, str | None]:
@@ -280,6 +287,8 @@ def _samples(reader: FieldReader) -> tuple[Sample, ...]:
     written: object = None
     time: datetime | None = None
     for index, value in enumerate(values):
+        if len(reader.faults) >= _MOST_FAULTS:
+            break
         if not isinstance(value, dict):
             reader.fault(f"measurements[{index}]", "an object", value)
             continue
@@ -288,13 +297,14 @@ def _samples(reader: FieldReader) -> tuple[Sample, ...]:
         if written != value.get("deviceTimeStamp"):
             written = value.get("deviceTimeStamp")
             time = inner.instant("deviceTimeStamp")
+        number = as_number(value.get("value"))
         samples.append(
             Sample(
                 time,
                 inner.text("typeOfMeasurement"),
                 inner.text("phase"),
                 inner.text("unit"),
-                _sample_value(inner),
+                _no_number(inner) if number is None else number,
             )
         )
         if inner.faults or inner.flags:
@@ -313,13 +323,10 @@ def _ordered(samples: list[Sample]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _sample_value(reader: FieldReader) -> float | str | None:
-    """A number where it is one; anything else as text (a signed value is long), and flagged."""
-    value = reader.fields.get("value")
-    number = as_number(value)
-    if number is not None:
-        return number
+def _no_number(reader: FieldReader) -> str | None:
+    """A sample's value that is no number, as text (a signed one is long); it is flagged."""
     reader.flag("value_not_a_number")
+    value = reader.fields.get("value")
     if value is None or isinstance(value, str):
         return as_text(value)
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

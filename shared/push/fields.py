@@ -25,11 +25,11 @@ class FieldReader:
     `_unusual` take the rest.
     """
 
-    faults: tuple[Fault, ...] = ()
     flags: tuple[str, ...] = ()
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
+        self.faults: list[Fault] = []
 
     def flag(self, name: str) -> None:
         """Note once that something was odd."""
@@ -38,11 +38,11 @@ class FieldReader:
 
     def fault(self, name: str, expected: str, value: object) -> None:
         """Note that a field cannot be."""
-        self.faults += (Fault(name, expected, found(value)),)
+        self.faults.append(Fault(name, expected, found(value)))
 
     def adopt(self, inner: FieldReader, path: str) -> None:
         """Take over what the reader of a part of the message met."""
-        self.faults += tuple(replace(each, field=path + each.field) for each in inner.faults)
+        self.faults.extend(replace(each, field=path + each.field) for each in inner.faults)
         for name in inner.flags:
             self.flag(name)
 
@@ -58,8 +58,8 @@ class FieldReader:
         if text is None and not isinstance(value, str):
             self.fault(name, "text", value)
         elif text is not None and len(text) > longest:
-            fault = f"at most {longest} characters", f"{len(text)} characters"
-            self.faults += (Fault(name, *fault),)
+            expected = f"at most {longest} characters"
+            self.faults.append(Fault(name, expected, f"{len(text)} characters"))
             return None
         return text
 
@@ -69,10 +69,10 @@ class FieldReader:
 
     def required_identifier(self, name: str) -> str:
         """An identifier that must be there; its absence is a fault."""
-        faults = self.faults
+        faults = len(self.faults)
         value = self.text(name, MAX_ID_CHARACTERS)
         if value is None:
-            if self.faults is faults:
+            if len(self.faults) == faults:
                 self.fault(name, "an identifier", self.fields.get(name))
             return ""
         return value
@@ -132,15 +132,11 @@ def _is_blank(value: object) -> bool:
 
 def as_text(value: object) -> str | None:
     """A text or a number as text; None for anything else, and for a text that is blank."""
-    match value:
-        case str():
-            return None if _is_blank(value) else value
-        case float() if value.is_integer():
-            return str(int(value))
-        case int() | float() if not isinstance(value, bool):
-            return str(value)
-        case _:
-            return None
+    if isinstance(value, str):
+        return None if _is_blank(value) else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def as_number(value: object) -> float | None:

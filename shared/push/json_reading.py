@@ -12,7 +12,10 @@ from shared.errors import Fault, RejectedMessageError
 MAX_BODY_BYTES = 1024 * 1024
 MAX_NESTING = 32
 _FOUND_CHARACTERS = 80
-_read = msgspec.json.Decoder().decode
+
+type _Scalar = str | int | float | bool | None
+type _Shallow = dict[str, _Scalar | dict[str, _Scalar] | list[_Scalar | dict[str, _Scalar]]]
+_read_shallow = msgspec.json.Decoder(_Shallow).decode
 _written = msgspec.json.Encoder().encode
 
 
@@ -56,9 +59,10 @@ def read_json_object(body: bytes) -> JsonMessage:
     UTF-8 and UTF-16 are read, with or without a byte-order mark; a JSON string that holds JSON is
     read once more, not twice. Of duplicate keys the last counts.
 
-    msgspec reads what is as it should be. Anything odd (another encoding, a string around the
-    JSON, a key that may stand twice, deep nesting, whatever msgspec refuses) is read by the
-    standard library, more slowly; it alone judges what is flagged or wrong.
+    msgspec reads what is as it should be: an object, and within it what eMabler's messages nest.
+    Anything odd (another encoding, a string around the JSON, a key that may stand twice, deeper
+    nesting, whatever msgspec refuses) is read by the standard library, more slowly; it alone
+    judges what is flagged or wrong.
 
     Raises:
         RejectedMessageError: `too_large` (beyond 1 MiB), `not_text` (no Unicode, or a lone
@@ -68,26 +72,20 @@ def read_json_object(body: bytes) -> JsonMessage:
     if len(body) > MAX_BODY_BYTES:
         _reject("too_large", f"at most {MAX_BODY_BYTES} bytes", f"{len(body)} bytes")
     try:
-        value = _read(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = _read_shallow(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _read_carefully(body)
-    if type(value) is dict and _each_key_once(value, body) and _is_shallow(value, body):
-        return JsonMessage(value)
-    return _read_carefully(body)
+    return JsonMessage(fields) if _each_key_once(fields, body) else _read_carefully(body)
 
 
-def _each_key_once(value: dict[str, Any], body: bytes) -> bool:
+def _each_key_once(fields: dict[str, Any], body: bytes) -> bool:
     """Whether no key stood twice in an object; False also where that cannot be told quickly.
 
     Of a key that stands twice msgspec keeps the last, like everybody. What it writes as it was
     read, but for the blanks between, has lost none.
     """
-    written = _written(value)
+    written = _written(fields)
     return written == body or written == msgspec.json.format(body, indent=-1)
-
-
-def _is_shallow(value: dict[str, Any], body: bytes) -> bool:
-    return body.count(b"{") + body.count(b"[") <= MAX_NESTING or not _is_too_deep(value)
 
 
 def _read_carefully(body: bytes) -> JsonMessage:
