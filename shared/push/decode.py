@@ -103,7 +103,7 @@ def decode(body: bytes, declared_type: str | None = None) -> PushEvent:
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", "").replace(" ", "").casefold()
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 def _shape_of(fields: dict[str, Any]) -> Shape | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -97,6 +98,40 @@ def test_what_counts_changes_the_digest(other: dict[str, Any]) -> None:
 def test_each_field_of_a_full_message_counts(other: dict[str, Any]) -> None:
     """A stop that was sent again with other content is another event."""
     assert digest(payloads.full_v2(**other)) != digest(payloads.full_v2())
+
+
+CONTENT = {
+    payloads.boot_v2: (
+        "receivedTimestamp siteId externalSiteId serialNumber chargerModel manufacturer "
+        "firmwareVersion iccid imsi meterSerialNumber meterType"
+    ),
+    payloads.start_v2: (
+        "chargerId socketId socketName siteId externalSiteId deviceTimeStamp transactionId "
+        "authorizedIdTag meterRead"
+    ),
+    payloads.stop_v1: "chargerId socketId timeStamp transactionId authorizedIdTag meterRead",
+    payloads.measurements: "chargerId socketId transactionId measurements",
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "field"),
+    [(shape, field) for shape, fields in CONTENT.items() for field in fields.split()],
+)
+def test_each_field_of_each_type_counts(shape: Callable[..., bytes], field: str) -> None:
+    """Another value and none at all are other events."""
+    value = {
+        "socketId": 2,
+        "meterRead": 7,
+        "receivedTimestamp": "2026-11-02T09:11:04Z",
+        "deviceTimeStamp": "2026-11-02T09:11:33Z",
+        "timeStamp": "2026-11-02T09:11:33Z",
+        "measurements": [],
+    }.get(field, "7")
+    values = [value] if field in {"chargerId", "socketId", "measurements"} else [value, None]
+
+    digests = {digest(shape(**{field: each})) for each in values}
+    assert len(digests | {digest(shape())}) == 1 + len(values)
 
 
 def test_tags_count_as_they_are_compared() -> None:
