@@ -65,3 +65,28 @@ def test_the_load_is_written_without_blanks() -> None:
     """As .NET writes JSON; texts of the load hold none themselves but for a v1 error code."""
     for body in load.current(1):
         assert body == json.dumps(json.loads(body), separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(("floor", "code", "verdict"), [(0.0, 0, "passed"), (1e6, 1, "MISSED")])
+def test_a_missed_floor_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    floor: float,
+    code: int,
+    verdict: str,
+) -> None:
+    """The exit code says so, and each generation has its verdict."""
+    monkeypatch.setattr(bench, "FLOOR", floor)
+
+    assert bench.run(rounds=2, batches=1) == code
+    assert capsys.readouterr().out.count(verdict) == len(bench.LOADS)
+
+
+def test_readings_that_differ_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is measured that does not do the same."""
+    monkeypatch.setattr(bench, "pydantic", lambda _: "another digest")
+
+    assert bench.run(rounds=1, batches=1) == 1
+    assert "100 of 100 digests differ" in capsys.readouterr().out
