@@ -32,7 +32,13 @@ class EmablerServer:
 
     @classmethod
     async def start(
-        cls, *, api_key: str, log: Path, port: int = 0, books: Path | None = None
+        cls,
+        *,
+        api_key: str,
+        log: Path,
+        port: int = 0,
+        books: Path | None = None,
+        rest: Sequence[str] = (),
     ) -> Self:
         """Start it and wait until it listens.
 
@@ -41,6 +47,7 @@ class EmablerServer:
             log: the log file.
             port: 0 chooses a free one.
             books: a file that keeps the books over restarts.
+            rest: options of the REST side, such as `("--rest-fault", "throttled=0.1")`.
 
         Raises:
             StartError: it ended or was not ready in time.
@@ -50,7 +57,7 @@ class EmablerServer:
             "eMabler's REST server",
             [
                 *(sys.executable, "-m", "local.emabler"),
-                *("--port", str(port), "--exit-with-stdin", *kept),
+                *("--port", str(port), "--exit-with-stdin", *kept, *rest),
             ],
             log=log,
             env={**os.environ, "LOCAL_EMABLER_API_KEY": api_key},
@@ -109,6 +116,14 @@ class EmablerServer:
         """Give the last thousand REST calls: method, path, status."""
         found: list[dict[str, Any]] = (await self._ask("GET", "calls")).json()
         return found
+
+    async def put_faults(self, *rules: str, seed: int = 0) -> None:
+        """Let these faults happen and no others; without rules none (see `faults.rules`).
+
+        Raises:
+            httpx.HTTPStatusError: a rule makes no sense.
+        """
+        await self._ask("PUT", "../_faults", {"seed": seed, "rules": rules})
 
     async def stop(self) -> None:
         """Stop it."""

@@ -1,0 +1,178 @@
+"""Orders of a shelf, kept while its records change, so that a page costs no sort.
+
+An order is a sorted list of keys `(is there a value, the value, place in the shelf)`. Records
+without a value come first, as nulls do in the databases behind such services; equal values keep
+the order of the shelf, and a descending list is the exact reverse. A record that comes or changes
+is put into the orders that there are; a range of time is found by halving.
+"""
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from math import inf
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from local.emabler.records import LATEST, TIME_FIELDS, instant
+
+type Key = tuple[bool, Any, int]
+
+_ANSWERS_KEPT = 16
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A range of time; a bound that is None sets no limit. Whether bounds belong to it is told."""
+
+    first: datetime | None = None
+    last: datetime | None = None
+    first_included: bool = True
+    last_included: bool = True
+
+    @property
+    def limits(self) -> bool:
+        """Whether it leaves anything out."""
+        return self.first is not None or self.last is not None
+
+    def holds(self, moment: datetime | None) -> bool:
+        """Whether an instant lies within; what has none lies nowhere."""
+        low, high = self._edges()
+        return moment is not None and low <= (True, moment, 0) < high
+
+    def within(self, order: list[Key]) -> tuple[int, int]:
+        """Where in an order by time the range begins and ends."""
+        low, high = self._edges()
+        return bisect_left(order, low), bisect_left(order, high)
+
+    def _edges(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        # Behind (True, t) lie all keys of the instant t, before (True, t, inf) too.
+        behind: tuple[Any, ...] = (True, LATEST, inf)
+        low: tuple[Any, ...] = (True,)
+        if self.first is not None:
+            low = (True, self.first) if self.first_included else (True, self.first, inf)
+        if self.last is not None:
+            behind = (True, self.last, inf) if self.last_included else (True, self.last)
+        return low, behind
+
+
+class Query[T](msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a shelf.
+
+    Attributes:
+        name: the filters as a value, so that an answer can be kept for the next page.
+        by: the field that orders.
+        descending: whether the order is reversed.
+        spans: time fields and the ranges that they must lie in.
+        wanted: whether a record meets the other filters; None lets all through.
+    """
+
+    name: Hashable
+    by: str
+    descending: bool = False
+    spans: Mapping[str, Span] = {}
+    wanted: Callable[[T], bool] | None = None
+
+
+class View[T]:
+    """A shelf and its orders. Changes are told with `added` and `replaced`."""
+
+    def __init__(self, records: list[T]) -> None:
+        self.records = records
+        self.version = 0
+        self.length = len(records)
+        self._orders: dict[str, list[Key]] = {}
+        self._answers: OrderedDict[Hashable, list[Key]] = OrderedDict()
+
+    def added(self) -> None:
+        """Take notice of a record at the end of the shelf."""
+        place = self.length
+        self.length += 1
+        for field, order in self._orders.items():
+            insort(order, _key(field, self.records[place], place))
+        self._changed()
+
+    def replaced(self, place: int, former: T) -> None:
+        """Take notice of a record that took the place of a former one."""
+        for field, order in self._orders.items():
+            del order[bisect_left(order, _key(field, former, place))]
+            insort(order, _key(field, self.records[place], place))
+        self._changed()
+
+    def order(self, field: str) -> list[Key]:
+        """Give the shelf in the order of one field."""
+        found = self._orders.get(field)
+        if found is None:
+            found = sorted(_key(field, record, place) for place, record in enumerate(self.records))
+            self._orders[field] = found
+        return found
+
+    def select(self, query: Query[T]) -> "Rows[T]":
+        """Find the records that a query lets through, in its order."""
+        name = (query.name, query.by, query.descending)
+        keys = self._answers.get(name)
+        if keys is None:
+            keys = self._select(query)
+            self._answers[name] = keys
+            if len(self._answers) > _ANSWERS_KEPT:
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(name)
+        return Rows(self, keys, query.name)
+
+    def _select(self, query: Query[T]) -> list[Key]:
+        spans = {field: span for field, span in query.spans.items() if span.limits}
+        field, low, high = self._narrowest(query.by, spans)
+        keys = self.order(field)[low:high]
+        others = [(_value_of(name), span) for name, span in spans.items() if name != field]
+        for value, span in others:
+            keys = [key for key in keys if span.holds(value(self.records[key[2]]))]
+        if query.wanted is not None:
+            keys = [key for key in keys if query.wanted(self.records[key[2]])]
+        if field != query.by:
+            keys = sorted(_key(query.by, self.records[place], place) for _, _, place in keys)
+        return keys[::-1] if query.descending else keys
+
+    def _narrowest(self, by: str, spans: Mapping[str, Span]) -> tuple[str, int, int]:
+        """Find the range that leaves least; without any, the whole in the order asked for."""
+        ranges = [(name, *span.within(self.order(name))) for name, span in spans.items()]
+        whole = (by, 0, self.length)
+        return min([whole, *ranges], key=lambda each: (each[2] - each[1], each[0] != by))
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._answers.clear()
+
+
+class Rows[T](Sequence[T]):
+    """Some records of a view, in order, and the name of the filters. Slices are lists."""
+
+    def __init__(self, view: View[T], keys: Sequence[Key], name: Hashable) -> None:
+        self.view = view
+        self.keys = keys
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - one record, or a list of them
+        if isinstance(index, slice):
+            return [self.view.records[place] for _, _, place in self.keys[index]]
+        return self.view.records[self.keys[index][2]]
+
+
+def _value_of(field: str) -> Callable[[Any], Any]:
+    read = attrgetter(field)
+    if field not in TIME_FIELDS:
+        return read
+
+    def time(record: object) -> datetime | None:
+        text = read(record)
+        return instant(text) if text else None
+
+    return time
+
+
+def _key(field: str, record: object, place: int) -> Key:
+    value = _value_of(field)(record)
+    return (value is not None, value, place)
