@@ -85,12 +85,16 @@ async def _describe(_request: web.Request) -> web.Response:
 def _record_calls(books: Books) -> Middleware:
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await handler(request)
-        if _below_the_base(request):
-            suffered = tuple(request.get(SUFFERED, ()))
-            status = 0 if HUNG in suffered else answer.status
-            books.calls.append(Call(request.method, request.path, status, suffered))
-        return answer
+        status = 0  # stays when the caller goes before there is an answer
+        try:
+            answer = await handler(request)
+            status = answer.status
+            return answer
+        finally:
+            if _below_the_base(request):
+                suffered = tuple(request.get(SUFFERED, ()))
+                status = 0 if HUNG in suffered else status
+                books.calls.append(Call(request.method, request.path, status, suffered))
 
     return record
 

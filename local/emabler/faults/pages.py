@@ -76,11 +76,11 @@ class FaultyReading:
         self._move(walk, asked)
         first = walk.first_row(asked.page, asked.limit)
         whole = rows[first : first + asked.limit]
-        kept, strangers = self._chosen(rows, whole, more=first + len(whole) < len(rows))
-        walk.held[asked.page] = len(whole) - len(kept)
+        kept, strangers = self._chosen(rows, whole, asked.limit)
+        is_next = first + len(kept) < len(rows)
+        walk.held[asked.page] = asked.limit - len(kept) if is_next else 0
         if "changing_sessions" in self._wanting:
             self._state.sessions.listed(kept, self._now)
-        is_next = first + len(kept) < len(rows)
         return Page(
             page=asked.page,
             limit=asked.limit,
@@ -106,35 +106,28 @@ class FaultyReading:
             walk.inserted[asked.page] = number if how == "inserted" else -number
             self._note("moving_pages")
 
-    def _chosen(
-        self, rows: Rows[Any], whole: list[Any], *, more: bool
-    ) -> tuple[list[Any], list[Any]]:
+    def _chosen(self, rows: Rows[Any], whole: list[Any], limit: int) -> tuple[list[Any], list[Any]]:
         """Give the rows of the page that it keeps, and those that do not belong there."""
         if "empty_page_with_more" in self._wanting:
             self._note("empty_page_with_more")
             return [], []
         kept, strangers = whole, list[Any]()
-        if "short_page" in self._wanting and more and len(kept) > 1:
+        if "short_page" in self._wanting and len(kept) == limit > 1 and kept[-1] is not rows[-1]:
             kept = kept[: -self._how_many("short_page", len(kept) - 1)]
             self._note("short_page")
-        if "repeated_rows" in self._wanting and kept:
-            kept, again = self._with_place(kept, kept, "repeated_rows")
-            strangers += again
+        if "repeated_rows" in self._wanting:
+            strangers += self._some(kept, "repeated_rows", limit - 1)
         if "outside_window" in self._wanting:
-            kept, outside = self._with_place(kept, self._outside(rows), "outside_window")
-            strangers += outside
-        return kept, strangers
+            room = limit - 1 - len(strangers)
+            strangers += self._some(self._outside(rows), "outside_window", room)
+        return kept[: limit - len(strangers)], strangers
 
-    def _with_place(
-        self, kept: list[Any], others: list[Any], fault: FaultName
-    ) -> tuple[list[Any], list[Any]]:
-        """Make place for other rows at the end of a page. One row of it stays."""
-        if not others:
-            return kept, []
-        room = max(1, len(kept) - 1)
-        number = min(self._how_many(fault, room), len(others))
+    def _some(self, others: list[Any], fault: FaultName, room: int) -> list[Any]:
+        """Give some of the rows that are to stand beside those of a page, if there is room."""
+        if not others or room < 1:
+            return []
         self._note(fault)
-        return kept[: max(1, len(kept) - number)], others[:number]
+        return others[: self._how_many(fault, room)]
 
     def _outside(self, rows: Rows[Any]) -> list[Any]:
         inside = {place for _, _, place in rows.keys}

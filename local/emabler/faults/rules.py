@@ -1,21 +1,7 @@
 """The faults by name, and a rule: which fault, how often, when, for which reads.
 
-| part | meaning |
-|---|---|
-| `rate` | the share of calls, from 0 to 1; of sessions where the fault is one of sessions |
-| `on` | the reads: `transactions`, `ongoing`, `chargers`, `tags`, `push`; several by commas |
-| `after`, `until` | seconds since the rules were set; the fault begins and ends then |
-| `first`, `last` | numbers of calls, counted from 1 when the rules were set |
-| `retry_after` | `throttled`: the seconds of the header, 1 unless said |
-| `status` | `failing`: 500, 502, 503 or 504; else one is drawn for each call |
-| `permission` | `permission_missing`: only the reads that need this one |
-| `how` | `moving_pages`: `inserted` or `removed`; `null_strings`: `null` or `absent`; else drawn |
-| `rows` | how many rows a fault of pages touches at most, 3 unless said |
-| `seconds` | `timing_out`: how long a call is held, 300 unless said; `late_sessions`: how long \
-after its end a session appears, 3600; `changing_sessions`: how long after its listing it changes |
-
-A part that is left out sets no limit. On the command line a rule is a line such as
-`throttled=0.1 retry_after=2 on=transactions`; the control routes take lines and objects.
+On the command line a rule is a line such as `throttled=0.1 retry_after=2 on=transactions`; the
+control routes take lines, and objects of a rule's parts. `FAULTS` and `PARTS` tell what there is.
 """
 
 from collections.abc import Mapping
@@ -73,11 +59,32 @@ FAULTS: Mapping[FaultName, str] = MappingProxyType(
         "null_strings": "empty strings are null, or left out",
         "sentinel_dates": "times that may be absent are `0001-01-01T00:00:00Z`",
         "long_fractions": "times have seven fractional digits",
-        "unknown_fields": "rows and page have fields that nobody documents",
+        "unknown_fields": "rows have a field that nobody documents",
         "truncated": "the connection is closed in the middle of the body",
     }
 )
 """Each fault and what it does. When several want a call, the earlier comes first."""
+
+PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        "rate": "the share of calls, from 0 to 1; of sessions where the fault is one of sessions",
+        "on": "`transactions`, `ongoing`, `chargers`, `tags`, `push`, some by commas: these reads",
+        "after": "seconds since the rules were set: the fault begins then",
+        "until": "seconds since the rules were set: the fault ends then",
+        "first": "the first call, counted from 1 when the rules were set",
+        "last": "the last call, counted likewise",
+        "retry_after": "`throttled`: the seconds of the header; 1 unless said",
+        "status": "`failing`: 500, 502, 503 or 504; drawn for each call unless said",
+        "permission": "`permission_missing`: only the reads that need this one",
+        "how": "`moving_pages`: `inserted` or `removed`, `null_strings`: `nulled` or `left_out`; "
+        "drawn unless said",
+        "rows": "how many rows a fault of pages touches at most; 3 unless said",
+        "seconds": "`timing_out`: how long a call is held, 300 unless said; `late_sessions`: how "
+        "long after its end a session appears, 3600; `changing_sessions`: how long after it was "
+        "listed it changes, 0",
+    }
+)
+"""Each part of a rule beside the fault's name. A part that is left out sets no limit."""
 
 OF_SESSIONS: tuple[FaultName, ...] = ("late_sessions", "changing_sessions")
 """Faults whose rate is a share of sessions, not of calls."""
@@ -100,7 +107,7 @@ _OPTIONS: Mapping[FaultName, frozenset[str]] = MappingProxyType(
 _ALL_OPTIONS = frozenset[str]().union(*_OPTIONS.values())
 _HOWS: Mapping[str, tuple[str, ...]] = {
     "moving_pages": ("inserted", "removed"),
-    "null_strings": ("null", "absent"),
+    "null_strings": ("nulled", "left_out"),
 }
 _LISTS = ("on",)
 
@@ -110,7 +117,7 @@ class BadRuleError(ValueError):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rule; the module's table tells the meaning of each part."""
+    """One rule; `PARTS` tells the meaning of each part."""
 
     fault: FaultName
     rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
@@ -122,19 +129,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retry_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
     status: Literal[500, 502, 503, 504] | None = None
     permission: Permission | None = None
-    how: Literal["inserted", "removed", "null", "absent"] | None = None
+    how: Literal["inserted", "removed", "nulled", "left_out"] | None = None
     rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
     seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
     def __str__(self) -> str:
-        said = {
-            name: ",".join(value) if isinstance(value, tuple) else value
+        options = [
+            f"{name}={_written(value)}"
             for name in self.__struct_fields__
-            if name not in {"fault", "rate"} and (value := getattr(self, name)) not in (None, ())
-        }
-        return " ".join(
-            [f"{self.fault}={self.rate:g}", *(f"{name}={value}" for name, value in said.items())]
-        )
+            if name not in {"fault", "rate"} and (value := getattr(self, name)) not in {None, ()}
+        ]
+        return " ".join([f"{self.fault}={_written(self.rate)}", *options])
 
 
 def read_rule(said: object) -> Rule:
@@ -153,6 +158,12 @@ def read_rule(said: object) -> Rule:
         raise BadRuleError(f"{parts['fault']}: {error}") from error
     _check_options(rule)
     return rule
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _parts(line: str) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def _status_case(item: Item, _rule: Rule, _plan: Plan, _number: int) -> None:
 
 def _null_strings(item: Item, rule: Rule, plan: Plan, number: int) -> None:
     for name in [name for name, value in item.items() if value == ""]:
-        how = rule.how or plan.choose(("null", "absent"), "null_strings", number, name)
-        if how == "absent":
+        how = rule.how or plan.choose(("nulled", "left_out"), "null_strings", number, name)
+        if how == "left_out":
             del item[name]
         else:
             item[name] = None
