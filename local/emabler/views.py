@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from math import inf
 from operator import attrgetter
 from typing import Any
@@ -21,6 +22,7 @@ from local.emabler.records import LATEST, TIME_FIELDS, instant
 type Key = tuple[bool, Any, int]
 
 _ANSWERS_KEPT = 16
+_FEW = 8
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -124,14 +126,27 @@ class View[T]:
         spans = {field: span for field, span in query.spans.items() if span.limits}
         field, low, high = self._narrowest(query.by, spans)
         keys = self.order(field)[low:high]
-        others = [(_value_of(name), span) for name, span in spans.items() if name != field]
-        for value, span in others:
-            keys = [key for key in keys if span.holds(value(self.records[key[2]]))]
+        for other, span in spans.items():
+            if other != field and not self._covers(other, span):
+                value = _value_of(other)
+                keys = [key for key in keys if span.holds(value(self.records[key[2]]))]
         if query.wanted is not None:
             keys = [key for key in keys if query.wanted(self.records[key[2]])]
         if field != query.by:
-            keys = sorted(_key(query.by, self.records[place], place) for _, _, place in keys)
+            keys = self._in_order(query.by, [place for _, _, place in keys])
         return keys[::-1] if query.descending else keys
+
+    def _covers(self, field: str, span: Span) -> bool:
+        return span.within(self.order(field)) == (0, self.length)
+
+    def _in_order(self, field: str, places: list[int]) -> list[Key]:
+        """Bring places into an order: a few by a sort, many by leaving the others out of it."""
+        if len(places) * _FEW < self.length:
+            return sorted(_key(field, self.records[place], place) for place in places)
+        among = bytearray(self.length)
+        for place in places:
+            among[place] = 1
+        return [key for key in self.order(field) if among[key[2]]]
 
     def _narrowest(self, by: str, spans: Mapping[str, Span]) -> tuple[str, int, int]:
         """Find the range that leaves least; without any, the whole in the order asked for."""
@@ -161,6 +176,7 @@ class Rows[T](Sequence[T]):
         return self.view.records[self.keys[index][2]]
 
 
+@cache
 def _value_of(field: str) -> Callable[[Any], Any]:
     read = attrgetter(field)
     if field not in TIME_FIELDS:

@@ -12,11 +12,20 @@ import msgspec
 
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import Rule
-from local.emabler.records import FinishedSession, instant
+from local.emabler.records import LATEST, FinishedSession, instant
 from local.emabler.views import Span, View
 
 _LATE_SECONDS = 3600.0
 _EARLIER = timedelta(seconds=90)
+
+
+class _Seen(msgspec.Struct):
+    """The shelf as it was shown last: made from what, with which drafts, at which places."""
+
+    name: object
+    drafts: frozenset[int]
+    view: View[FinishedSession]
+    places: dict[int, int]
 
 
 class SessionFaults:
@@ -25,7 +34,8 @@ class SessionFaults:
     def __init__(self) -> None:
         self._listed: dict[int, datetime] = {}
         self._draws: dict[tuple[str, int, int], float] = {}
-        self._shown: tuple[object, View[FinishedSession]] | None = None
+        self._drawn: tuple[object, frozenset[int]] = (None, frozenset())
+        self._seen: _Seen | None = None
 
     def listed(self, sessions: list[FinishedSession], now: datetime) -> None:
         """Take notice that sessions went out in an answer."""
@@ -49,13 +59,15 @@ class SessionFaults:
         self, view: View[FinishedSession], plan: Plan, rule: Rule, now: datetime
     ) -> frozenset[int]:
         """Give the ids of the sessions that are to be seen as drafts."""
-        delay = timedelta(seconds=rule.seconds or 0.0)
-        return frozenset(
-            session.id
-            for session in view.records
-            if self._draw(plan, "changing_sessions", session.id) < rule.rate
-            and not ((listed := self._listed.get(session.id)) is not None and listed + delay <= now)
-        )
+        name = (view, view.version, plan.seed, rule.rate)
+        if self._drawn[0] != name:
+            ids = (session.id for session in view.records)
+            drawn = (
+                each for each in ids if self._draw(plan, "changing_sessions", each) < rule.rate
+            )
+            self._drawn = (name, frozenset(drawn))
+        before = now - timedelta(seconds=rule.seconds or 0.0)
+        return frozenset(each for each in self._drawn[1] if self._listed.get(each, LATEST) > before)
 
     def shown(
         self,
@@ -65,19 +77,27 @@ class SessionFaults:
         drafts: frozenset[int],
     ) -> View[FinishedSession]:
         """Give the shelf without the hidden sessions, with drafts in the place of others."""
+        name = (view, view.version, plan.seed, hidden)
         if not hidden and not drafts:
             return view
-        name = (id(view), view.version, plan.seed, hidden, drafts)
-        if self._shown is None or self._shown[0] != name:
-            seen = View(
-                [
-                    _draft(session, plan) if session.id in drafts else session
-                    for session in view.records
-                    if session.id not in hidden
-                ]
-            )
-            self._shown = (name, seen)
-        return self._shown[1]
+        if self._seen is None or self._seen.name != name or not drafts <= self._seen.drafts:
+            records = [session for session in view.records if session.id not in hidden]
+            shown = [_draft(each, plan) if each.id in drafts else each for each in records]
+            places = {session.id: place for place, session in enumerate(records)}
+            self._seen = _Seen(name, drafts, View(shown), places)
+        if drafts != self._seen.drafts:
+            self._become(self._seen, view, drafts)
+        return self._seen.view
+
+    def _become(self, seen: _Seen, view: View[FinishedSession], drafts: frozenset[int]) -> None:
+        """Let the drafts that were listed become what the books say."""
+        true = seen.drafts - drafts
+        for session in view.records:
+            if session.id in true:
+                place = seen.places[session.id]
+                former, seen.view.records[place] = seen.view.records[place], session
+                seen.view.replaced(place, former)
+        seen.drafts = drafts
 
     def _draw(self, plan: Plan, fault: str, session: int) -> float:
         name = (fault, plan.seed, session)

@@ -66,7 +66,7 @@ class TransactionQuery(msgspec.Struct):
         )
 
     def lists(self) -> tuple[frozenset[str], ...]:
-        """Give the lists that narrow, as text, in the order of `_listed_values`."""
+        """Give the lists that narrow, as text, in the order of `_HAS`."""
         given = (
             self.charger_ids,
             self.driver_ids,
@@ -125,25 +125,28 @@ def _selection(query: TransactionQuery, habits: Habits) -> Query[FinishedSession
 
 
 def _wanted(lists: tuple[frozenset[str], ...]) -> Callable[[FinishedSession], bool]:
+    given = [(some, has) for some, has in zip(lists, _HAS, strict=True) if some]
+
     def wanted(session: FinishedSession) -> bool:
-        return all(
-            not some or any(value in some for value in values)
-            for some, values in zip(lists, _listed_values(session), strict=True)
-        )
+        return all(has(session, some) for some, has in given)
 
     return wanted
 
 
-def _listed_values(session: FinishedSession) -> tuple[tuple[str, ...], ...]:
-    """Give what each list of a query looks at: any one of the values will do."""
-    return (
-        (session.charger_id, f"{session.charger_id}/{session.socket_id}"),
-        (str(session.authorized_user_id),),
-        (str(session.site_id),),
-        (session.authorized_tag_id,),
-        (str(session.id),),
-        (session.evse_transaction_id,),
-    )
+def _is_of_charger(session: FinishedSession, chargers: frozenset[str]) -> bool:
+    charger = session.charger_id
+    return charger in chargers or f"{charger}/{session.socket_id}" in chargers
+
+
+# What each list of a query looks at, in the order of `TransactionQuery.lists`.
+_HAS: tuple[Callable[[FinishedSession, frozenset[str]], bool], ...] = (
+    _is_of_charger,
+    lambda session, drivers: str(session.authorized_user_id) in drivers,
+    lambda session, sites: str(session.site_id) in sites,
+    lambda session, tags: session.authorized_tag_id in tags,
+    lambda session, ids: str(session.id) in ids,
+    lambda session, ids: session.evse_transaction_id in ids,
+)
 
 
 def _whole(session: FinishedSession) -> FinishedSession:
