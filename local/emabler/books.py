@@ -57,7 +57,7 @@ SHELF_TYPES: Final[dict[str, Any]] = {
 class Books:
     """The shelves and the calls that were answered from them.
 
-    Change a shelf with `put`, `add` and `remove`: they keep the orders of the reads in step, one
+    Change a shelf with `put`, `add` and `change`: they keep the orders of the reads in step, one
     record at a time. A list that was changed beside them is read anew when its length differs.
 
     Attributes:
@@ -94,28 +94,38 @@ class Books:
 
     def put(self, name: str, records: Iterable[AnyRecord]) -> None:
         """Make these the whole content of a shelf."""
-        setattr(self.shelves, name, list(records))
-        self._views.pop(name, None)
-        self._places.pop(name, None)
+        self._fill(name, records)
         self._save()
 
     def add(self, name: str, records: Iterable[AnyRecord]) -> None:
         """Add records; one that names the same subject takes the place of the earlier one."""
-        shelf, places, view = self.shelf(name), self._subjects(name), self.view(name)
-        for record in records:
+        self.change(name, added=records)
+
+    def change(
+        self, name: str, *, added: Iterable[AnyRecord] = (), removed: Iterable[AnyRecord] = ()
+    ) -> None:
+        """Take records off a shelf and add others, as one change; see `add`.
+
+        Records are told by their subject. What comes and goes within one change is not there
+        afterwards. A record of the shelf that was changed where it lies is added once more.
+        """
+        gone = {subject(record) for record in removed}
+        if gone:
+            kept = [record for record in self.shelf(name) if subject(record) not in gone]
+            self._fill(name, kept)
+        places = self._subjects(name)  # first: it may put the shelf in order
+        shelf, view = self.shelf(name), self.view(name)
+        for record in added:
+            if subject(record) in gone:
+                continue
             place = places.setdefault(subject(record), len(shelf))
             if place == len(shelf):
                 shelf.append(record)
                 view.added()
             else:
-                former, shelf[place] = shelf[place], record
-                view.replaced(place, former)
+                shelf[place] = record
+                view.replaced(place)
         self._save()
-
-    def remove(self, name: str, records: Iterable[AnyRecord]) -> None:
-        """Take out the records that name the same subjects as these."""
-        gone = {subject(record) for record in records}
-        self.put(name, [record for record in self.shelf(name) if subject(record) not in gone])
 
     def clear(self) -> None:
         """Empty every shelf and forget the calls."""
@@ -125,13 +135,18 @@ class Books:
         self._places.clear()
         self._save()
 
+    def _fill(self, name: str, records: Iterable[AnyRecord]) -> None:
+        setattr(self.shelves, name, list(records))
+        self._views.pop(name, None)
+        self._places.pop(name, None)
+
     def _subjects(self, name: str) -> dict[tuple[str, str], int]:
         shelf = self.shelf(name)
         places = self._places.get(name)
         if places is None or len(places) != len(shelf):
             places = {subject(record): place for place, record in enumerate(shelf)}
             if len(places) != len(shelf):  # put in more than once: the latest counts
-                self.put(name, [shelf[place] for place in places.values()])
+                self._fill(name, [shelf[place] for place in places.values()])
                 return self._subjects(name)
             self._places[name] = places
         return places

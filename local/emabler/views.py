@@ -76,6 +76,13 @@ class Query[T](msgspec.Struct, frozen=True, kw_only=True):
     spans: Mapping[str, Span] = {}
     wanted: Callable[[T], bool] | None = None
 
+    def lets_through(self, record: T) -> bool:
+        """Whether a record meets every filter."""
+        return all(
+            not span.limits or span.holds(_value_of(field)(record))
+            for field, span in self.spans.items()
+        ) and (self.wanted is None or self.wanted(record))
+
 
 class View[T]:
     """A shelf and its orders. Changes are told with `added` and `replaced`."""
@@ -84,43 +91,49 @@ class View[T]:
         self.records = records
         self.version = 0
         self.length = len(records)
+        # By field: the keys in order, and by place. A record may be changed where it lies, so
+        # what its key was cannot be asked of it.
         self._orders: dict[str, list[Key]] = {}
-        self._answers: OrderedDict[Hashable, list[Key]] = OrderedDict()
+        self._keys: dict[str, list[Key]] = {}
+        self._answers: OrderedDict[Hashable, tuple[Query[T], list[Key]]] = OrderedDict()
 
     def added(self) -> None:
         """Take notice of a record at the end of the shelf."""
         place = self.length
         self.length += 1
-        for field, order in self._orders.items():
-            insort(order, _key(field, self.records[place], place))
-        self._changed()
+        for field, keys in self._keys.items():
+            keys.append(_key(field, self.records[place], place))
+            insort(self._orders[field], keys[place])
+        self.version += 1
+        self._forget_answers_with(self.records[place])
 
-    def replaced(self, place: int, former: T) -> None:
-        """Take notice of a record that took the place of a former one."""
-        for field, order in self._orders.items():
-            del order[bisect_left(order, _key(field, former, place))]
-            insort(order, _key(field, self.records[place], place))
-        self._changed()
+    def replaced(self, place: int) -> None:
+        """Take notice of another record at a place, or of the same one with other content."""
+        for field, keys in self._keys.items():
+            order = self._orders[field]
+            del order[bisect_left(order, keys[place])]
+            keys[place] = _key(field, self.records[place], place)
+            insort(order, keys[place])
+        self.version += 1
+        self._answers.clear()
 
     def order(self, field: str) -> list[Key]:
         """Give the shelf in the order of one field."""
-        found = self._orders.get(field)
-        if found is None:
-            found = sorted(_key(field, record, place) for place, record in enumerate(self.records))
-            self._orders[field] = found
-        return found
+        if field not in self._orders:
+            keys = [_key(field, record, place) for place, record in enumerate(self.records)]
+            self._keys[field] = keys
+            self._orders[field] = sorted(keys)
+        return self._orders[field]
 
     def select(self, query: Query[T]) -> "Rows[T]":
         """Find the records that a query lets through, in its order."""
         name = (query.name, query.by, query.descending)
-        keys = self._answers.get(name)
-        if keys is None:
-            keys = self._select(query)
-            self._answers[name] = keys
+        if name not in self._answers:
+            self._answers[name] = (query, self._select(query))
             if len(self._answers) > _ANSWERS_KEPT:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(name)
-        return Rows(self, keys, query.name)
+        return Rows(self, self._answers[name][1], query.name)
 
     def _select(self, query: Query[T]) -> list[Key]:
         spans = {field: span for field, span in query.spans.items() if span.limits}
@@ -154,9 +167,11 @@ class View[T]:
         whole = (by, 0, self.length)
         return min([whole, *ranges], key=lambda each: (each[2] - each[1], each[0] != by))
 
-    def _changed(self) -> None:
-        self.version += 1
-        self._answers.clear()
+    def _forget_answers_with(self, record: T) -> None:
+        """Forget the answers that a new record belongs to; a walk elsewhere goes on undisturbed."""
+        answers = self._answers.items()
+        for name in [name for name, (query, _) in answers if query.lets_through(record)]:
+            del self._answers[name]
 
 
 class Rows[T](Sequence[T]):

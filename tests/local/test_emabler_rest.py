@@ -221,10 +221,16 @@ async def test_pages_follow_what_the_books_become(
     assert await seen() == ([3, 5, 6, 4], [6, 5, 4, 3, 2])
     books.add("sessions", convert(session(5, timestampEnd="2026-03-14T02:00:00Z")))
     assert await seen() == ([3, 6, 4], [6, 5, 4, 3, 2])
-    books.remove("sessions", convert(session(3)))
+    books.change("sessions", added=convert(session(3), session(8)), removed=convert(session(3)))
+    assert await seen() == ([6, 8, 4], [8, 6, 5, 4, 2])
+    books.change("sessions", removed=convert(session(8)))
     assert await seen() == ([6, 4], [6, 5, 4, 2])
+    [six] = [record for record in books.shelves.sessions if record.id == 1006]
+    six.timestamp_end = "2026-03-14T10:00:00Z"
+    books.add("sessions", [six])
+    assert await seen() == ([4, 6], [6, 5, 4, 2])
     books.shelves.sessions.append(*convert(session(7)))
-    assert await seen() == ([6, 7, 4], [7, 6, 5, 4, 2])
+    assert await seen() == ([7, 4, 6], [7, 6, 5, 4, 2])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ class Faults:
     def change(self, plan: Plan) -> None:
         """Put a plan in force, and go on counting and remembering."""
         self.plan = plan
-        self.release()
+        if HUNG not in plan.rules:
+            self.release()
 
     def release(self) -> None:
         """Let go the calls that are held."""

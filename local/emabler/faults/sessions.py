@@ -95,8 +95,8 @@ class SessionFaults:
         for session in view.records:
             if session.id in true:
                 place = seen.places[session.id]
-                former, seen.view.records[place] = seen.view.records[place], session
-                seen.view.replaced(place, former)
+                seen.view.records[place] = session
+                seen.view.replaced(place)
         seen.drafts = drafts
 
     def _draw(self, plan: Plan, fault: str, session: int) -> float:
