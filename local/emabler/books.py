@@ -97,6 +97,14 @@ class Books:
         self._fill(name, records)
         self._save()
 
+    def clear(self) -> None:
+        """Empty every shelf and forget the calls."""
+        self.shelves = Shelves()
+        self.calls.clear()
+        self._views.clear()
+        self._places.clear()
+        self._save()
+
     def add(self, name: str, records: Iterable[AnyRecord]) -> None:
         """Add records; one that names the same subject takes the place of the earlier one."""
         self.change(name, added=records)
@@ -125,14 +133,6 @@ class Books:
             else:
                 shelf[place] = record
                 view.replaced(place)
-        self._save()
-
-    def clear(self) -> None:
-        """Empty every shelf and forget the calls."""
-        self.shelves = Shelves()
-        self.calls.clear()
-        self._views.clear()
-        self._places.clear()
         self._save()
 
     def _fill(self, name: str, records: Iterable[AnyRecord]) -> None:
