@@ -117,7 +117,9 @@ class Books:
         Records are told by their subject. What comes and goes within one change is not there
         afterwards. A record of the shelf that was changed where it lies is added once more.
         """
-        gone = {subject(record) for record in removed}
+        added, gone = list(added), {subject(record) for record in removed}
+        if not added and not gone:
+            return
         if gone:
             kept = [record for record in self.shelf(name) if subject(record) not in gone]
             self._fill(name, kept)

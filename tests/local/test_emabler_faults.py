@@ -256,6 +256,20 @@ async def test_a_rule_has_its_time_its_calls_and_its_reads(caller: Caller, clock
     assert (await caller.client.get(CHARGERS)).status >= 500
 
 
+async def test_faults_follow_the_clock_of_a_fleet(books: Books) -> None:
+    """With a fleet's own clock the delays of sessions and the seconds of rules are the fleet's."""
+    long_ago = NOON - timedelta(days=30)
+    faults = Faults(rules=[read_rule("failing=1 after=60"), read_rule("late_sessions=1")])
+    faults.follow(lambda: long_ago)
+    async with TestClient(
+        TestServer(make_app(books, KEY, faults=faults)), headers={"x-api-key": KEY}
+    ) as client:
+        caller = Caller(client)
+        assert await caller.ids() == []
+        long_ago += timedelta(seconds=60)
+        assert (await caller.ask()).status >= 500
+
+
 # Calls that are refused, fail, hang or break off
 
 

@@ -36,7 +36,7 @@ class Faults:
         plan: the rules and the seed.
         number: how many calls came since the rules were set.
         happened: how many calls each fault made a difference to.
-        clock: the instant; a fleet that lives faster than we do has its own.
+        clock: the instant; a fleet that lives faster than we do has its own (see `follow`).
     """
 
     def __init__(
@@ -64,6 +64,11 @@ class Faults:
         self.plan = plan
         if HUNG not in plan.rules:
             self.release()
+
+    def follow(self, clock: Callable[[], datetime]) -> None:
+        """Live by another clock from now on: the seconds of rules count from its present."""
+        self.clock = clock
+        self._since = clock()
 
     def release(self) -> None:
         """Let go the calls that are held."""
