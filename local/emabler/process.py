@@ -106,15 +106,15 @@ class EmablerServer:
         Raises:
             httpx.HTTPStatusError: the records are not in the documented shape.
         """
-        await self._ask("PUT", shelf, records)
+        await self._ask("PUT", f"_books/{shelf}", records)
 
     async def add(self, shelf: str, records: Sequence[dict[str, Any]]) -> None:
         """Add records to a shelf; the same subject is replaced."""
-        await self._ask("POST", shelf, records)
+        await self._ask("POST", f"_books/{shelf}", records)
 
     async def calls(self) -> list[dict[str, Any]]:
         """Give the last thousand REST calls: method, path, status."""
-        found: list[dict[str, Any]] = (await self._ask("GET", "calls")).json()
+        found: list[dict[str, Any]] = (await self._ask("GET", "_books/calls")).json()
         return found
 
     async def put_faults(self, *rules: str, seed: int = 0) -> None:
@@ -123,7 +123,7 @@ class EmablerServer:
         Raises:
             httpx.HTTPStatusError: a rule makes no sense.
         """
-        await self._ask("PUT", "../_faults", {"seed": seed, "rules": rules})
+        await self._ask("PUT", "_faults", {"seed": seed, "rules": rules})
 
     async def stop(self) -> None:
         """Stop it."""
@@ -131,7 +131,9 @@ class EmablerServer:
 
     async def _ask(self, method: str, what: str, body: object = None) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.request(method, f"{self.books_url}/{what}", json=body)
+            answer = await client.request(
+                method, f"http://{LOOPBACK}:{self.port}/{what}", json=body
+            )
             return answer.raise_for_status()
 
 

@@ -309,7 +309,7 @@ async def test_timing_out(caller: Caller) -> None:
 
     await caller.faults("timing_out=1")
     with pytest.raises(TimeoutError):
-        await caller.client.post(TRANSACTIONS, timeout=aiohttp.ClientTimeout(total=0.1))
+        await caller.client.post(TRANSACTIONS, timeout=aiohttp.ClientTimeout(sock_read=0.2))
     await caller.faults()
     assert (await caller.ask()).status == 200
     calls = await (await caller.client.get("/_books/calls")).json()

@@ -18,6 +18,14 @@ SUFFERED = web.RequestKey("suffered", list[FaultName])
 """Where a request carries the names of the faults that made a difference to its answer."""
 
 HUNG: FaultName = "timing_out"
+INSTEAD: tuple[FaultName, ...] = (
+    "permission_missing",
+    "throttled",
+    "throttled_without_hint",
+    "failing",
+    HUNG,
+)
+"""Faults that keep a call from the books; the first that wants it has it."""
 
 _HANG_SECONDS = 300.0
 _RETRY_AFTER = 1
@@ -102,11 +110,10 @@ class Faults:
             path=request.path,
         )
         try:
-            early = self._early(wanting, number)
-            if early is not None:
-                name, do = early
-                suffered.append(name)
-                return await do(request)
+            for name in INSTEAD:
+                if name in wanting:
+                    suffered.append(name)
+                    return await self._instead(request, wanting[name], number)
             normal = await answer(reading)
             suffered += reading.suffered
             if "truncated" not in wanting:
@@ -116,39 +123,18 @@ class Faults:
         finally:
             self.happened.update(suffered)
 
-    def _early(
-        self, wanting: dict[FaultName, Rule], number: int
-    ) -> tuple[FaultName, Callable[[web.Request], Awaitable[web.Response]]] | None:
-        """Give the first fault that keeps a call from the books, and what answers instead."""
-        for name, rule in wanting.items():
-            do = self._instead(name, rule, number)
-            if do is not None:
-                return name, do
-        return None
-
-    def _instead(
-        self, name: FaultName, rule: Rule, number: int
-    ) -> Callable[[web.Request], Awaitable[web.Response]] | None:
-        async def refuse(_request: web.Request) -> web.Response:
-            raise MissingPermissionError
-
-        async def throttle(_request: web.Request) -> web.Response:
-            hint = _RETRY_AFTER if rule.retry_after is None else rule.retry_after
-            raise ThrottledError(hint if name == "throttled" else None)
-
-        async def fail(_request: web.Request) -> web.Response:
-            drawn = self.plan.choose((500, *answers.GATEWAY_STATUSES), "failing", number)
-            return answers.failing(rule.status or drawn)
-
-        async def hang(request: web.Request) -> web.Response:
-            seconds = _HANG_SECONDS if rule.seconds is None else rule.seconds
-            return await answers.hang(request, seconds, self._released)
-
-        ways: dict[FaultName, Callable[[web.Request], Awaitable[web.Response]]] = {
-            "permission_missing": refuse,
-            "throttled": throttle,
-            "throttled_without_hint": throttle,
-            "failing": fail,
-            "timing_out": hang,
-        }
-        return ways.get(name)
+    async def _instead(self, request: web.Request, rule: Rule, number: int) -> web.Response:
+        """Answer a call in the place of the books."""
+        match rule.fault:
+            case "permission_missing":
+                raise MissingPermissionError
+            case "throttled":
+                raise ThrottledError(_RETRY_AFTER if rule.retry_after is None else rule.retry_after)
+            case "throttled_without_hint":
+                raise ThrottledError(None)
+            case "failing":
+                drawn = self.plan.choose((500, *answers.GATEWAY_STATUSES), "failing", number)
+                return answers.failing(rule.status or drawn)
+            case _:
+                seconds = _HANG_SECONDS if rule.seconds is None else rule.seconds
+                return await answers.hang(request, seconds, self._released)
