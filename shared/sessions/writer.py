@@ -105,15 +105,17 @@ class SessionWriter:
         stored: dict[str, Stored | None] = dict.fromkeys(sessions)
         to_read = [name for name, claims in sessions.items() if not _likely_new(claims)]
         for _ in range(_MAX_ROUNDS):
-            found = await all_done(self._read(bucket, name) for name in to_read)
-            stored |= dict(zip(to_read, found, strict=True))
+            read = await all_done(self._read(bucket, name) for name in to_read)
+            stored |= dict(zip(to_read, read, strict=True))
             plans = [_plan(bucket, name, claims, stored[name]) for name, claims in sessions.items()]
             operations = [operation for plan in plans for operation in plan.operations]
             try:
                 for group in limits.transactions(operations):
                     await self._tables.write(SESSIONS, group)
             except RowConflictError:
-                to_read = list(sessions)
+                # Which row it was cannot be told. Most likely a session that was taken for new.
+                unread = [name for name, found in stored.items() if found is None]
+                to_read = unread or list(sessions)
                 continue
             return [plan.written for plan in plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
@@ -131,20 +133,20 @@ class SessionWriter:
     async def _hint_open(self, bucket: str, sessions: dict[str, list[Claim]]) -> None:
         """Say that a session may be open before its start is written: none is overlooked."""
         rows = [
-            Row(bucket, name, {"schema": SCHEMA, "charger": claims[0].charger})
+            _hint(bucket, name, claims[0].charger)
             for name, claims in sessions.items()
-            if {claim.source for claim in claims} == {Source.START}
+            if any(claim.source is Source.START for claim in claims)
         ]
         await upsert_all(self._tables, OPEN_SESSIONS, rows)
 
     async def _forget_ended(self, bucket: str, written: Sequence[Written]) -> None:
         """Take back the hint where the fold sees an end beside the start that left the hint."""
         ended = [
-            each.session
+            _hint(bucket, each.session, each.summary.charger)
             for each in written
             if each.summary.state is State.ENDED and each.summary.starts
         ]
-        await delete_all(self._tables, OPEN_SESSIONS, bucket, ended)
+        await delete_all(self._tables, OPEN_SESSIONS, ended)
 
     def _tag_rows(self, written: Iterable[Written]) -> Iterator[Row]:
         for each in written:
@@ -159,6 +161,10 @@ class SessionWriter:
                         claim.digest,
                         claim.start if started else claim.end,
                     )
+
+
+def _hint(bucket: str, session: str, charger: str) -> Row:
+    return Row(bucket, session, {"schema": SCHEMA, "charger": charger})
 
 
 def _likely_new(claims: Sequence[Claim]) -> bool:

@@ -52,16 +52,28 @@ async def write_all(tables: Tables, table: str, operations: Sequence[Operation])
     )
 
 
-async def delete_all(tables: Tables, table: str, partition: str, keys: Iterable[str]) -> None:
-    """Delete rows that may be gone already."""
+async def delete_all(tables: Tables, table: str, rows: Iterable[Row]) -> None:
+    """Delete rows of one partition that may be gone already; given as they would be written.
+
+    One that is gone fails its whole transaction and is not named. So all are written, and deleted
+    once more: two requests more for a group, where one by one would be a request for each row.
+    """
+    by_key = {row.key: row for row in rows}
 
     async def delete(group: Sequence[Operation]) -> None:
         try:
             await tables.write(table, group)
         except RowMissingError:
             if len(group) > 1:
-                # One that is gone fails the whole transaction and is not named: one by one then.
-                await all_done(delete([operation]) for operation in group)
+                await tables.write(table, [Upsert(by_key[address(each)[1]]) for each in group])
+                await delete_again(group)
 
-    operations = [Delete(partition, key) for key in dict.fromkeys(keys)]
+    async def delete_again(group: Sequence[Operation]) -> None:
+        try:
+            await tables.write(table, group)
+        except RowMissingError:
+            # Somebody else deletes the same rows at the same time: now it is one by one.
+            await all_done(delete([operation]) for operation in group)
+
+    operations = [Delete(row.partition, row.key) for row in by_key.values()]
     await all_done(delete(group) for group in limits.transactions(operations))
