@@ -61,9 +61,13 @@ async def side_by_side(
     return await content(tables[0])
 
 
-@settings(max_examples=120)
+def some_of(events: list[bytes]) -> st.SearchStrategy[list[bytes]]:
+    return st.lists(st.sampled_from(events), min_size=1, max_size=16, unique=True)
+
+
+@settings(max_examples=250)
 @given(
-    st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=16, unique=True),
+    some_of(events_of("CH-1")) | some_of(EVERYTHING),
     st.sampled_from((1, *WORKERS)),
     st.integers(0, 2**32),
 )
