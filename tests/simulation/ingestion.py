@@ -71,7 +71,11 @@ def delivery(tables: Tables) -> Delivery:
     sessions = SessionWriter(tables, buckets=2, tag_hash_key=b"k" * 32)
     ingestion = Ingestion(tables, buckets=2, sessions=sessions, clock=clock)
     return Delivery(
-        ingestion, guard=_nothing_against_it, longest_wait=120, clock=clock, sleep=asyncio.sleep
+        ingestion,
+        guard=_nothing_against_it,
+        longest_wait=120,
+        clock=clock,
+        elapsed=asyncio.get_running_loop().time,
     )
 
 
