@@ -7,9 +7,8 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument
 from management.listing import print_rows
-from shared.storage.bodies import body_of
+from shared.ingestion.parking import read_parked
 from shared.storage.rows import Row
-from shared.storage.tables import PARKED
 
 _WIDTHS = {"parked_at": 27, "reason": 14, "bytes": 8, "message_id": 36, "detail": 0}
 
@@ -21,12 +20,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _list(context: Context) -> int:
     reason = context.options.reason
-    rows = context.rooms.tables.scan(PARKED)
-    wanted = (_fields(row) async for row in rows if reason in (None, row.columns["reason"]))
+    messages = read_parked(context.rooms.tables)
+    wanted = (
+        _fields(row, body)
+        async for row, body in messages
+        if reason in (None, row.columns["reason"])
+    )
     return await print_rows(context, _WIDTHS, wanted, "parked messages")
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _fields(row: Row, body: bytes) -> dict[str, Any]:
     columns = row.columns
     return {
         "digest": row.key,
@@ -37,7 +40,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "message_id": columns.get("message_id"),
         "delivery_count": columns["delivery_count"],
         "bytes": columns["bytes"],
-        "body": body_of(columns).decode("utf-8", "replace"),
+        "body": body.decode("utf-8", "replace"),
     }
 
 

@@ -9,16 +9,17 @@ from datetime import datetime, timedelta
 
 from shared.chargers.states import tellings_of
 from shared.chargers.writer import ChargerWriter
-from shared.errors import Fault, RejectedMessageError
+from shared.errors import Fault, RejectedMessageError, RowRejectedError
 from shared.ingestion.journal import JournalCounts, journal_row, write_journal
 from shared.ingestion.messages import IncomingMessage
-from shared.ingestion.parking import UNEXPECTED, park, parked_row
+from shared.ingestion.parking import UNEXPECTED, park, parked_rows
 from shared.instants import Clock, format_instant
 from shared.push.decode import decode
 from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
+from shared.storage.bodies import MAX_BODY_BYTES
 from shared.storage.rows import Row, Tables
 from shared.storage.together import all_done
 
@@ -73,18 +74,20 @@ class Ingestion:
         now = self._clock()
         events: list[NamedEvent] = []
         rows: list[Row] = []
-        parked: list[Row] = []
+        parked: list[list[Row]] = []
         reasons: Counter[str] = Counter()
         for message in batch:
             try:
                 event = decode(message.body, message.declared_type)
                 self._check_age(event, now)
+                each = named(event)
+                row = _journal_row(each, message, now, self._buckets)
             except RejectedMessageError as error:
-                parked.append(parked_row(message, error.code, str(error), now))
+                parked.append(parked_rows(message, error.code, str(error), now))
                 reasons[error.code] += 1
                 continue
-            events.append(named(event))
-            rows.append(journal_row(events[-1], message, now, self._buckets))
+            events.append(each)
+            rows.append(row)
         claims = [
             claim_of(each.event, each.digest)
             for each in events
@@ -131,8 +134,21 @@ class Ingestion:
         await park(
             self._tables,
             (
-                parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
+                parked_rows(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
                 for message, error in failed
             ),
         )
         return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})
+
+
+def _journal_row(each: NamedEvent, message: IncomingMessage, now: datetime, buckets: int) -> Row:
+    """The event's row in the journal.
+
+    Raises:
+        RejectedMessageError: `too_large`; its body fits no row even when it is packed.
+    """
+    try:
+        return journal_row(each, message, now, buckets)
+    except RowRejectedError as error:
+        fault = Fault("body", f"{MAX_BODY_BYTES} bytes when packed", f"{len(message.body)} bytes")
+        raise RejectedMessageError("too_large", (fault,)) from error
