@@ -16,7 +16,7 @@ from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
 from tests import payloads
 from tests.simulation.ingestion import delivery
 from tests.simulation.queue import LOCK_SECONDS, MAX_DELIVERIES, Queue
-from tests.simulation.store import Faults, StoreOfOneWorker, Weather
+from tests.simulation.store import CALM, StoreOfOneWorker, Weather
 from tests.simulation.virtual_time import run
 
 HOUR = 3600.0
@@ -43,7 +43,7 @@ def outage(seconds: float, *, messages: int) -> Ending:
 async def _outage(seconds: float, messages: int) -> Ending:
     tables, random = MemoryTables(*ALL_TABLES), Random(1)
     weather = Weather([(0.0, seconds)])
-    worker = delivery(StoreOfOneWorker(tables, random, Faults(0, 0, 0, 0, 0), weather))
+    worker = delivery(StoreOfOneWorker(tables, random, CALM, weather))
     queue = Queue(random)
     for n in range(messages):
         queue.send(payloads.state_v2(chargerId=f"CH-{n}"))
