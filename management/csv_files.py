@@ -13,12 +13,22 @@ from management.context import Context
 from shared.tags.importing import write_csv
 
 
-def import_arguments(parser: argparse.ArgumentParser, columns: str) -> None:
-    """The arguments of an import; `columns` explains them below the help."""
+def import_arguments(
+    parser: argparse.ArgumentParser, columns: str
+) -> argparse._MutuallyExclusiveGroup:
+    """The arguments of an import; `columns` explains them below the help.
+
+    Returns:
+        The group of sources, of which one is given: the file, or what is added to it.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = columns
-    parser.add_argument(
-        "file", type=Path, help="CSV, UTF-8, with a first line of column names, see below"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        help="CSV, UTF-8, with a first line of column names, see below",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would change, write nothing"
@@ -28,6 +38,7 @@ def import_arguments(parser: argparse.ArgumentParser, columns: str) -> None:
         action="store_true",
         help="write the right lines although others are wrong",
     )
+    return source
 
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,18 +5,12 @@ Each room is made when it is first asked for, so that a tap waits for nothing th
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.authorization.audit import Audit
-from shared.authorization.authorize import Authorization, Fallback, Terms
-from shared.authorization.last_known import SnapshotAtHand
-from shared.authorization.unknown_tags import UnknownTags
-from shared.authorization.warming import warm
-from shared.errors import FunctionDisabledError, SettingError
+from shared.errors import EmablerFunctionsError, FunctionDisabledError, SettingError
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
@@ -26,23 +20,41 @@ from shared.messaging.connect import connect_service_bus
 from shared.messaging.queue import ServiceBusQueue
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
-    AUTHORIZATION,
     INGESTION,
     RECONCILIATION,
     WEBHOOK,
-    Settings,
     read_settings,
 )
+from shared.settings_checked import Settings
 from shared.storage.blobs import Blobs
-from shared.storage.connect import connect_blobs, connect_tables, impatient
+from shared.storage.connect import connect_blobs, connect_tables
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
-from shared.tags.snapshot_store import SnapshotStore
+from shared.tap_room import TapRoom
 from shared.telemetry import LOGGER, WideEvent
 from shared.webhook import Webhook
 
 if TYPE_CHECKING:
+    from shared.emabler.calls import Options
+    from shared.emabler.client import EmablerClient
+    from shared.inventory.refresh import Inventory
     from shared.reconciliation.reconcile import Run
+
+_CLIENT_SETTINGS = (
+    "EMABLER_ENVIRONMENT",
+    "EMABLER_BASE_URL",
+    "EMABLER_API_KEY",
+    "EMABLER_TRANSACTIONS_PATH",
+    "EMABLER_ONGOING_PATH",
+    "EMABLER_CHARGERS_PATH",
+    "EMABLER_TAGS_PATH",
+    "EMABLER_PUSH_CONFIGURATIONS_PATH",
+    "EMABLER_PAGE_SIZE",
+    "EMABLER_LIST_PAGE_SIZE",
+    "EMABLER_REQUESTS_PER_SECOND",
+    "EMABLER_TIMEOUT_SECONDS",
+    "EMABLER_RETRY_SECONDS",
+)
 
 
 class Rooms:
@@ -55,12 +67,13 @@ class Rooms:
         tables: Tables | None = None,
         blobs: Blobs | None = None,
         clock: Clock = system_clock,
+        emabler: Callable[[], EmablerClient] | None = None,
     ) -> None:
         self.settings: Settings = read_settings(environ)
         self._given_tables = tables
         self._given_blobs = blobs
+        self._given_emabler = emabler
         self._clock = clock
-        self._warming: asyncio.Task[None] | None = None
 
     @cached_property
     def tables(self) -> Tables:
@@ -130,78 +143,20 @@ class Rooms:
                 for name in ("WEBHOOK_AUTHORIZATION", "WEBHOOK_AUTHORIZATION_PREVIOUS")
                 if (value := self.settings[name])
             ],
-            authorization=self._authorization(),
+            authorization=self.taps.authorization,
             queue=self._queue(),
         )
 
     @cached_property
-    def tap_tables(self) -> Tables:
-        """The store's gateway for taps: it gives up early, and other work does not queue in it."""
-        options = impatient(self.terms.budget)
-        return self._given_tables or connect_tables(self.settings, **options)
-
-    @cached_property
-    def terms(self) -> Terms:
-        """What the operator set for taps."""
-        settings = self.settings
-        keys = (settings["TAG_HASH_KEY"], settings["TAG_HASH_KEY_PREVIOUS"])
-        return Terms(
-            hash_keys=[str(key).encode() for key in keys if key],
-            spellings=settings["TAG_SPELLINGS"] or (),
-            buckets=settings["STORE_BUCKETS"],
-            longest_open=timedelta(hours=settings["AUTHORIZATION_OPEN_SESSION_HOURS"]),
-            budget=settings["AUTHORIZATION_BUDGET_MILLISECONDS"] / 1000,
-            facts_last=settings["AUTHORIZATION_FACTS_SECONDS"],
-            fallback=Fallback(settings["AUTHORIZATION_FALLBACK"]),
-        )
-
-    @cached_property
-    def audit(self) -> Audit:
-        """Keeps a row of each tap."""
-        return Audit(
-            self.tables,
-            buckets=self.settings["STORE_BUCKETS"],
-            inbox=UnknownTags(self.tables),
-        )
-
-    def _authorization(self) -> Authorization | None:
-        if self.settings.problems_of(AUTHORIZATION):
-            return None
-        return Authorization(
-            self.tap_tables,
-            self.terms,
+    def taps(self) -> TapRoom:
+        """Answers taps, and keeps what they need."""
+        return TapRoom(
+            self.settings,
+            tables=lambda: self.tables,
+            blobs=lambda: self.blobs,
+            given_tables=self._given_tables,
             clock=self._clock,
-            audit=self.audit,
-            last_known=self.snapshot_at_hand,
         )
-
-    @property
-    def keeps_snapshot(self) -> bool:
-        """Whether the policy asks for the snapshot of the tags."""
-        return bool(self.settings["AUTHORIZATION_FALLBACK"] == Fallback.LAST_KNOWN)
-
-    @cached_property
-    def snapshots(self) -> SnapshotStore:
-        """Makes and keeps the snapshot of the tags."""
-        return SnapshotStore(self.tables, self.blobs, self._clock)
-
-    @cached_property
-    def snapshot_at_hand(self) -> SnapshotAtHand | None:
-        """What answers taps while the store is away, where the policy says so."""
-        if not self.keeps_snapshot:
-            return None
-        oldest = timedelta(hours=self.settings["AUTHORIZATION_SNAPSHOT_HOURS"])
-        return SnapshotAtHand(self.snapshots, oldest=oldest)
-
-    async def refresh_snapshot(self, wide: WideEvent) -> None:
-        """Make the snapshot anew and note in the wide event how many tags it holds.
-
-        Raises:
-            StoreUnavailableError: Nothing was written; the next run does it.
-            SettingError: A setting that it needs is missing or wrong.
-        """
-        self.settings.require(AUTHORIZATION)
-        wide.add(snapshot_tags=len(await self.snapshots.refresh()))
 
     def _queue(self) -> ServiceBusQueue | None:
         if self.settings.problems_of(WEBHOOK):
@@ -219,18 +174,7 @@ class Rooms:
         _ = self.tables
         for problem in self.settings.problems:
             LOGGER.error("%s: %s", problem.code, problem)
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """Open the connections of taps beside the rest of the start, where a loop runs already."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if not self.settings.problems_of(AUTHORIZATION):
-            self._warming = loop.create_task(warm(self.tap_tables))
-            if self.snapshot_at_hand is not None:
-                self.snapshot_at_hand.look_soon()
+        self.taps.warm_up()
 
     async def _may_ingest(self) -> None:
         try:
@@ -266,6 +210,51 @@ class Rooms:
             wide.add(oldest_event_age_s=round(age, 1))
         return done
 
+    def emabler(self) -> EmablerClient:
+        """A client of eMabler's REST, to be entered.
+
+        Raises:
+            SettingError: A setting that it needs is missing or wrong.
+        """
+        self.settings.require_set(*_CLIENT_SETTINGS)
+        if self._given_emabler is not None:
+            return self._given_emabler()
+        # httpx is loaded at the first use: no tap needs it.
+        from shared.emabler.client import EmablerClient  # noqa: PLC0415
+        from shared.emabler.retries import Surroundings  # noqa: PLC0415
+
+        return EmablerClient(
+            self.settings["EMABLER_BASE_URL"],
+            self.settings["EMABLER_API_KEY"],
+            options=client_options(self.settings),
+            around=Surroundings(clock=self._clock),
+        )
+
+    async def on_schedule(self, wide: WideEvent) -> None:
+        """What the timer does: refresh the inventory where it is due, then reconcile.
+
+        An inventory that fails keeps no session from being reconciled; it is told afterwards.
+
+        Raises:
+            TransientError: REST or the store is away; the next run goes on.
+            RestRefusedError: The key or a permission is wrong.
+            SettingError: A setting that reconciliation needs is missing or wrong.
+        """
+        self.settings.require(RECONCILIATION)
+        await self.stamp.check()
+        async with self.emabler() as client:
+            try:
+                failed: EmablerFunctionsError | None = None
+                try:
+                    await self._refresh_inventory_when_due(client, wide)
+                except EmablerFunctionsError as error:
+                    failed = error
+                await self._reconcile(client, wide)
+            finally:
+                _tell_of(client, wide)
+        if failed is not None:
+            raise failed
+
     async def reconcile(self, wide: WideEvent) -> Run:
         """Walk eMabler's finished sessions and note in the wide event what came of it.
 
@@ -276,36 +265,69 @@ class Rooms:
         """
         self.settings.require(RECONCILIATION)
         await self.stamp.check()
-        # httpx is loaded at the first run: no tap needs it.
-        from shared.emabler.client import EmablerClient  # noqa: PLC0415
+        async with self.emabler() as client:
+            try:
+                return await self._reconcile(client, wide)
+            finally:
+                _tell_of(client, wide)
+
+    async def _reconcile(self, client: EmablerClient, wide: WideEvent) -> Run:
         from shared.reconciliation.reconcile import Reconciliation  # noqa: PLC0415
 
-        async with EmablerClient(
-            self.settings["EMABLER_BASE_URL"], self.settings["EMABLER_API_KEY"]
-        ) as client:
-            reconciliation = Reconciliation(
-                client,
-                self.sessions,
-                path=self.settings["EMABLER_TRANSACTIONS_PATH"],
-                page_size=self.settings["EMABLER_PAGE_SIZE"],
-                clock=self._clock,
-            )
-            run = await reconciliation.run(
-                timedelta(hours=self.settings["RECONCILE_LOOKBACK_HOURS"])
-            )
+        reconciliation = Reconciliation(client, self.sessions, clock=self._clock)
+        run = await reconciliation.run(timedelta(hours=self.settings["RECONCILE_LOOKBACK_HOURS"]))
         wide.add(
             pages=run.pages,
-            rest_requests=run.rest_requests,
             sessions=dict(run.sessions),
+            findings=None if run.walk_agrees else {"walk_disagrees": 1},
             window_start=format_instant(run.window_start),
             window_end=format_instant(run.window_end),
         )
         return run
 
+    def inventory(self, client: EmablerClient) -> Inventory:
+        """Refreshes the chargers table."""
+        from shared.inventory.refresh import Inventory  # noqa: PLC0415
+
+        return Inventory(client, self.tables, buckets=self.settings["STORE_BUCKETS"])
+
+    async def _refresh_inventory_when_due(self, client: EmablerClient, wide: WideEvent) -> None:
+        inventory = self.inventory(client)
+        every = timedelta(minutes=self.settings["INVENTORY_EVERY_MINUTES"])
+        if await inventory.is_due(every, self._clock()):
+            wide.add(inventory=(await inventory.refresh()).told())
+
     async def close(self) -> None:
         """Give back connections; what waits for the audit is written first."""
-        if "audit" in self.__dict__:
-            await self.audit.close()
-        for name in ("tables", "tap_tables", "blobs"):
+        for name in ("taps", "tables", "blobs"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
+
+
+def client_options(settings: Settings) -> Options:
+    """What the settings say of paths, page sizes and bounds of eMabler's REST."""
+    from shared.emabler.calls import Options  # noqa: PLC0415 - with the client, at the first use
+
+    return Options(
+        finished_sessions_path=settings["EMABLER_TRANSACTIONS_PATH"],
+        ongoing_sessions_path=settings["EMABLER_ONGOING_PATH"],
+        chargers_path=settings["EMABLER_CHARGERS_PATH"],
+        tags_path=settings["EMABLER_TAGS_PATH"],
+        push_configurations_path=settings["EMABLER_PUSH_CONFIGURATIONS_PATH"],
+        page_size=settings["EMABLER_PAGE_SIZE"],
+        list_page_size=settings["EMABLER_LIST_PAGE_SIZE"],
+        requests_per_second=settings["EMABLER_REQUESTS_PER_SECOND"],
+        timeout=settings["EMABLER_TIMEOUT_SECONDS"],
+        retry_seconds=settings["EMABLER_RETRY_SECONDS"],
+    )
+
+
+def _tell_of(client: EmablerClient, wide: WideEvent) -> None:
+    """Note what a client did and met, also where it failed."""
+    wide.add(
+        rest_requests=client.counts.requests,
+        rest_retries=client.counts.retries or None,
+        rest_throttled=client.counts.throttled or None,
+        rest_waited_ms=round(client.counts.seconds_waited * 1000) or None,
+        rest_drift=client.drift.told() or None,
+    )

@@ -6,15 +6,15 @@ wrong disables the functions that need it, which then say so when they are calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import SettingError
 from shared.setting_values import ENVIRONMENTS
 from shared.setting_values import environment as _environment
 from shared.setting_values import key as _key
 from shared.setting_values import names as _names
+from shared.setting_values import number as _number
 from shared.setting_values import one_of as _one_of
 from shared.setting_values import path as _path
 from shared.setting_values import seconds as _seconds
@@ -23,6 +23,7 @@ from shared.setting_values import some_of as _some_of
 from shared.setting_values import text as _text
 from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
+from shared.settings_checked import Problem, Settings
 
 _MAX_LOOKBACK_HOURS = 24 * 366
 
@@ -51,55 +52,6 @@ class Setting:
     heeded_by: tuple[str, ...] = ()
     default: Any = None
     secret: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with the settings, and whom it disables."""
-
-    setting: str
-    code: str
-    message: str
-    needed_by: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings by name, and all that is wrong with them."""
-
-    values: Mapping[str, Any]
-    problems: tuple[Problem, ...] = field(default=())
-
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - each setting has a type of its own
-        return self.values[name]
-
-    def problems_of(self, room: str) -> tuple[Problem, ...]:
-        """What is wrong for one room (`INGESTION` …)."""
-        return tuple(problem for problem in self.problems if room in problem.needed_by)
-
-    def require(self, room: str) -> None:
-        """Refuse to go on where something that the room needs is wrong.
-
-        Raises:
-            SettingError: All of it, in one message.
-        """
-        self._refuse(self.problems_of(room))
-
-    def require_set(self, *names: str) -> None:
-        """Refuse to go on where one of these settings is missing or wrong.
-
-        Raises:
-            SettingError: All of it, in one message.
-        """
-        self._refuse([problem for problem in self.problems if problem.setting in names])
-
-    @staticmethod
-    def _refuse(problems: Sequence[Problem]) -> None:
-        if problems:
-            raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -281,12 +233,78 @@ SETTINGS: tuple[Setting, ...] = (
         default="v3/transactions",
     ),
     Setting(
+        "EMABLER_ONGOING_PATH",
+        "The call that lists ongoing sessions, below the base address.",
+        "v2/ongoing-transactions",
+        _path,
+        (RECONCILIATION,),
+        default="v2/ongoing-transactions",
+    ),
+    Setting(
+        "EMABLER_CHARGERS_PATH",
+        "The call that lists chargers, below the base address.",
+        "v2/chargers",
+        _path,
+        (RECONCILIATION,),
+        default="v2/chargers",
+    ),
+    Setting(
+        "EMABLER_TAGS_PATH",
+        "The call that lists tags, below the base address.",
+        "v2/tags",
+        _path,
+        (RECONCILIATION,),
+        default="v2/tags",
+    ),
+    Setting(
+        "EMABLER_PUSH_CONFIGURATIONS_PATH",
+        "The call that lists the Push API's configurations, below the base address.",
+        "v2/push-integrations/configurations",
+        _path,
+        (RECONCILIATION,),
+        default="v2/push-integrations/configurations",
+    ),
+    Setting(
         "EMABLER_PAGE_SIZE",
         "Sessions in a page: at most 200 for v3/transactions, 1000 for v2/transactions.",
         "200",
         _whole(1, 1000),
         (RECONCILIATION,),
         default=200,
+    ),
+    Setting(
+        "EMABLER_LIST_PAGE_SIZE",
+        "Rows in a page of all other lists: at most 100.",
+        "100",
+        _whole(1, 100),
+        (RECONCILIATION,),
+        default=100,
+    ),
+    Setting(
+        "EMABLER_REQUESTS_PER_SECOND",
+        "How many requests one run sends to eMabler's REST API at most in a second. Its own limits "
+        "are not documented.",
+        "5",
+        _number(0.01, 1000),
+        (RECONCILIATION,),
+        default=5.0,
+    ),
+    Setting(
+        "EMABLER_TIMEOUT_SECONDS",
+        "How long eMabler's REST API may be silent. One whole answer may take twice as long.",
+        "30",
+        _number(0.01, 230),
+        (RECONCILIATION,),
+        default=30.0,
+    ),
+    Setting(
+        "EMABLER_RETRY_SECONDS",
+        "How long one request is tried again while REST throttles, fails or is away. A "
+        "`Retry-After` that asks for more ends the run; the next one comes by itself.",
+        "60",
+        _seconds(600),
+        (RECONCILIATION,),
+        default=60.0,
     ),
     Setting(
         "RECONCILE_SCHEDULE",
@@ -302,6 +320,14 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(1, _MAX_LOOKBACK_HOURS),
         (RECONCILIATION,),
         default=72,
+    ),
+    Setting(
+        "INVENTORY_EVERY_MINUTES",
+        "How old the inventory may be before a run of reconciliation refreshes it. 0: never.",
+        "60",
+        _whole(0, 10_080),
+        (RECONCILIATION,),
+        default=60,
     ),
 )
 

@@ -21,6 +21,7 @@ COMMANDS = (
     events.LIST,
     sessions.LIST,
     chargers.LIST,
+    chargers.REFRESH,
     parked.LIST,
     tags.IMPORT,
     tags_reading.EXPORT,

@@ -27,8 +27,8 @@ async def _authorize(context: Context) -> int:
     if tap is None:
         output.error("tap_invalid", "charger and tag have 1 to 255 characters each")
         return 2
-    authorization = Authorization(rooms.tables, rooms.terms, clock=system_clock)
-    hashes = hashes_of(tap.tag, rooms.terms.hash_keys, rooms.terms.spellings)
+    authorization = Authorization(rooms.tables, rooms.taps.terms, clock=system_clock)
+    hashes = hashes_of(tap.tag, rooms.taps.terms.hash_keys, rooms.taps.terms.spellings)
     judged = await authorization.judge(tap, hashes, fresh=True)
     decision, now = judged.decision, system_clock()
     output.columns({"rule": 16, "applies": 7, "when": 0})

@@ -1,4 +1,4 @@
-"""`tags import`: the tags that may charge, from CSV; and what the commands about tags share."""
+"""`tags import`: from CSV or from eMabler; and what the commands about tags share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator
 
+from management.commands.tags_from_emabler import import_from_emabler
 from management.context import Command, Context
 from management.csv_files import import_arguments, tell_unusable, tell_wrong_lines
 from management.refusals import tags_unusable
@@ -32,13 +33,24 @@ stays as it is; an empty field takes the value away. Tags that the file does not
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    import_arguments(parser, _COLUMNS_HELP)
+    source = import_arguments(parser, _COLUMNS_HELP)
+    source.add_argument(
+        "--from-emabler",
+        action="store_true",
+        help="take validity and driver of each tag that eMabler lists; tags that it does not "
+        "list stay, and so does what was blocked here",
+    )
 
 
 async def _import(context: Context) -> int:
     options, output, rooms = context.options, context.output, context.rooms
     if tags_unusable(context):
         return 2
+    if options.from_emabler:
+        code = await import_from_emabler(context)
+        if not options.dry_run:
+            await renew_snapshot(context)
+        return code
     try:
         checked = await _check(context)
     except (OSError, ValueError) as error:
@@ -140,9 +152,9 @@ async def _warn_of_large_groups(context: Context, names: set[str]) -> None:
 
 async def renew_snapshot(context: Context) -> None:
     """Make the snapshot anew where the policy keeps one."""
-    if context.rooms.keeps_snapshot:
-        snapshot = await context.rooms.snapshots.refresh()
+    if context.rooms.taps.keeps_snapshot:
+        snapshot = await context.rooms.taps.snapshots.refresh()
         context.output.say(f"the snapshot holds {len(snapshot)} tags")
 
 
-IMPORT = Command("tags import", "read tags from a CSV file", _arguments, _import)
+IMPORT = Command("tags import", "read tags from a CSV file or from eMabler", _arguments, _import)

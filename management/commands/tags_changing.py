@@ -54,13 +54,13 @@ async def _set(context: Context, *, blocked: bool) -> int:
 async def _set_one(context: Context, given: str, *, blocked: bool) -> tuple[Tag | None, Tag] | None:
     """Change the tag in the first spelling that is known; a block leaves the snapshot at once."""
     rooms = context.rooms
-    terms = rooms.terms
+    terms = rooms.taps.terms
     for spelling in spellings_of(given, terms.spellings):
         hashes = [hash_tag(spelling, key) for key in terms.hash_keys]
         found = await set_blocked(rooms.tables, hashes, rooms.tag_hash_key, blocked=blocked)
         if found is not None:
-            if blocked and rooms.keeps_snapshot:
-                await rooms.snapshots.withdraw(hashes)
+            if blocked and rooms.taps.keeps_snapshot:
+                await rooms.taps.snapshots.withdraw(hashes)
             return found
     return None
 
@@ -83,7 +83,7 @@ async def _rehash(context: Context) -> int:
         )
         return 2
     await rooms.stamp.check()
-    current, previous = rooms.terms.hash_keys
+    current, previous = rooms.taps.terms.hash_keys
     rehash = Rehash(
         rooms.tables, current=current, previous=previous, buckets=settings["STORE_BUCKETS"]
     )

@@ -75,7 +75,7 @@ async def _show(context: Context) -> int:
     output, rooms = context.output, context.rooms
     if tags_unusable(context):
         return 2
-    terms = rooms.terms
+    terms = rooms.taps.terms
     hashes = hashes_of(context.options.tag, terms.hash_keys, terms.spellings)
     known = await read_tag(rooms.tables, hashes, system_clock() - terms.longest_open)
     inbox = await rooms.tables.get(UNKNOWN_TAGS, hashes[0][:2], hashes[0])

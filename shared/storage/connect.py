@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from azure.data.tables.aio import TableServiceClient
 
 from shared.errors import SettingError
-from shared.settings import BLOB_ADDRESS, Settings
+from shared.settings import BLOB_ADDRESS
+from shared.settings_checked import Settings
 from shared.storage.azure import AzureTables
 from shared.storage.azure_blobs import AzureBlobs
 
