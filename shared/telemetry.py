@@ -45,7 +45,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "reason": ("text", "eMabler's reason, where denied"),
     "source": ("text", "where a decision comes from: `live`, `last_known`, `policy`"),
     "charger": ("text", "the charger that a tap named; empty where it named none"),
-    "charger_judged": ("boolean", "false: no charger was ever known, so none was judged"),
+    "charger_judged": (
+        "boolean",
+        "false: the charger is not known, and no inventory was ever loaded that could judge it",
+    ),
     "snapshot_tags": ("count", "tags that the snapshot holds"),
     "audit_waiting": ("count", "rows of the audit that this worker has not written yet"),
     "audit_lost": ("count", "rows of the audit that this worker lost since its start"),

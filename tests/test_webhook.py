@@ -189,7 +189,7 @@ async def test_a_known_tag_may_charge(caller: Caller, spelled: str) -> None:
         "known_tag",
         None,
     )
-    assert requests.by_purpose == {"tags_range": 1, "chargers_range": 1, "chargers_scan": 1}
+    assert requests.by_purpose == {"tags_range": 1, "chargers_range": 1, "store_get": 1}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ async def _authorize(context: Context) -> int:
         applies = rule.applies(judged.situation, judged.policy, now)
         output.row({"rule": str(rule.cause), "applies": applies, "when": rule.when})
     if not judged.policy.chargers_are_judged:
-        output.say("no charger was ever known, so none is judged")
+        output.say("no inventory was ever loaded, so an unknown charger is not judged")
     reason = f", {decision.reason}" if decision.reason else ""
     output.say(f"{decision.word}: {decision.cause}{reason}")
     return 0

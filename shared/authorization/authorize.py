@@ -192,7 +192,7 @@ class Authorization:
     ) -> Judged:
         policy = Policy(
             longest_open=self._terms.longest_open,
-            chargers_are_judged=await self._facts.chargers_are_judged(charger.value),
+            chargers_are_judged=await self._facts.may_be_judged(charger.value),
         )
         situation = Situation(
             charger_id=tap.charger,

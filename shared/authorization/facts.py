@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from shared.chargers.known import KnownCharger, any_charger, read_charger
+from shared.chargers.known import KnownCharger, read_charger
+from shared.chargers.loaded import read_inventory_loaded
 from shared.storage.rows import Tables
 from shared.tags.groups import Group, read_group
 
@@ -58,20 +59,25 @@ class Facts:
         async def group(name: str) -> Group | None:
             return await read_group(tables, name)
 
-        async def judged(_name: str) -> bool:
-            return await any_charger(tables)
+        async def loaded(_name: str) -> bool:
+            return await read_inventory_loaded(tables) is not None
 
         self.chargers = Remembered(charger, lasting)
         self.groups = Remembered(group, lasting)
-        self._judged = Remembered(judged, lasting)
+        self._loaded = Remembered(loaded, lasting)
         self._are_judged = False
 
-    async def chargers_are_judged(self, charger: KnownCharger) -> bool:
-        """Whether any charger was ever known. It stays so, and one that is known shows it.
+    async def may_be_judged(self, charger: KnownCharger) -> bool:
+        """Whether it says anything of a charger that it is not known.
+
+        It does once eMabler's whole inventory was loaded, and from then on: events alone tell of
+        the chargers that had something to tell.
 
         Raises:
             StoreUnavailableError: It has to be read and cannot be.
         """
+        if charger.known:
+            return True
         if not self._are_judged:
-            self._are_judged = charger.known or (await self._judged.get("any")).value
+            self._are_judged = (await self._loaded.get("inventory")).value
         return self._are_judged

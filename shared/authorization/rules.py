@@ -23,7 +23,7 @@ class Policy:
     """What the operator set for all taps.
 
     `longest_open` is how long a session counts as open at most. `chargers_are_judged` is false
-    while neither an inventory nor an event ever told of any charger.
+    while no inventory was ever loaded: that a charger is not known then says nothing of it.
     """
 
     longest_open: timedelta = timedelta(hours=24)
@@ -137,7 +137,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         Cause.UNKNOWN_CHARGER,
-        "neither the inventory nor any event ever told of the charger",
+        "an inventory was loaded, and neither it nor any event ever told of the charger",
         _charger_unknown,
     ),
     Rule(Cause.UNKNOWN_TAG, "no record of the tag", lambda known, *_: known.tag is None),

@@ -36,14 +36,3 @@ def fold_charger(rows: Iterable[Row]) -> KnownCharger:
     ordered = sorted(rows, key=lambda row: (not row.key.endswith(f"|{WHOLE_CHARGER}"), row.key))
     sites = (str(row.columns.get(name, "")) for name in _SITE_COLUMNS for row in ordered)
     return KnownCharger(bool(ordered), tuple(dict.fromkeys(filter(None, sites)))[:1])
-
-
-async def any_charger(tables: Tables) -> bool:
-    """Whether any charger was ever known, by an event or by the inventory.
-
-    Raises:
-        StoreUnavailableError: It cannot be told now.
-    """
-    async for _ in read_chargers(tables, charger=None, buckets=0):
-        return True
-    return False

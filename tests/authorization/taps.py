@@ -9,6 +9,7 @@ from typing import Any
 from shared.authorization.audit import Audit
 from shared.authorization.authorize import Answered, Authorization, LastKnown, Terms
 from shared.authorization.unknown_tags import UnknownTags
+from shared.chargers.loaded import InventoryLoaded, note_inventory_loaded
 from shared.identifiers import bucket_of, hash_tag, key_part
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Row, Tables, Upsert
@@ -49,6 +50,9 @@ class Store:
     async def has_charger(self, charger: str = CHARGER, **columns: Any) -> None:
         row = Row(bucket_of(charger, BUCKETS), f"{key_part(charger)}|!", {"schema": 1, **columns})
         await self.tables.write(CHARGERS, [Upsert(row)])
+
+    async def has_inventory(self) -> None:
+        await note_inventory_loaded(self.tables, InventoryLoaded(NOW, 1))
 
     async def has_session(
         self,

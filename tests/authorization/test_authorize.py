@@ -29,6 +29,7 @@ PREVIOUS = b"p" * 32
 async def store() -> Store:
     store = Store()
     await store.has_charger()
+    await store.has_inventory()
     return store
 
 
@@ -168,22 +169,24 @@ async def test_sites_limit_where_a_tag_may_charge(store: Store) -> None:
     assert (await tapper.tap()).decision.cause is Cause.OUT_OF_SCOPE
 
 
-async def test_chargers_are_judged_once_any_is_known() -> None:
-    """An empty table judges nobody, and the answer says so; the first charger changes that."""
+async def test_chargers_are_judged_once_an_inventory_was_loaded() -> None:
+    """Until then events tell of some chargers only, nobody is judged, and the answer says so."""
     store = Store()
     await store.knows(Tag(tag=TAG))
+    await store.has_charger("CH-9")
     tapper = Tapper(store, facts_last=0.0)
 
     before = await tapper.tap()
-    await store.has_charger("CH-9")
+    known = await tapper.tap(charger="CH-9")
+    await store.has_inventory()
     after = await tapper.tap()
-    await tapper.tap(charger="CH-9")
     with counted() as requests:
         await tapper.tap()
 
     assert (before.decision.cause, before.charger_judged) == (Cause.KNOWN_TAG, False)
+    assert (known.decision.cause, known.charger_judged) == (Cause.KNOWN_TAG, True)
     assert (after.decision.reason, after.charger_judged) == (Reason.UNKNOWN_CHARGER_ID, True)
-    assert "chargers_scan" not in requests.by_purpose
+    assert "store_get" not in requests.by_purpose
 
 
 @pytest.mark.parametrize(("elsewhere", "cause"), [(1, Cause.KNOWN_TAG), (2, Cause.GROUP_LIMIT)])

@@ -58,6 +58,7 @@ async def store(azurite: Azurite, addresses: Addresses) -> AsyncIterator[Store]:
         await tables.create_table(table)
     store = Store(tables)
     await store.has_charger()
+    await store.has_inventory()
     yield store
     await tables.close()
 

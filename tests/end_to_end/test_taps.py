@@ -25,6 +25,7 @@ from local.functions_host.process import FunctionsHost
 from local.processes import until
 from local.service_bus import Queue, ServiceBusBroker
 from shared.authorization.warming import CONNECTIONS
+from shared.chargers.loaded import InventoryLoaded, note_inventory_loaded
 from shared.identifiers import bucket_of, hash_tag, key_part
 from shared.instants import system_clock
 from shared.storage.azure import AzureTables
@@ -138,7 +139,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         await blobs.create_container(SNAPSHOTS)
         hosts: dict[str, FunctionsHost] = {}
         site = Site(azurite, proxy, tables, hosts, http)
-        await site.has_charger("CH-0")
+        await note_inventory_loaded(tables, InventoryLoaded(datetime.now(UTC), 1))
         await site.knows(Tag(tag=KNOWN), Tag(tag=BLOCKED, blocked=True))
         await SnapshotStore(tables, blobs, system_clock).refresh()
         settings = {

@@ -278,7 +278,9 @@ async def test_a_tap_is_tried(files: Files) -> None:
 
     assert [row["rule"] for row in allowed.rows] == [str(rule.cause) for rule in RULES]
     assert next(row["rule"] for row in blocked.rows if row["applies"]) == "blocked"
-    assert allowed.err == ("no charger was ever known, so none is judged\nallowed: known_tag\n")
+    assert allowed.err == (
+        "no inventory was ever loaded, so an unknown charger is not judged\nallowed: known_tag\n"
+    )
     assert blocked.err.endswith("denied: blocked, UNAUTHORIZED_RFID_TAG_ID\n")
     assert unknown.err.endswith("denied: unknown_tag, UNKNOWN_RFID_TAG_ID\n")
     assert (unknown.code, invalid.code) == (0, 2)

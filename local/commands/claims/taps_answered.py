@@ -77,6 +77,7 @@ async def _prepare(ground: Ground) -> None:
     begun = [start(ELSEWHERE, CASES[6].tag, "1"), start(CHARGER, BLOCKED_WHILE_CHARGING, "2")]
     await ground.sender.to_queue([*states("TAPS", 1), *begun])
     await until_drained(ground.azure, within=60)
+    await ground.operator.run("chargers", "refresh")
 
 
 async def _tap_all(ground: Ground, cases: Sequence[Case]) -> list[TapAnswer]:
