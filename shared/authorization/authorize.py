@@ -211,19 +211,20 @@ class Authorization:
     async def _count(self, group: Group, policy: Policy) -> int:
         """Count the open sessions of a group's tags, asking each of them."""
         members = await read_members(self._tables, group.name)
-        counts = await all_done(self._count_of(each, group, policy) for each in members)
-        return sum(counts)
+        found = await all_done(self._sessions_of(each, group, policy) for each in members)
+        # While tags are moved to a new key, one tag may be a member twice: its sessions count once.
+        return len(set().union(*found))
 
-    async def _count_of(self, hashed: str, group: Group, policy: Policy) -> int:
+    async def _sessions_of(self, hashed: str, group: Group, policy: Policy) -> set[str]:
         now = self._clock()
         since = now - policy.longest_open
         known = await read_tag(self._tables, [hashed], since)
         if known.tag is None or known.tag.group != group.name:
-            return 0
+            return set()
         others = hashes_of(known.tag.tag, self._terms.hash_keys, self._terms.spellings)
         if others != [hashed]:
             known = await read_tag(self._tables, list(dict.fromkeys([hashed, *others])), since)
-        return sum(still_open(session, policy, now) for session in known.open_sessions)
+        return {each.session for each in known.open_sessions if still_open(each, policy, now)}
 
     def _fall_back(self, hashes: Sequence[str], charger: str, error: Exception) -> Decision:
         """What the operator's policy answers in place of the store."""

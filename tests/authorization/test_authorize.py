@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.authorization.authorize import Fallback
+from shared.authorization.facts import Remembered
 from shared.authorization.taps import Cause, Reason, Source
 from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag
@@ -207,6 +208,34 @@ async def test_a_group_counts_the_sessions_of_all_its_tags(
         assert (await Tapper(store).tap("M3")).decision.cause is cause
 
     assert requests.by_purpose["taggroups_range"] == 1
+
+
+async def test_a_member_under_both_keys_counts_once(store: Store) -> None:
+    """While tags are moved, a tag that is a member twice has its sessions counted once."""
+    await store.has_groups(Group(name="G", most_sessions=2))
+    for key in (HASH_KEY, PREVIOUS):
+        await store.knows(Tag(tag="M", group="G"), key=key)
+    await store.knows(Tag(tag="X", group="G"))
+    await store.has_session("M", "CH-9", key=PREVIOUS)
+    tapper = Tapper(store, hash_keys=[HASH_KEY, PREVIOUS])
+
+    assert (await tapper.tap("X")).decision.cause is Cause.KNOWN_TAG
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most recent facts are kept; what fell out is read again."""
+    monkeypatch.setattr("shared.authorization.facts._MOST", 2)
+    reads: list[str] = []
+
+    async def read(name: str) -> str:
+        reads.append(name)
+        return name.upper()
+
+    remembered = Remembered(read, 3600)
+    for name in "aabbccbba":
+        assert (await remembered.get(name)).value == name.upper()
+
+    assert reads == ["a", "b", "c", "a"]
 
 
 async def test_no_group_is_counted_without_need(store: Store) -> None:
