@@ -322,14 +322,13 @@ IN_LINT = (
 )
 
 OUT_OF_BOUNDS = {
-    # Parameter, value: a part of what the compiler says.
-    "logRetentionDays = 29": "30",
-    "logDailyCapGb = 0": "1",
-    "queueMegabytes = 9999": "9999",
-    "emablerEnvironment = 'prod'": "'prod'",
-    "tagHashKey = 'too short'": "32",
-    "scale = { maximumInstanceCount: 5000 }": "1000",
-    "appSettings = { STORE_BUCKETS: 65 }": "64",
-    "appSettings = { STORE_BUCKETZ: 4 }": "STORE_BUCKETZ",
-    "optionalSecrets = ['EMABLER_API_KEY']": "WEBHOOK_AUTHORIZATION_PREVIOUS",
+    # Parameter, value: what the compiler names of it.
+    "logRetentionDays = 29": ("30",),
+    "logDailyCapGb = 0": ("1",),
+    "queueMegabytes = 9999": ("9999",),
+    "emablerEnvironment = 'prod'": ("'prod'",),
+    "tagHashKey = 'too short'": ("32",),
+    "scale = { maximumInstanceCount: 5000 }": ("1000",),
+    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
+    "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
 }
