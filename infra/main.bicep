@@ -392,6 +392,7 @@ module functionApp 'modules/function-app/main.bicep' = {
     }
     telemetryConnectionString: monitoring.outputs.connectionString
     tableEndpoint: dataStorage.outputs.tableEndpoint
+    blobEndpoint: dataStorage.outputs.blobEndpoint
     serviceBusHostName: serviceBus.outputs.hostName
     queueName: queueName
     emablerEnvironment: emablerEnvironment
@@ -455,6 +456,9 @@ output EMABLER_SERVICE_BUS_SECRET string = emablerSenderAuth == 'sas' ? 'emabler
 
 @description('Address of the data account\'s table service.')
 output DataStorageConnection__tableServiceUri string = dataStorage.outputs.tableEndpoint
+
+@description('Address of the data account\'s blob service.')
+output DataStorageConnection__blobServiceUri string = dataStorage.outputs.blobEndpoint
 
 @description('Host name of the Service Bus namespace.')
 output ServiceBusConnection__fullyQualifiedNamespace string = serviceBus.outputs.hostName

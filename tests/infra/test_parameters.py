@@ -12,6 +12,7 @@ import pytest
 from shared.settings import IDENTITY_SUFFIXES, SETTINGS
 from tests.infra.compiler import INFRA
 from tests.infra.deployment import Deployment
+from tests.infra.how_to_add import declaration, how_to_add
 from tests.infra.template import definition, main_template, resolved, resources_of, templates
 from tests.infra.test_deployment import DEPLOYMENTS
 
@@ -22,16 +23,6 @@ PLATFORM = {
     "AzureWebJobsStorage",
 }
 LARGE: Deployment = next(each for each in DEPLOYMENTS if each.name == "large")
-HOW_TO_ADD = """{name} is in shared/settings.py and not in infra/settings.bicep. Add one of these:
-  a value that an operator may set: in appSettingsType
-      @description('Optional. ...')
-      {name}: string?          (int? with @minValue and @maxValue for a number)
-    and a value for it in tests/infra/parameters/large.bicepparam;
-  a secret: a row of secretNames, {name}: '{secret}', and its name in requiredSecrets (each
-    deployment has it) or in optionalSecretType (it is there for a time);
-  an address or a name that the template knows: connectionSettings in
-    infra/modules/function-app/main.bicep.
-Then: python -m tests.infra.update"""
 
 
 def set_by_the_template() -> set[str]:
@@ -42,9 +33,9 @@ def set_by_the_template() -> set[str]:
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
 def test_each_setting_of_the_code_is_set_by_the_template(name: str) -> None:
     """Code and template are in step; the message says what to add where."""
-    assert name in set_by_the_template(), HOW_TO_ADD.format(
-        name=name, secret=name.lower().replace("_", "-")
-    )
+    (setting,) = (each for each in SETTINGS if each.name == name)
+
+    assert name in set_by_the_template(), how_to_add(setting)
 
 
 def test_the_template_sets_nothing_that_the_code_does_not_read() -> None:
@@ -84,7 +75,7 @@ def test_bounds_of_a_setting_are_the_code_s(name: str) -> None:
     declared = setting_types()[name]
     (setting,) = (each for each in SETTINGS if each.name == name)
     if declared["type"] != "int":
-        assert isinstance(setting.read(LARGE.app_settings[name]), str)
+        assert setting.read(LARGE.app_settings[name]) is not None
         return
 
     for value in (declared["minValue"], declared["maxValue"]):
@@ -92,6 +83,21 @@ def test_bounds_of_a_setting_are_the_code_s(name: str) -> None:
     for value in (declared["minValue"] - 1, declared["maxValue"] + 1):
         with pytest.raises(ValueError, match="from"):
             setting.read(str(value))
+
+
+def test_how_to_add_a_setting_is_told_ready_to_paste() -> None:
+    """The message has the declaration with the code's own bounds, or the secret's row."""
+    by_name = {setting.name: setting for setting in SETTINGS}
+
+    for name, declared in setting_types().items():
+        expected = f"{name}: {'int' if declared['type'] == 'int' else 'string'}?"
+        told = declaration(by_name[name])
+        assert expected in told
+        if declared["type"] == "int":
+            assert f"@minValue({declared['minValue']})" in told
+            assert f"@maxValue({declared['maxValue']})" in told
+    assert "TAG_HASH_KEY: 'tag-hash-key'" in how_to_add(by_name["TAG_HASH_KEY"])
+    assert "STORE_BUCKETS: 4" in how_to_add(by_name["STORE_BUCKETS"])
 
 
 def test_no_other_setting_can_be_set() -> None:

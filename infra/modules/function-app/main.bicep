@@ -52,6 +52,9 @@ param telemetryConnectionString string
 @description('Required. Address of the data account\'s table service.')
 param tableEndpoint string
 
+@description('Required. Address of the data account\'s blob service.')
+param blobEndpoint string
+
 @description('Required. Host name of the Service Bus namespace.')
 param serviceBusHostName string
 
@@ -128,6 +131,7 @@ var platformSettings = {
 }
 
 var connectionSettings = {
+  DataStorageConnection__blobServiceUri: blobEndpoint
   DataStorageConnection__clientId: identity.clientId
   DataStorageConnection__credential: 'managedidentity'
   DataStorageConnection__tableServiceUri: tableEndpoint
