@@ -34,6 +34,7 @@ EVENTS_A_SECOND_AN_INSTANCE = 200
 SECONDS_OF_A_TAP = 0.05
 REQUESTS_A_TAP = 1
 KILOBYTES_OF_LOG_AN_INVOCATION = 3
+"""The wide event and what the host says beside it, in the traces and in the app's own log."""
 KILOBYTES_OF_LOG_A_WRITE = 1
 """One line of the table service's log for each request that writes."""
 JOURNAL_DAYS = 400

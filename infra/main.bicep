@@ -307,7 +307,7 @@ module blobEndpoints 'modules/private-endpoint/main.bicep' = [
   for account in (networkIsolation ? ['host', 'data'] : []): {
     scope: group
     params: {
-      name: 'pep-${account}-blob'
+      name: '${names.network}-pep-${account}-blob'
       location: location
       tags: allTags
       subnetId: network!.outputs.endpointSubnetId
@@ -321,7 +321,7 @@ module blobEndpoints 'modules/private-endpoint/main.bicep' = [
 module queueEndpoint 'modules/private-endpoint/main.bicep' = if (networkIsolation) {
   scope: group
   params: {
-    name: 'pep-host-queue'
+    name: '${names.network}-pep-host-queue'
     location: location
     tags: allTags
     subnetId: network!.outputs.endpointSubnetId
@@ -335,7 +335,7 @@ module tableEndpoints 'modules/private-endpoint/main.bicep' = [
   for account in (networkIsolation ? ['host', 'data'] : []): {
     scope: group
     params: {
-      name: 'pep-${account}-table'
+      name: '${names.network}-pep-${account}-table'
       location: location
       tags: allTags
       subnetId: network!.outputs.endpointSubnetId
@@ -349,7 +349,7 @@ module tableEndpoints 'modules/private-endpoint/main.bicep' = [
 module vaultEndpoint 'modules/private-endpoint/main.bicep' = if (networkIsolation) {
   scope: group
   params: {
-    name: 'pep-vault'
+    name: '${names.network}-pep-vault'
     location: location
     tags: allTags
     subnetId: network!.outputs.endpointSubnetId
@@ -362,7 +362,7 @@ module vaultEndpoint 'modules/private-endpoint/main.bicep' = if (networkIsolatio
 module serviceBusEndpoint 'modules/private-endpoint/main.bicep' = if (isolatedBus) {
   scope: group
   params: {
-    name: 'pep-service-bus'
+    name: '${names.network}-pep-service-bus'
     location: location
     tags: allTags
     subnetId: network!.outputs.endpointSubnetId

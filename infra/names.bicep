@@ -1,5 +1,5 @@
 metadata name = 'Names'
-metadata description = 'The one table of resource names. Nothing else in this folder makes a name of a resource that Azure knows.'
+metadata description = 'The one table of names that have to be unique in Azure or in the resource group. A part of a resource is named after it, or by what it is.'
 
 @export()
 @description('The name of each resource, within the lengths and characters that its service allows.')

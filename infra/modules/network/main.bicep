@@ -41,14 +41,14 @@ resource appRules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
   properties: {
     securityRules: [
       {
-        name: 'deny-all-inbound'
+        name: 'deny-internet-inbound'
         properties: {
-          description: 'Nothing calls the app from inside the network.'
+          description: 'Calls come through the platform, never straight to an instance. What the platform itself needs is in the default rules.'
           priority: 4096
           direction: 'Inbound'
           access: 'Deny'
           protocol: '*'
-          sourceAddressPrefix: '*'
+          sourceAddressPrefix: 'Internet'
           sourcePortRange: '*'
           destinationAddressPrefix: '*'
           destinationPortRange: '*'

@@ -198,7 +198,7 @@ resource scalingRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: app.id
     principalType: app.type
-    roleDefinitionId: countsReader.id
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', countsReader.name)
     description: 'The platform reads how many messages wait.'
   }
 }
