@@ -159,6 +159,14 @@ IN_PLAIN = (
         "httpsOnly is False",
     ),
     Breakage(
+        "a webhook that nobody reaches",
+        APP,
+        "ipSecurityRestrictionsDefaultAction: empty(callerAddresses) ? 'Allow' : 'Deny'",
+        "ipSecurityRestrictionsDefaultAction: 'Deny'",
+        "callers_named",
+        "ipSecurityRestrictionsDefaultAction is 'Deny'",
+    ),
+    Breakage(
         "FTP turned on",
         APP,
         "ftpsState: 'Disabled'",

@@ -46,7 +46,12 @@ class Compiler:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one command; what went wrong is in its exit code and its two outputs."""
         # It unpacks a library on its first run: below the checkout, not below the home folder.
-        environment = os.environ | {"DOTNET_BUNDLE_EXTRACT_BASE_DIR": str(SCRATCH)}
+        environment = os.environ | {
+            "DOTNET_BUNDLE_EXTRACT_BASE_DIR": str(SCRATCH),
+            # It lives for two seconds: what a long-lived program gains by these, it never earns.
+            "DOTNET_TieredPGO": "0",
+            "DOTNET_gcConcurrent": "0",
+        }
         return subprocess.run(
             [self.program, *words],
             env=environment,
@@ -60,15 +65,13 @@ class Compiler:
     def diagnostics(self, template: Path) -> list[str]:
         """All that the compiler and its linter have to say, whatever the level."""
         run = self.run("lint", str(template), "--diagnostics-format", "sarif")
-        results: list[dict[str, Any]] = json.loads(run.stdout or run.stderr)["runs"][0]["results"]
-        return [f"{result['ruleId']}: {result['message']['text']}" for result in results]
+        return diagnostics_of(run.stdout or run.stderr)
 
-    def build(self, template: Path) -> dict[str, Any]:
-        """The template as Azure Resource Manager takes it."""
-        run = self.run("build", str(template), "--stdout")
+    def build(self, template: Path) -> tuple[dict[str, Any], list[str]]:
+        """The template as Azure Resource Manager takes it, and what there is to say of it."""
+        run = self.run("build", str(template), "--stdout", "--diagnostics-format", "sarif")
         assert run.returncode == 0, run.stderr
-        compiled: dict[str, Any] = json.loads(run.stdout)
-        return compiled
+        return json.loads(run.stdout), diagnostics_of(run.stderr)
 
     def snapshot(self, parameters: Path) -> tuple[dict[str, Any] | None, str]:
         """What the parameters would deploy, and what the compiler says where it will not tell."""
@@ -82,6 +85,12 @@ class Compiler:
         """What differs from the committed snapshot; empty where nothing does."""
         run = self.run("snapshot", str(parameters), "--mode=validate", *CONTEXT)
         return "" if run.returncode == 0 else run.stdout + run.stderr
+
+
+def diagnostics_of(sarif: str) -> list[str]:
+    """Rule and message of each result."""
+    results: list[dict[str, Any]] = json.loads(sarif)["runs"][0]["results"]
+    return [f"{result['ruleId']}: {result['message']['text']}" for result in results]
 
 
 def parameter_sets() -> list[Path]:

@@ -21,7 +21,7 @@ from tests.infra.broken import (
 )
 from tests.infra.compiler import INFRA, MISSING, PARAMETERS, Compiler, find_compiler, parameter_sets
 from tests.infra.deployment import Deployment
-from tests.infra.guards import violations
+from tests.infra.guards import GUARDS, violations
 from tests.infra.update import compiled_text
 
 # The first test waits for all runs of the compiler, which a busy machine stretches.
@@ -81,7 +81,6 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
     # Two at a time: the compiler keeps one core busy, and each run is a second or two.
     with ThreadPoolExecutor(2) as pool:
-        diagnostics = pool.submit(compiler.diagnostics, INFRA / "main.bicep")
         format_run = pool.submit(formatted)
         compiled = pool.submit(compiler.build, INFRA / "main.bicep")
         differences = {p.stem: pool.submit(compiler.differences, p) for p in parameter_sets()}
@@ -92,10 +91,11 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
             "entra": pool.submit(copy_of, "entra", IN_COUNT),
         }
         of_bounds = pool.submit(bounds)
+    template, diagnostics = compiled.result()
     return Findings(
-        diagnostics.result(),
+        diagnostics,
         format_run.result(),
-        compiled_text(compiled.result()),
+        compiled_text(template),
         {name: each.result() for name, each in differences.items()},
         of_lint.result(),
         {name: each.result() for name, each in of_copies.items()},
@@ -171,6 +171,11 @@ def test_a_guard_finds(findings: Findings, copy: str, breakage: Breakage) -> Non
     """A broken copy of the template is noticed by the guard that is there for it."""
     said = [text for text in findings.of_copies[copy] if text.startswith(f"{breakage.guard}: ")]
     assert any(breakage.words in text for text in said), findings.of_copies[copy]
+
+
+def test_each_guard_is_itself_guarded() -> None:
+    """For each guard there is a broken copy that it has to find."""
+    assert {each.guard for each in (*IN_PLAIN, *IN_LARGE, *IN_COUNT)} == GUARDS.keys()
 
 
 @pytest.mark.parametrize("assignment", OUT_OF_BOUNDS)

@@ -38,9 +38,11 @@ def main() -> int:
     if run.returncode != 0:
         print(run.stderr, file=sys.stderr)  # noqa: T201 - a command line prints
         return 1
-    (INFRA / "main.json").write_text(
-        compiled_text(compiler.build(INFRA / "main.bicep")), encoding="utf-8"
-    )
+    compiled, diagnostics = compiler.build(INFRA / "main.bicep")
+    if diagnostics:
+        print("\n".join(diagnostics), file=sys.stderr)  # noqa: T201 - a command line prints
+        return 1
+    (INFRA / "main.json").write_text(compiled_text(compiled), encoding="utf-8")
     for parameters in parameter_sets():
         snapshot, said = compiler.snapshot(parameters)
         if snapshot is None:
