@@ -57,8 +57,9 @@ HELP = {
       python dev.py prove --short         # what CI runs
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
-  Measure against a baseline in the same run; a floor that is missed fails. Names: ingest.
-      python dev.py bench ingest""",
+  Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest.
+      python dev.py bench ingest
+      python dev.py bench decode --help""",
     "simulate": """simulate [--seeds N] [--seed N] [--shrink] [--bug NAME]
   Play histories of ingestion in virtual time: stopped workers, lost locks, late writes, outages.
       python dev.py simulate --seeds 20000

@@ -58,6 +58,51 @@ type appSettingsType = {
   @minValue(1)
   @maxValue(8784)
   RECONCILE_LOOKBACK_HOURS: int?
+
+  @description('Optional. The call that lists ongoing sessions, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_ONGOING_PATH: string?
+
+  @description('Optional. The call that lists chargers, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_CHARGERS_PATH: string?
+
+  @description('Optional. The call that lists tags, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_TAGS_PATH: string?
+
+  @description('Optional. The call that lists the Push API\'s configurations, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_PUSH_CONFIGURATIONS_PATH: string?
+
+  @description('Optional. Rows in a page of all other lists: at most 100.')
+  @minValue(1)
+  @maxValue(100)
+  EMABLER_LIST_PAGE_SIZE: int?
+
+  @description('Optional. How many requests one run sends to eMabler\'s REST API at most in a second. Its own limits are not documented.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_REQUESTS_PER_SECOND: string?
+
+  @description('Optional. How long eMabler\'s REST API may be silent. One whole answer may take twice as long.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_TIMEOUT_SECONDS: string?
+
+  @description('Optional. How long one request is tried again while REST throttles, fails or is away. A Retry-After that asks for more ends the run; the next one comes by itself.')
+  @minValue(0)
+  @maxValue(600)
+  EMABLER_RETRY_SECONDS: int?
+
+  @description('Optional. How old the inventory may be before a run of reconciliation refreshes it. 0: never.')
+  @minValue(0)
+  @maxValue(10080)
+  INVENTORY_EVERY_MINUTES: int?
 }
 
 @export()

@@ -6,8 +6,6 @@ metadata description = 'What the data account holds. A test holds these lists to
 var tables = [
   'events'
   'sessions'
-  'sessionends'
-  'opensessions'
   'chargers'
   'tags'
   'parked'
@@ -30,4 +28,7 @@ type containerType = {
 
 @export()
 @description('All blob containers, as in shared/storage/containers.py.')
-var containers containerType[] = []
+var containers containerType[] = [
+  { name: 'bodies' }
+  { name: 'snapshots' }
+]

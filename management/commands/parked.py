@@ -7,7 +7,8 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument
 from management.listing import print_rows
-from shared.storage.bodies import body_of
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import read_body
 from shared.storage.rows import Row
 from shared.storage.tables import PARKED
 
@@ -21,12 +22,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _list(context: Context) -> int:
     reason = context.options.reason
-    rows = context.rooms.tables.scan(PARKED)
-    wanted = (_fields(row) async for row in rows if reason in (None, row.columns["reason"]))
+    rooms = context.rooms
+    wanted = (
+        await _fields(rooms.blobs, row)
+        async for row in rooms.tables.scan(PARKED)
+        if reason in (None, row.columns["reason"])
+    )
     return await print_rows(context, _WIDTHS, wanted, "parked messages")
 
 
-def _fields(row: Row) -> dict[str, Any]:
+async def _fields(blobs: Blobs, row: Row) -> dict[str, Any]:
     columns = row.columns
     return {
         "digest": row.key,
@@ -37,7 +42,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "message_id": columns.get("message_id"),
         "delivery_count": columns["delivery_count"],
         "bytes": columns["bytes"],
-        "body": body_of(columns).decode("utf-8", "replace"),
+        "body": (await read_body(blobs, columns)).decode("utf-8", "replace"),
     }
 
 

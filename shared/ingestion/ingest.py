@@ -19,6 +19,8 @@ from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import LargeBody, large_body, write_large_bodies
 from shared.storage.rows import Row, Tables
 from shared.storage.together import all_done
 
@@ -48,6 +50,7 @@ class Ingestion:
     def __init__(
         self,
         tables: Tables,
+        blobs: Blobs,
         *,
         buckets: int,
         sessions: SessionWriter,
@@ -55,6 +58,7 @@ class Ingestion:
         oldest: timedelta = timedelta(days=400),
     ) -> None:
         self._tables = tables
+        self._blobs = blobs
         self._buckets = buckets
         self._sessions = sessions
         self._chargers = ChargerWriter(tables, buckets=buckets)
@@ -74,6 +78,7 @@ class Ingestion:
         events: list[NamedEvent] = []
         rows: list[Row] = []
         parked: list[Row] = []
+        large: list[LargeBody] = []
         reasons: Counter[str] = Counter()
         for message in batch:
             try:
@@ -82,9 +87,13 @@ class Ingestion:
             except RejectedMessageError as error:
                 parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
-                continue
-            events.append(named(event))
-            rows.append(journal_row(events[-1], message, now, self._buckets))
+                row = parked[-1]
+            else:
+                events.append(named(event))
+                row = journal_row(events[-1], message, now, self._buckets)
+                rows.append(row)
+            if too_large_for_a_row := large_body(message.body, row.columns):
+                large.append(too_large_for_a_row)
         claims = [
             claim_of(each.event, each.digest)
             for each in events
@@ -100,6 +109,8 @@ class Ingestion:
         async def claimed() -> None:
             await self._sessions.write(claims)
 
+        # First, so that no row points at a blob that is not there.
+        await write_large_bodies(self._blobs, large)
         await all_done(
             (
                 journaled(),
@@ -128,11 +139,14 @@ class Ingestion:
     ) -> Ingested:
         """Park messages that failed alone, each with the error that it met."""
         now = self._clock()
-        await park(
-            self._tables,
-            (
-                parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
-                for message, error in failed
-            ),
-        )
+        rows = [
+            parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
+            for message, error in failed
+        ]
+        large = [
+            large_body(message.body, row.columns)
+            for (message, _), row in zip(failed, rows, strict=True)
+        ]
+        await write_large_bodies(self._blobs, filter(None, large))
+        await park(self._tables, rows)
         return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})

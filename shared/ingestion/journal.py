@@ -81,10 +81,11 @@ def journal_row(
         columns["message_id"] = message.message_id
     if event.flags:
         columns["flags"] = ",".join(event.flags)
+    partition = f"{bucket_of(event.charger, buckets)}-{day}"
     return Row(
-        f"{bucket_of(event.charger, buckets)}-{day}",
+        partition,
         f"{name}|{key_part(event.charger)}|{instant}|{digest}",
-        columns | body_columns(message.body),
+        columns | body_columns(message.body, f"{EVENTS}/{partition}/{digest}"),
     )
 
 

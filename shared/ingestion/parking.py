@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from shared.storage.tables import PARKED
 from shared.storage.together import all_done
 
 _MAX_DETAIL_CHARACTERS = 8_000
+_MAX_PROPERTIES_CHARACTERS = 30_000
 
 
 UNEXPECTED = "unexpected"
@@ -38,7 +40,11 @@ def parked_row(message: IncomingMessage, reason: str, detail: str, now: datetime
         columns["enqueued"] = format_instant(message.enqueued)
     if message.declared_type:
         columns["declared_type"] = message.declared_type
-    return Row(digest[:2], digest, columns | body_columns(message.body, as_bytes=True))
+    if message.properties:
+        text = json.dumps(message.properties, default=str, ensure_ascii=True)
+        columns["properties"] = text[:_MAX_PROPERTIES_CHARACTERS]
+    body = body_columns(message.body, f"{PARKED}/{digest}", as_bytes=True)
+    return Row(digest[:2], digest, columns | body)
 
 
 async def park(tables: Tables, rows: Iterable[Row]) -> None:

@@ -6,9 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Sequence
 
-from shared.errors import RowMissingError
 from shared.storage import limits
-from shared.storage.rows import Delete, Operation, Row, Tables, Upsert, address
+from shared.storage.rows import Operation, Row, Tables, Upsert, address
 
 SIDE_BY_SIDE = 16
 """How many requests of one invocation are under way at once: Azure throttles a burst, not a row."""
@@ -50,18 +49,3 @@ async def write_all(tables: Tables, table: str, operations: Sequence[Operation])
         for partition in partitions.values()
         for group in limits.transactions(list(partition.values()))
     )
-
-
-async def delete_all(tables: Tables, table: str, partition: str, keys: Iterable[str]) -> None:
-    """Delete rows that may be gone already."""
-
-    async def delete(group: Sequence[Operation]) -> None:
-        try:
-            await tables.write(table, group)
-        except RowMissingError:
-            if len(group) > 1:
-                # One that is gone fails the whole transaction and is not named: one by one then.
-                await all_done(delete([operation]) for operation in group)
-
-    operations = [Delete(partition, key) for key in dict.fromkeys(keys)]
-    await all_done(delete(group) for group in limits.transactions(operations))

@@ -11,7 +11,6 @@ from shared.settings import read_settings
 from tests.infra.compiler import INFRA, parameter_sets
 from tests.infra.deployment import BUILT_IN_ROLES, Deployment, load, role_table
 from tests.infra.guards import DIAGNOSED, GUARDS, NOT_DIAGNOSED, expected_grants, violations
-from tests.infra.store import containers_of_the_code
 from tests.test_docs import CHECKOUT, page, rows
 
 DEPLOYMENTS = [load(path.with_suffix(".snapshot.json")) for path in parameter_sets()]
@@ -91,12 +90,6 @@ def test_each_role_is_a_row_of_the_documentation() -> None:
         for deployment in DEPLOYMENTS
         for grant in deployment.grants()
     }
-    if not containers_of_the_code():
-        # No container yet: the template gives the role with the first one.
-        granted |= {
-            (who, "Storage Blob Data Contributor", "each container of the data account")
-            for who in ("the app", "operators")
-        }
     documented = [tuple(row[:3]) for row in section(page(SECURITY), "Who may do what")]
 
     assert sorted(documented) == sorted(granted)

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
 from tests.infra.deployment import Deployment, Grant
 from tests.infra.guards.frame import differences, guard
-from tests.infra.store import containers_of_the_code
 
 REQUIRED_SECRETS = {"emabler-api-key", "tag-hash-key", "webhook-authorization"}
 
@@ -139,7 +139,7 @@ def expected_grants(deployment: Deployment) -> set[Grant]:
         }
         grants |= {
             Grant(who, "Storage Blob Data Contributor", f"container {name} of the data account")
-            for name in containers_of_the_code()
+            for name in ALL_CONTAINERS
         }
     for who in people:
         grants |= {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
 from tests.infra.deployment import Deployment
 from tests.infra.guards.frame import differences, guard
-from tests.infra.store import containers_of_the_code
 
 
 @guard
@@ -57,7 +57,7 @@ def store_complete(deployment: Deployment) -> Iterator[str]:
     (data,) = (name for name, what in deployment.account_names.items() if "data" in what)
     for kind, expected in (
         ("tableServices/tables", set(ALL_TABLES)),
-        ("blobServices/containers", containers_of_the_code()),
+        ("blobServices/containers", set(ALL_CONTAINERS)),
     ):
         found = {
             each["name"].rpartition("/")[2]
