@@ -140,6 +140,14 @@ param networkAddressRange string = '10.90.0.0/24'
 @maxLength(100)
 param operatorAddresses string[] = []
 
+// What cannot be together is refused before anything is made, not in the middle of it.
+var checkedQueueMegabytes = serviceBusTier == 'Standard' && queueMegabytes > 5120
+  ? fail('queueMegabytes: a queue of the tier Standard holds at most 5120; take that, or serviceBusTier Premium.')
+  : queueMegabytes
+var checkedHostRedundancy = zoneRedundant && !contains(hostRedundancy, 'ZRS')
+  ? fail('hostRedundancy: with zoneRedundant the host\'s account has to be spread over zones as well; take Standard_ZRS.')
+  : hostRedundancy
+
 var serviceName = 'functions'
 var token = uniqueString(subscription().id, environmentName, location)
 var names = namesOf(environmentName, token)
@@ -236,7 +244,7 @@ module hostStorage 'modules/storage/main.bicep' = {
     name: names.hostStorage
     location: location
     tags: allTags
-    redundancy: hostRedundancy
+    redundancy: checkedHostRedundancy
     tableNames: []
     containers: [{ name: packageContainer }]
     softDeleteDays: blobSoftDeleteDays
@@ -275,7 +283,7 @@ module serviceBus 'modules/service-bus/main.bicep' = {
     tier: serviceBusTier
     messagingUnits: messagingUnits
     queueName: queueName
-    queueMegabytes: queueMegabytes
+    queueMegabytes: checkedQueueMegabytes
     senderAuth: emablerSenderAuth
     app: app
     senders: senders

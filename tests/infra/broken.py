@@ -340,3 +340,9 @@ OUT_OF_BOUNDS = {
     "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
     "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
 }
+
+NOT_TOGETHER = {
+    # Parameters that exclude each other: a part of what the deployment says before it begins.
+    "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
+    "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
+}

@@ -16,6 +16,7 @@ from tests.infra.broken import (
     IN_LARGE,
     IN_LINT,
     IN_PLAIN,
+    NOT_TOGETHER,
     OUT_OF_BOUNDS,
     Breakage,
 )
@@ -42,6 +43,7 @@ class Findings:
     of_lint: list[str]
     of_copies: dict[str, list[str]]
     of_bounds: str
+    of_exclusions: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,12 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         run = compiler.run("build-params", str(path), "--stdout")
         return run.stdout + run.stderr
 
+    def exclusion(number: int, assignment: str) -> str:
+        path = parameters_in(copied(root / f"exclusion{number}", ()), "plain")
+        path.write_text(f"{path.read_text('utf-8')}param {assignment}\n", encoding="utf-8")
+        snapshot, said = compiler.snapshot(path)
+        return said if snapshot is None else ""
+
     # Two at a time: the compiler keeps one core busy, and each run is a second or two.
     with ThreadPoolExecutor(2) as pool:
         format_run = pool.submit(formatted)
@@ -91,6 +99,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
             "entra": pool.submit(copy_of, "entra", IN_COUNT),
         }
         of_bounds = pool.submit(bounds)
+        of_exclusions = [pool.submit(exclusion, *each) for each in enumerate(NOT_TOGETHER)]
     template, diagnostics = compiled.result()
     return Findings(
         diagnostics,
@@ -100,6 +109,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         of_lint.result(),
         {name: each.result() for name, each in of_copies.items()},
         of_bounds.result(),
+        [each.result() for each in of_exclusions],
     )
 
 
@@ -185,3 +195,9 @@ def test_a_value_out_of_bounds_is_refused(findings: Findings, assignment: str) -
     said = [text for text in findings.of_bounds.splitlines() if f"plain.bicepparam({line}," in text]
     for words in OUT_OF_BOUNDS[assignment]:
         assert any(" : Error " in text and words in text for text in said), findings.of_bounds
+
+
+@pytest.mark.parametrize("number", range(len(NOT_TOGETHER)))
+def test_what_cannot_be_together_is_refused(findings: Findings, number: int) -> None:
+    """Parameters that Azure would refuse in the middle of a deployment are refused before it."""
+    assert list(NOT_TOGETHER.values())[number] in findings.of_exclusions[number]
