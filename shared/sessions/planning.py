@@ -56,8 +56,9 @@ def groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, 
         for start in range(0, len(claims), _MAX_CLAIMS):
             part = claims[start : start + _MAX_CLAIMS]
             plan = plan_session(bucket, name, part, None)
-            # An end takes the session off the list of open ones, and may move within its own.
-            more = len(plan.operations) + 2 * sum(c.source is not Source.START for c in part)
+            # An end takes the session off the list of open ones; REST's may move within its own.
+            more = len(plan.operations) + any(c.source is not Source.START for c in part)
+            more += sum(c.source is Source.REST for c in part)
             more_size = 2 * sum(map(limits.operation_bytes, plan.operations))
             full = operations + more > limits.MAX_OPERATIONS
             if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):

@@ -35,6 +35,7 @@ class _Group:
     sessions: dict[str, list[Claim]]
     stored: dict[str, Stored | None]
     unread: list[str]
+    read: set[str] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
     done: bool = False
 
@@ -62,19 +63,24 @@ class SessionWriter:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
         """
         groups = list(self._groups(claims))
+        tagged: set[tuple[str, str]] = set()
         for attempt in range(_MAX_ROUNDS):
-            await self._round([group for group in groups if not group.done], attempt)
+            await self._round([group for group in groups if not group.done], attempt, tagged)
             if all(group.done for group in groups):
                 return [plan.written for group in groups for plan in group.plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
 
-    async def _round(self, groups: Sequence[_Group], attempt: int) -> None:
+    async def _round(
+        self, groups: Sequence[_Group], attempt: int, tagged: set[tuple[str, str]]
+    ) -> None:
         """Read what is not known, decide, and write everything side by side."""
         await all_done(self._read(group, name) for group in groups for name in group.unread)
         for group in groups:
             group.plan()
         # The rows under a tag follow from the claims alone: they wait for nothing.
-        tags = [row for group in groups for row in self._tag_rows(group)]
+        rows = [row for group in groups for row in self._tag_rows(group)]
+        tags = [row for row in rows if (row.partition, row.key) not in tagged]
+        tagged.update((row.partition, row.key) for row in tags)
         await all_done(
             (
                 *(self._write_group(group, attempt) for group in groups),
@@ -112,6 +118,7 @@ class SessionWriter:
             else:
                 claims[row.key] = (claim_from_row(row), row)
         group.stored[session] = Stored(claims, summary)
+        group.read.add(session)
 
     async def _write_group(self, group: _Group, attempt: int) -> None:
         operations = [operation for plan in group.plans for operation in plan.operations]
@@ -120,7 +127,9 @@ class SessionWriter:
         try:
             etags = await self._tables.write(SESSIONS, operations) if operations else []
         except RowConflictError:
-            group.unread = list(group.sessions)
+            # It is most likely about a session that was taken for new, or remembered.
+            guessed = [name for name in group.sessions if name not in group.read]
+            group.unread = guessed or list(group.sessions)
             return
         rows = {
             operation.row.key: replace(operation.row, etag=etag)
