@@ -69,12 +69,16 @@ HELP = {
     "lock": """lock
   Make requirements*.txt anew from requirements*.in, with hashes.
       python dev.py lock""",
+    "sbom": """sbom [--licences]
+  The bill of materials of what is deployed, as CycloneDX JSON, or a table of licences.
+      python dev.py sbom > sbom.json
+      python dev.py sbom --licences""",
     "format": """format
   Bring all code into the one format, and fix what the linters can fix.
       python dev.py format""",
 }
 WITH_NODE_TOOLS = ("test", "format", "setup")
-WITHOUT_NODE = ("lock", "simulate")
+WITHOUT_NODE = ("lock", "sbom", "simulate")
 
 
 def main(arguments: list[str]) -> int:
