@@ -34,6 +34,10 @@ def _without_claim(bucket: str, session: str, claims: Any, stored: Any) -> Any:
     return plan
 
 
+async def _no_hint(*_told: object) -> None:
+    """An open session that is hinted at nowhere."""
+
+
 async def _completed_before_written(taker: Delivery, batch: list[IncomingMessage]) -> None:
     """A batch that is completed while its writes are still under way."""
 
@@ -49,6 +53,7 @@ async def _completed_before_written(taker: Delivery, batch: list[IncomingMessage
 BUGS: Mapping[str, tuple[Any, str, Any] | None] = {
     "digest_without_a_field": (digest, "_known_fields", _without_energy),
     "summary_without_its_claim": (writer, "_plan", _without_claim),
+    "open_session_without_hint": (writer.SessionWriter, "_hint_open", _no_hint),
     "completed_before_written": None,
 }
 
