@@ -21,7 +21,7 @@ FIRST_RECEIPT: Mapping[str, tuple[str, ...]] = {
     EVENTS: (
         *("stored_at", "received", "enqueued", "message_id", "generation", "flags"),
         *(f"body_{n:02d}" for n in range(70)),
-        *(f"packed_{n:02d}" for n in range(20)),
+        "body_blob",
     ),
     PARKED: ("parked_at", "enqueued", "message_id", "delivery_count"),
 }

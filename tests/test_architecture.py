@@ -18,7 +18,7 @@ import shared.errors
 from shared.errors import EmablerFunctionsError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CAPABILITIES = ("ingestion", "authorization", "reconciliation")
+CAPABILITIES = ("ingestion", "authorization", "reconciliation", "inventory")
 OTHERS_THAN_PRODUCT = (
     "local",
     "management",
@@ -28,7 +28,7 @@ OTHERS_THAN_PRODUCT = (
     "manage",
     "dev",
 )
-THIRD_PARTY_OF_SHARED = {"azure", "httpx"}
+THIRD_PARTY_OF_SHARED = {"azure", "httpx", "msgspec"}
 
 
 @cache
@@ -143,10 +143,12 @@ def test_errors_instants_and_identifiers_stand_below_all() -> None:
 
 
 def test_the_wire_is_pure() -> None:
-    """Reading push events and REST answers needs no SDK and no HTTP client."""
-    pure = (*files("shared/push"), CHECKOUT / "shared" / "emabler" / "models.py")
+    """Reading push events and REST answers needs no SDK and no HTTP client, only a JSON reader."""
+    names = ("calls", "paging", "refusals", "retries", "rate")
+    emabler = (CHECKOUT / "shared" / "emabler" / f"{name}.py" for name in names)
+    pure = (*files("shared/push", "shared/emabler/models"), *emabler)
 
-    assert set().union(*(top_level(imports(path)) for path in pure)) == {"shared"}
+    assert set().union(*(top_level(imports(path)) for path in pure)) == {"shared", "msgspec"}
 
 
 def test_each_sdk_has_its_gateway() -> None:
@@ -154,7 +156,7 @@ def test_each_sdk_has_its_gateway() -> None:
     places = {
         "azure.data": {"shared/storage/azure.py", "shared/storage/connect.py"},
         "azure.servicebus": {"shared/messaging/connect.py", "shared/messaging/queue.py"},
-        "httpx": {"shared/emabler/client.py"},
+        "httpx": {"shared/emabler/exchange.py"},
         "azure.identity": {"shared/messaging/connect.py", "shared/storage/connect.py"},
         "azure.functions": set[str](),
     }
@@ -164,7 +166,7 @@ def test_each_sdk_has_its_gateway() -> None:
 
 
 def test_the_product_uses_few_libraries() -> None:
-    """What is deployed beside the standard library is Microsoft's SDKs and httpx."""
+    """What is deployed beside the standard library is Microsoft's SDKs, httpx and msgspec."""
     used = set().union(*(top_level(imports(path)) for path in files("shared")))
 
     assert used - {"shared"} == THIRD_PARTY_OF_SHARED

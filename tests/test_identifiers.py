@@ -24,7 +24,9 @@ from shared.ingestion.messages import IncomingMessage
 from shared.sessions.claims import Claim, Source
 from shared.sessions.summary import SUMMARY_NAME
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES
 from shared.tags.importing import write_tags
 from shared.tags.records import Tag
@@ -254,7 +256,11 @@ async def test_no_key_of_any_table_tells_a_tag() -> None:
     tables = MemoryTables(*ALL_TABLES)
     writer = SessionWriter(tables, buckets=4, tag_hash_key=HASH_KEY)
     ingestion = Ingestion(
-        tables, buckets=4, sessions=writer, clock=lambda: datetime(2026, 11, 2, 12, tzinfo=UTC)
+        tables,
+        MemoryBlobs(*ALL_CONTAINERS),
+        buckets=4,
+        sessions=writer,
+        clock=lambda: datetime(2026, 11, 2, 12, tzinfo=UTC),
     )
     bodies = [
         payloads.start_v2(authorizedIdTag="SECRET-77"),

@@ -10,7 +10,9 @@ from typing import Any
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row
 from shared.storage.tables import ALL_TABLES
 
@@ -105,7 +107,11 @@ async def rows_of(sent: list[list[bytes]]) -> list[list[bytes]]:
     tables = MemoryTables(*ALL_TABLES)
     sessions = SessionWriter(tables, buckets=BUCKETS, tag_hash_key=TAG_HASH_KEY.encode())
     ingestion = Ingestion(
-        tables, buckets=BUCKETS, sessions=sessions, clock=lambda: datetime.now(UTC)
+        tables,
+        MemoryBlobs(*ALL_CONTAINERS),
+        buckets=BUCKETS,
+        sessions=sessions,
+        clock=lambda: datetime.now(UTC),
     )
     left: list[list[bytes]] = []
     before: dict[tuple[str, str, str], str | None] = {}

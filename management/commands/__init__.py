@@ -9,6 +9,7 @@ COMMANDS = (
     events.LIST,
     sessions.LIST,
     chargers.LIST,
+    chargers.REFRESH,
     parked.LIST,
     tags.IMPORT,
     store.CREATE,

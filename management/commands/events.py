@@ -9,7 +9,8 @@ from management.context import Command, Context, limit_argument, time_arguments
 from management.listing import print_rows
 from shared.ingestion.reading import EventFilter, read_events
 from shared.instants import system_clock
-from shared.storage.bodies import body_of
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import read_body
 from shared.storage.rows import Row
 
 _TYPES = (
@@ -46,10 +47,11 @@ async def _list(context: Context) -> int:
     rows = read_events(
         rooms.tables, wanted, buckets=rooms.settings["STORE_BUCKETS"], now=system_clock()
     )
-    return await print_rows(context, _WIDTHS, (_fields(row) async for row in rows), "events")
+    wanted_rows = (await _fields(rooms.blobs, row) async for row in rows)
+    return await print_rows(context, _WIDTHS, wanted_rows, "events")
 
 
-def _fields(row: Row) -> dict[str, Any]:
+async def _fields(blobs: Blobs, row: Row) -> dict[str, Any]:
     columns = row.columns
     return {
         "type": columns["type"],
@@ -64,7 +66,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "message_id": columns.get("message_id"),
         "enqueued": columns.get("enqueued"),
         "stored_at": columns.get("stored_at"),
-        "body": body_of(columns).decode("utf-8", "replace"),
+        "body": (await read_body(blobs, columns)).decode("utf-8", "replace"),
     }
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument
 from management.listing import print_rows
-from shared.ingestion.parking import read_parked
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import read_body
 from shared.storage.rows import Row
+from shared.storage.tables import PARKED
 
 _WIDTHS = {"parked_at": 27, "reason": 14, "bytes": 8, "message_id": 36, "detail": 0}
 
@@ -20,16 +22,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _list(context: Context) -> int:
     reason = context.options.reason
-    messages = read_parked(context.rooms.tables)
+    rooms = context.rooms
     wanted = (
-        _fields(row, body)
-        async for row, body in messages
+        await _fields(rooms.blobs, row)
+        async for row in rooms.tables.scan(PARKED)
         if reason in (None, row.columns["reason"])
     )
     return await print_rows(context, _WIDTHS, wanted, "parked messages")
 
 
-def _fields(row: Row, body: bytes) -> dict[str, Any]:
+async def _fields(blobs: Blobs, row: Row) -> dict[str, Any]:
     columns = row.columns
     return {
         "digest": row.key,
@@ -40,7 +42,7 @@ def _fields(row: Row, body: bytes) -> dict[str, Any]:
         "message_id": columns.get("message_id"),
         "delivery_count": columns["delivery_count"],
         "bytes": columns["bytes"],
-        "body": body.decode("utf-8", "replace"),
+        "body": (await read_body(blobs, columns)).decode("utf-8", "replace"),
     }
 
 

@@ -1,11 +1,11 @@
-"""`store create`: make the tables."""
+"""`store create`: make the tables and the blob containers."""
 
 from __future__ import annotations
 
 import argparse
 
 from management.context import Command, Context
-from shared.storage.stamp import create_store
+from shared.storage.stamp import create_containers, create_store
 
 
 def _arguments(_parser: argparse.ArgumentParser) -> None:
@@ -20,13 +20,18 @@ async def _create(context: Context) -> int:
         environment=rooms.settings["EMABLER_ENVIRONMENT"],
         buckets=rooms.settings["STORE_BUCKETS"],
     )
-    output.columns({"table": 20})
-    for name in made:
-        output.row({"table": name})
-    output.say(f"{len(made)} tables made; the others were there")
+    containers = await create_containers(rooms.blobs)
+    output.columns({"kind": 9, "name": 20})
+    for kind, names in (("table", made), ("container", containers)):
+        for name in names:
+            output.row({"kind": kind, "name": name})
+    output.say(f"{len(made)} tables and {len(containers)} containers made; the others were there")
     return 0
 
 
 CREATE = Command(
-    "store create", "make the tables that are missing; harmless to repeat", _arguments, _create
+    "store create",
+    "make the tables and containers that are missing; harmless to repeat",
+    _arguments,
+    _create,
 )

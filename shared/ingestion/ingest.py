@@ -9,17 +9,18 @@ from datetime import datetime, timedelta
 
 from shared.chargers.states import tellings_of
 from shared.chargers.writer import ChargerWriter
-from shared.errors import Fault, RejectedMessageError, RowRejectedError
+from shared.errors import Fault, RejectedMessageError
 from shared.ingestion.journal import JournalCounts, journal_row, write_journal
 from shared.ingestion.messages import IncomingMessage
-from shared.ingestion.parking import UNEXPECTED, park, parked_rows
+from shared.ingestion.parking import UNEXPECTED, park, parked_row
 from shared.instants import Clock, format_instant
 from shared.push.decode import decode
 from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
-from shared.storage.bodies import MAX_BODY_BYTES
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import LargeBody, large_body, write_large_bodies
 from shared.storage.rows import Row, Tables
 from shared.storage.together import all_done
 
@@ -49,6 +50,7 @@ class Ingestion:
     def __init__(
         self,
         tables: Tables,
+        blobs: Blobs,
         *,
         buckets: int,
         sessions: SessionWriter,
@@ -56,6 +58,7 @@ class Ingestion:
         oldest: timedelta = timedelta(days=400),
     ) -> None:
         self._tables = tables
+        self._blobs = blobs
         self._buckets = buckets
         self._sessions = sessions
         self._chargers = ChargerWriter(tables, buckets=buckets)
@@ -74,20 +77,23 @@ class Ingestion:
         now = self._clock()
         events: list[NamedEvent] = []
         rows: list[Row] = []
-        parked: list[list[Row]] = []
+        parked: list[Row] = []
+        large: list[LargeBody] = []
         reasons: Counter[str] = Counter()
         for message in batch:
             try:
                 event = decode(message.body, message.declared_type)
                 self._check_age(event, now)
-                each = named(event)
-                row = _journal_row(each, message, now, self._buckets)
             except RejectedMessageError as error:
-                parked.append(parked_rows(message, error.code, str(error), now))
+                parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
-                continue
-            events.append(each)
-            rows.append(row)
+                row = parked[-1]
+            else:
+                events.append(named(event))
+                row = journal_row(events[-1], message, now, self._buckets)
+                rows.append(row)
+            if too_large_for_a_row := large_body(message.body, row.columns):
+                large.append(too_large_for_a_row)
         claims = [
             claim_of(each.event, each.digest)
             for each in events
@@ -103,6 +109,8 @@ class Ingestion:
         async def claimed() -> None:
             await self._sessions.write(claims)
 
+        # First, so that no row points at a blob that is not there.
+        await write_large_bodies(self._blobs, large)
         await all_done(
             (
                 journaled(),
@@ -131,24 +139,14 @@ class Ingestion:
     ) -> Ingested:
         """Park messages that failed alone, each with the error that it met."""
         now = self._clock()
-        await park(
-            self._tables,
-            (
-                parked_rows(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
-                for message, error in failed
-            ),
-        )
+        rows = [
+            parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
+            for message, error in failed
+        ]
+        large = [
+            large_body(message.body, row.columns)
+            for (message, _), row in zip(failed, rows, strict=True)
+        ]
+        await write_large_bodies(self._blobs, filter(None, large))
+        await park(self._tables, rows)
         return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})
-
-
-def _journal_row(each: NamedEvent, message: IncomingMessage, now: datetime, buckets: int) -> Row:
-    """The event's row in the journal.
-
-    Raises:
-        RejectedMessageError: `too_large`; its body fits no row even when it is packed.
-    """
-    try:
-        return journal_row(each, message, now, buckets)
-    except RowRejectedError as error:
-        fault = Fault("body", f"{MAX_BODY_BYTES} bytes when packed", f"{len(message.body)} bytes")
-        raise RejectedMessageError("too_large", (fault,)) from error

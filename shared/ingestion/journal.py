@@ -56,9 +56,6 @@ def journal_row(
     The columns of first receipt are `stored_at`, `received`, `enqueued`, `message_id` and the
     body, with what is read off that body alone (`generation`, `flags`): of equal events any one
     of them is kept.
-
-    Raises:
-        RowRejectedError: `body_too_large`; see `body_columns`.
     """
     event, digest = named.event, named.digest
     name = type_name(event)
@@ -85,10 +82,11 @@ def journal_row(
         columns["message_id"] = message.message_id
     if event.flags:
         columns["flags"] = ",".join(event.flags)
+    partition = f"{bucket_of(event.charger, buckets)}-{day}"
     return Row(
-        f"{bucket_of(event.charger, buckets)}-{day}",
+        partition,
         f"{name}|{key_part(event.charger)}|{instant}|{digest}",
-        columns | body_columns(message.body),
+        columns | body_columns(message.body, f"{EVENTS}/{partition}/{digest}"),
     )
 
 

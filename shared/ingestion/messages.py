@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -12,7 +12,8 @@ class IncomingMessage:
     """The bytes as they came, and what Service Bus says of the delivery.
 
     `delivery_count` counts from 1; `locked_until` is when the delivery is given to another worker.
-    `declared_type` is the type that a property names, if any.
+    `declared_type` is the type that a property names, if any; `properties` are the application
+    properties, kept beside a message that is parked.
     """
 
     body: bytes
@@ -21,6 +22,7 @@ class IncomingMessage:
     delivery_count: int = 1
     locked_until: datetime | None = None
     declared_type: str | None = None
+    properties: Mapping[str, object] = field(default_factory=dict)
 
 
 def declared_type(properties: Mapping[str, object] | None, names: Iterable[str]) -> str | None:

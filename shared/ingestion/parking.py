@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+import json
+from collections.abc import Iterable
 from datetime import datetime
 
-from shared.errors import RowExistsError, RowRejectedError
+from shared.errors import RowExistsError
 from shared.ingestion.messages import IncomingMessage
 from shared.instants import format_instant
-from shared.storage.bodies import MAX_BODY_BYTES, body_columns, body_of
+from shared.storage.bodies import body_columns
 from shared.storage.rows import SCHEMA, Insert, Row, Tables, Value
 from shared.storage.tables import PARKED
-from shared.storage.together import all_done, upsert_all
+from shared.storage.together import all_done
 
 _MAX_DETAIL_CHARACTERS = 8_000
+_MAX_PROPERTIES_CHARACTERS = 30_000
 
 
 UNEXPECTED = "unexpected"
 """The reason of a message that no rule rejects and that fails all the same, alone."""
 
 
-PIECES = "~"
-"""What the partitions of further pieces begin with: they come after those of all messages."""
-
-
-def parked_rows(message: IncomingMessage, reason: str, detail: str, now: datetime) -> list[Row]:
-    """The parked message's row, named by the digest of its bytes: a repeat parks once.
-
-    Bytes that fit no row follow in rows of their own, in a partition of their own, and the
-    message's row tells how many there are (`pieces`).
-    """
+def parked_row(message: IncomingMessage, reason: str, detail: str, now: datetime) -> Row:
+    """The parked message's row, named by the digest of its bytes: a repeat parks once."""
     digest = hashlib.sha256(message.body).hexdigest()
     columns: dict[str, Value] = {
         "schema": SCHEMA,
@@ -46,46 +40,20 @@ def parked_rows(message: IncomingMessage, reason: str, detail: str, now: datetim
         columns["enqueued"] = format_instant(message.enqueued)
     if message.declared_type:
         columns["declared_type"] = message.declared_type
-    try:
-        body, pieces = body_columns(message.body, as_bytes=True), []
-    except RowRejectedError:
-        body, pieces = {}, _pieces(digest, message.body)
-        columns["pieces"] = len(pieces)
-    return [Row(digest[:2], digest, columns | body), *pieces]
+    if message.properties:
+        text = json.dumps(message.properties, default=str, ensure_ascii=True)
+        columns["properties"] = text[:_MAX_PROPERTIES_CHARACTERS]
+    body = body_columns(message.body, f"{PARKED}/{digest}", as_bytes=True)
+    return Row(digest[:2], digest, columns | body)
 
 
-def _pieces(digest: str, body: bytes) -> list[Row]:
-    parts = [body[n : n + MAX_BODY_BYTES] for n in range(0, len(body), MAX_BODY_BYTES)]
-    return [
-        Row(f"{PIECES}{digest}", f"{n:04d}", {"schema": SCHEMA} | body_columns(part, as_bytes=True))
-        for n, part in enumerate(parts)
-    ]
+async def park(tables: Tables, rows: Iterable[Row]) -> None:
+    """Park messages; one that is parked already stays as it was first."""
 
-
-async def park(tables: Tables, messages: Iterable[Sequence[Row]]) -> None:
-    """Park messages; one that is parked already stays as it was first.
-
-    Its pieces are there before the row that tells of them.
-    """
-
-    async def one(row: Row, pieces: Sequence[Row]) -> None:
-        await upsert_all(tables, PARKED, pieces)
+    async def one(row: Row) -> None:
         try:
             await tables.write(PARKED, [Insert(row)])
         except RowExistsError:
             return
 
-    await all_done(
-        one(*each) for each in {row.key: (row, rest) for row, *rest in messages}.values()
-    )
-
-
-async def read_parked(tables: Tables) -> AsyncIterator[tuple[Row, bytes]]:
-    """The rows of all parked messages, by digest, each with the message's bytes."""
-    async for row in tables.scan(PARKED, end=PIECES):
-        if "pieces" in row.columns:
-            pieces = tables.range(PARKED, f"{PIECES}{row.key}")
-            body = b"".join([body_of(piece.columns) async for piece in pieces])
-        else:
-            body = body_of(row.columns)
-        yield row, body
+    await all_done(one(row) for row in {row.key: row for row in rows}.values())

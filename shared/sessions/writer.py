@@ -1,62 +1,50 @@
 """Claims into the store: written once, folded until the summary agrees, indexed by end and tag.
 
-A claim and its session's summary are written in one transaction, the summary under its ETag. So
-whoever writes a claim changes the summary's ETag, and whoever folded without that claim cannot
-write: it reads again. The last writer always sees everything.
+A claim, its session's summary and the rows by which the session is found are written in one
+transaction, the summary under its ETag. So whoever writes a claim changes the summary's ETag, and
+whoever folded without that claim cannot write: it reads again. The last writer always sees
+everything.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from shared.errors import RowConflictError, StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
-from shared.instants import day_of, format_instant
-from shared.sessions.claims import Claim, Source, claim_from_row, claim_row
-from shared.sessions.summary import (
-    State,
-    Summary,
-    fold,
-    is_summary,
-    summary_row,
-)
-from shared.storage import limits
-from shared.storage.rows import SCHEMA, Insert, Operation, Replace, Row, Tables, Value
-from shared.storage.tables import OPEN_SESSIONS, SESSION_ENDS, SESSIONS, TAGS
-from shared.storage.together import all_done, delete_all, upsert_all
+from shared.sessions import planning
+from shared.sessions.claims import Claim, Source, claim_from_row
+from shared.sessions.planning import Plan, Stored, Written
+from shared.sessions.remembered import RememberedSessions
+from shared.sessions.summary import is_summary
+from shared.storage.rows import Delete, Operation, Row, Tables
+from shared.storage.tables import SESSIONS, TAGS
+from shared.storage.together import all_done, upsert_all
 from shared.tags.records import tag_session_row
 
 _MAX_ROUNDS = 20
-UNDATED = "undated"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the store holds of one session, read in one range."""
+@dataclass(slots=True)
+class _Group:
+    """Sessions of one bucket that are written in one transaction, and what is known of them."""
 
-    claims: dict[str, tuple[Claim, Row]]
-    summary: Row | None
+    bucket: str
+    sessions: dict[str, list[Claim]]
+    stored: dict[str, Stored | None]
+    unread: list[str]
+    read: set[str] = field(default_factory=set)
+    plans: list[Plan] = field(default_factory=list)
+    done: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What came of one session's claims: those that were new, and the summary of all."""
-
-    session: str
-    before: Stored | None
-    added: tuple[Claim, ...]
-    claims: tuple[Claim, ...]
-    summary: Summary
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What one session needs written, decided from what was read of it."""
-
-    written: Written
-    operations: list[Operation]
+    def plan(self) -> None:
+        """Decide from what is known now."""
+        self.plans = [
+            planning.plan_session(self.bucket, name, claims, self.stored[name])
+            for name, claims in self.sessions.items()
+        ]
 
 
 class SessionWriter:
@@ -66,6 +54,7 @@ class SessionWriter:
         self._tables = tables
         self._buckets = buckets
         self._tag_hash_key = tag_hash_key
+        self._remembered = RememberedSessions()
 
     async def write(self, claims: Iterable[Claim]) -> list[Written]:
         """Write claims of any sessions, fold their summaries and keep the indexes.
@@ -73,174 +62,104 @@ class SessionWriter:
         Raises:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
         """
+        groups = list(self._groups(claims))
+        tagged: set[tuple[str, str]] = set()
+        for attempt in range(_MAX_ROUNDS):
+            await self._round([group for group in groups if not group.done], attempt, tagged)
+            if all(group.done for group in groups):
+                return [plan.written for group in groups for plan in group.plans]
+        raise StoreUnavailableError("sessions kept changing", code="store_contended")
+
+    async def _round(
+        self, groups: Sequence[_Group], attempt: int, tagged: set[tuple[str, str]]
+    ) -> None:
+        """Read what is not known, decide, and write everything side by side."""
+        await all_done(self._read(group, name) for group in groups for name in group.unread)
+        for group in groups:
+            group.plan()
+        # The rows under a tag follow from the claims alone: they wait for nothing.
+        rows = [row for group in groups for row in self._tag_rows(group)]
+        tags = [row for row in rows if (row.partition, row.key) not in tagged]
+        tagged.update((row.partition, row.key) for row in tags)
+        await all_done(
+            (
+                *(self._write_group(group, attempt) for group in groups),
+                upsert_all(self._tables, TAGS, tags),
+            )
+        )
+
+    def _groups(self, claims: Iterable[Claim]) -> Iterator[_Group]:
         buckets: dict[str, dict[str, dict[str, Claim]]] = defaultdict(lambda: defaultdict(dict))
         for claim in claims:
             session = buckets[bucket_of(claim.charger, self._buckets)][claim.session]
             present = session.get(claim.key)
-            if present is None or _supersedes(claim, present):
+            if present is None or planning.supersedes(claim, present):
                 session[claim.key] = claim
-        done = await all_done(
-            self._write_bucket(bucket, {name: list(each.values()) for name, each in group.items()})
-            for bucket, group in buckets.items()
-        )
-        return [written for group in done for written in group]
+        for bucket, by_session in buckets.items():
+            sessions = {name: list(by_key.values()) for name, by_key in by_session.items()}
+            for part in planning.groups(bucket, sessions):
+                stored = {name: self._remembered.get(bucket, name) for name in part}
+                # A start most likely begins a session that is new: it costs no read. A stop most
+                # likely meets one, and reading it first saves a transaction that must fail.
+                unread = [
+                    name
+                    for name, told in part.items()
+                    if stored[name] is None and not planning.likely_new(told)
+                ]
+                yield _Group(bucket, part, stored, unread)
 
-    async def _write_bucket(self, bucket: str, sessions: dict[str, list[Claim]]) -> list[Written]:
-        await self._hint_open(bucket, sessions)
-        groups = list(_groups(bucket, sessions))
-        done = await all_done(self._write_group(bucket, group) for group in groups)
-        written = [each for group in done for each in group]
-        await all_done(
-            (
-                upsert_all(self._tables, SESSION_ENDS, _end_rows(bucket, written)),
-                upsert_all(self._tables, TAGS, self._tag_rows(written)),
-            )
-        )
-        await self._forget_ended(bucket, written)
-        return written
-
-    async def _write_group(self, bucket: str, sessions: dict[str, list[Claim]]) -> list[Written]:
-        # A start most likely begins a session that is new: it costs no read. A stop most likely
-        # meets one, and reading it first saves a transaction that must fail.
-        stored: dict[str, Stored | None] = dict.fromkeys(sessions)
-        to_read = [name for name, claims in sessions.items() if not _likely_new(claims)]
-        for _ in range(_MAX_ROUNDS):
-            read = await all_done(self._read(bucket, name) for name in to_read)
-            stored |= dict(zip(to_read, read, strict=True))
-            plans = [_plan(bucket, name, claims, stored[name]) for name, claims in sessions.items()]
-            operations = [operation for plan in plans for operation in plan.operations]
-            try:
-                for group in limits.transactions(operations):
-                    await self._tables.write(SESSIONS, group)
-            except RowConflictError:
-                # Which row it was cannot be told. Most likely a session that was taken for new.
-                unread = [name for name, found in stored.items() if found is None]
-                to_read = unread or list(sessions)
-                continue
-            return [plan.written for plan in plans]
-        raise StoreUnavailableError("sessions kept changing", code="store_contended")
-
-    async def _read(self, bucket: str, session: str) -> Stored:
+    async def _read(self, group: _Group, session: str) -> None:
         claims: dict[str, tuple[Claim, Row]] = {}
         summary: Row | None = None
-        async for row in self._tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~"):
+        rows = self._tables.range(SESSIONS, group.bucket, f"{session}|", f"{session}|~")
+        async for row in rows:
             if is_summary(row):
                 summary = row
             else:
                 claims[row.key] = (claim_from_row(row), row)
-        return Stored(claims, summary)
+        group.stored[session] = Stored(claims, summary)
+        group.read.add(session)
 
-    async def _hint_open(self, bucket: str, sessions: dict[str, list[Claim]]) -> None:
-        """Say that a session may be open before its start is written: none is overlooked."""
-        rows = [
-            _hint(bucket, name, claims[0].charger)
-            for name, claims in sessions.items()
-            if any(claim.source is Source.START for claim in claims)
-        ]
-        await upsert_all(self._tables, OPEN_SESSIONS, rows)
+    async def _write_group(self, group: _Group, attempt: int) -> None:
+        operations = [operation for plan in group.plans for operation in plan.operations]
+        if attempt:
+            operations = await self._without_gone(operations)
+        try:
+            etags = await self._tables.write(SESSIONS, operations) if operations else []
+        except RowConflictError:
+            # It is most likely about a session that was taken for new, or remembered.
+            guessed = [name for name in group.sessions if name not in group.read]
+            group.unread = guessed or list(group.sessions)
+            return
+        rows = {
+            operation.row.key: replace(operation.row, etag=etag)
+            for operation, etag in zip(operations, etags, strict=True)
+            if not isinstance(operation, Delete)
+        }
+        for plan in group.plans:
+            self._remembered.keep(group.bucket, plan.written, rows)
+        group.done = True
 
-    async def _forget_ended(self, bucket: str, written: Sequence[Written]) -> None:
-        """Take back the hint where the fold sees an end beside the start that left the hint."""
-        ended = [
-            _hint(bucket, each.session, each.summary.charger)
-            for each in written
-            if each.summary.state is State.ENDED and each.summary.starts
-        ]
-        await delete_all(self._tables, OPEN_SESSIONS, ended)
+    async def _without_gone(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Leave out deletes of rows that are not there, as after somebody's work by hand."""
+        deletes = [each for each in operations if isinstance(each, Delete)]
+        rows = await all_done(
+            self._tables.get(SESSIONS, each.partition, each.key) for each in deletes
+        )
+        gone = [each for each, row in zip(deletes, rows, strict=True) if row is None]
+        return [each for each in operations if each not in gone]
 
-    def _tag_rows(self, written: Iterable[Written]) -> Iterator[Row]:
-        for each in written:
-            for tag in sorted({claim.tag for claim in each.claims if claim.tag}):
+    def _tag_rows(self, group: _Group) -> Iterator[Row]:
+        for plan in group.plans:
+            claims = plan.written.claims
+            for tag in sorted({claim.tag for claim in claims if claim.tag}):
                 hashed = hash_tag(tag, self._tag_hash_key)
-                for claim in each.claims:
+                for claim in claims:
                     started = claim.source is Source.START
                     yield tag_session_row(
                         hashed,
-                        each.session,
+                        plan.written.session,
                         str(Source.START if started else Source.STOP),
                         claim.digest,
                         claim.start if started else claim.end,
                     )
-
-
-def _hint(bucket: str, session: str, charger: str) -> Row:
-    return Row(bucket, session, {"schema": SCHEMA, "charger": charger})
-
-
-def _likely_new(claims: Sequence[Claim]) -> bool:
-    return any(claim.source is Source.START for claim in claims)
-
-
-def _groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, list[Claim]]]:
-    """Sessions of one bucket in groups whose claims and summaries fit one transaction."""
-    group: dict[str, list[Claim]] = {}
-    operations = size = 0
-    for name, claims in sessions.items():
-        plan = _plan(bucket, name, claims, None)
-        more = sum(map(limits.operation_bytes, plan.operations))
-        full = operations + len(plan.operations) > limits.MAX_OPERATIONS
-        if group and (full or size + more > limits.MAX_TRANSACTION_BYTES):
-            yield group
-            group, operations, size = {}, 0, 0
-        group[name] = claims
-        operations += len(plan.operations)
-        size += more
-    if group:
-        yield group
-
-
-def _plan(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | None) -> _Plan:
-    """Decide what a session needs: claims that are not there, and a summary that agrees."""
-    known = {} if stored is None else {key: claim for key, (claim, _) in stored.claims.items()}
-    operations: list[Operation] = []
-    added: list[Claim] = []
-    for claim in claims:
-        row = claim_row(claim, bucket)
-        present = known.get(claim.key)
-        if present is None:
-            operations.append(Insert(row))
-        elif stored is not None and _supersedes(claim, present):
-            etag = stored.claims[claim.key][1].etag
-            operations.append(Replace(Row(bucket, claim.key, row.columns, etag)))
-        else:
-            continue
-        known[claim.key] = claim
-        added.append(claim)
-    everything = tuple(known[key] for key in sorted(known))
-    summary = fold(everything)
-    before = None if stored is None else stored.summary
-    row = summary_row(summary, bucket, session, before.etag if before else None)
-    if before is None:
-        operations.append(Insert(row))
-    elif operations or dict(row.columns) != dict(before.columns):
-        operations.append(Replace(row))
-    return _Plan(Written(session, stored, tuple(added), everything, summary), operations)
-
-
-def _supersedes(claim: Claim, present: Claim) -> bool:
-    """Only REST's answer for one of its ids changes; the one observed last stands.
-
-    Of two that were observed at one instant the larger by content does.
-    """
-    if claim.digest == present.digest or claim.observed is None:
-        return False
-    if present.observed is None:
-        return True
-    return (claim.observed, claim.digest) > (present.observed, present.digest)
-
-
-def _end_rows(bucket: str, written: Iterable[Written]) -> Iterator[Row]:
-    for each in written:
-        for claim in each.claims:
-            if claim.source is Source.START:
-                continue
-            end = format_instant(claim.end) if claim.end else UNDATED
-            day = day_of(claim.end) if claim.end else UNDATED
-            columns: dict[str, Value] = {"schema": SCHEMA, "digest": claim.digest}
-            for name in ("energy_wh", "tag", "socket"):
-                value = getattr(claim, name)
-                if value is not None:
-                    columns[name] = value
-            if claim.start:
-                columns["start"] = format_instant(claim.start)
-            yield Row(f"{day}-{bucket}", f"{end}|{claim.key}", columns)

@@ -1,1 +1,1 @@
-"""Table Storage: rows and operations, the gateway to the service and the fake that obeys it."""
+"""Table and Blob Storage: the gateways to the service, and the fakes that obey them."""

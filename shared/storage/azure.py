@@ -143,7 +143,8 @@ async def _write_one(
 def _batched(operation: Operation) -> tuple[str, Any, dict[str, Any]]:
     match operation:
         case Insert(row=row):
-            return "create", _entity(row), {}
+            # Without this the service answers with each row as it was written, bodies and all.
+            return "create", _entity(row), {"response_preference": "return-no-content"}
         case Upsert(row=row):
             return "upsert", _entity(row), {"mode": UpdateMode.REPLACE}
         case Replace(row=row):

@@ -1,16 +1,16 @@
-"""A message's bytes in the columns of a row: as text where they are text, cut into pieces.
-
-What is too long for a row is packed. Any JSON of a megabyte fits then.
-"""
+"""A message's bytes beside its row: in the row's columns where they fit, else in a blob."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from shared.errors import RowRejectedError
+from shared.errors import StoreUnavailableError
+from shared.storage.blobs import Blobs
+from shared.storage.containers import BODIES
 from shared.storage.limits import MAX_BINARY_BYTES
 from shared.storage.rows import Value
+from shared.storage.together import all_done
 
 _TEXT_CHARACTERS = 15_000
 """Characters in a piece: at most 30,000 UTF-16 units, below a column's 32 Ki."""
@@ -18,29 +18,34 @@ _TEXT_CHARACTERS = 15_000
 _MAX_TEXT_BYTES = 128 * 1024
 """Text takes two bytes a character in a row; longer bodies are kept as bytes."""
 
-MAX_BODY_BYTES = 700 * 1024
-"""What fits a row beside its other columns, also as it is sent: in base64, below 1 MiB. (The
-service counts the bytes themselves, the emulator what is sent.)"""
+MAX_ROW_BODY_BYTES = 512 * 1024
+"""A longer body goes into a blob: a row holds 1 MiB with all its columns, a transaction 4 MiB."""
 
 
-def body_columns(body: bytes, *, as_bytes: bool = False) -> dict[str, Value]:
-    """The columns `body_00`, `body_01` … that hold the bytes as they are.
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """A body that fits no row, and the blob's name, which follows from the row's keys alone."""
 
-    Beyond 700 KiB they are `packed_00`, `packed_01` …, the bytes compressed by zlib.
+    name: str
+    body: bytes
+
+
+def body_columns(body: bytes, blob_name: str, *, as_bytes: bool = False) -> dict[str, Value]:
+    """The columns `body_00`, `body_01` … that hold the bytes as they are, or `body_blob`.
 
     Args:
         body: The bytes.
+        blob_name: The blob that holds them where they fit no row.
         as_bytes: Never as text, for what may be none.
-
-    Raises:
-        RowRejectedError: They fit no row, packed or not; `body_too_large`.
     """
-    if len(body) > MAX_BODY_BYTES:
-        return _packed_columns(body)
+    if len(body) > MAX_ROW_BODY_BYTES:
+        return {"body_blob": blob_name}
     pieces: list[Value] = []
     text = None if as_bytes or len(body) > _MAX_TEXT_BYTES else _text(body)
     if text is None:
-        pieces += _cut(body)
+        pieces += [
+            body[n : n + MAX_BINARY_BYTES] for n in range(0, max(len(body), 1), MAX_BINARY_BYTES)
+        ]
     else:
         pieces += [
             text[n : n + _TEXT_CHARACTERS] for n in range(0, max(len(text), 1), _TEXT_CHARACTERS)
@@ -48,25 +53,35 @@ def body_columns(body: bytes, *, as_bytes: bool = False) -> dict[str, Value]:
     return {f"body_{n:02d}": piece for n, piece in enumerate(pieces)}
 
 
-def body_of(columns: Mapping[str, Value]) -> bytes:
-    """The bytes that `body_columns` put into a row."""
-    packed = [columns[name] for name in sorted(columns) if name.startswith("packed_")]
-    if packed:
-        return zlib.decompress(b"".join(piece for piece in packed if isinstance(piece, bytes)))
+def large_body(body: bytes, columns: Mapping[str, Value]) -> LargeBody | None:
+    """What has to be written before the row is, so that no row points at nothing."""
+    return LargeBody(str(columns["body_blob"]), body) if "body_blob" in columns else None
+
+
+async def write_large_bodies(blobs: Blobs, bodies: Iterable[LargeBody]) -> None:
+    """Write bodies into their blobs; writing one again changes nothing that counts.
+
+    Raises:
+        StoreUnavailableError: Some may be written; the same call makes it whole.
+    """
+    await all_done(blobs.put(BODIES, each.name, each.body) for each in bodies)
+
+
+async def read_body(blobs: Blobs, columns: Mapping[str, Value]) -> bytes:
+    """The bytes that stand beside a row.
+
+    Raises:
+        StoreUnavailableError: The blob cannot be read now, or is gone (`blob_missing`).
+    """
+    if "body_blob" in columns:
+        name = str(columns["body_blob"])
+        blob = await blobs.get(BODIES, name)
+        if blob is None:
+            message = f"container {BODIES}: there is no blob {name}"
+            raise StoreUnavailableError(message, code="blob_missing")
+        return blob.content
     pieces = [columns[name] for name in sorted(columns) if name.startswith("body_")]
     return b"".join(piece if isinstance(piece, bytes) else str(piece).encode() for piece in pieces)
-
-
-def _packed_columns(body: bytes) -> dict[str, Value]:
-    packed = zlib.compress(body)
-    if len(packed) > MAX_BODY_BYTES:
-        message = f"a body of {len(body)} bytes fits no row"
-        raise RowRejectedError(message, code="body_too_large")
-    return {f"packed_{n:02d}": piece for n, piece in enumerate(_cut(packed))}
-
-
-def _cut(data: bytes) -> list[bytes]:
-    return [data[n : n + MAX_BINARY_BYTES] for n in range(0, max(len(data), 1), MAX_BINARY_BYTES)]
 
 
 def _text(body: bytes) -> str | None:

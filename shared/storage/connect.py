@@ -1,14 +1,19 @@
-"""The Table Storage gateway from settings: a connection string, or an address and an identity."""
+"""The storage gateways from settings: a connection string, or an address and an identity."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.data.tables.aio import TableServiceClient
 
 from shared.errors import SettingError
-from shared.settings import Settings
+from shared.settings import BLOB_ADDRESS, Settings
 from shared.storage.azure import AzureTables
+from shared.storage.azure_blobs import AzureBlobs
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.storage.blob.aio import BlobServiceClient
 
 _OPTIONS: dict[str, Any] = {
     # Seconds. Few retries of the SDK's own: who has time to wait (ingestion) waits by a rule of its
@@ -32,13 +37,7 @@ def connect_tables(settings: Settings) -> AzureTables:
             raise SettingError(str(problem), code=problem.code)
     uri = settings["DataStorageConnection__tableServiceUri"]
     if uri:
-        # Only where an identity is used: importing this costs 0.3 s of a cold start.
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
-
-        credential = DefaultAzureCredential(
-            managed_identity_client_id=settings["DataStorageConnection__clientId"]
-        )
-        return AzureTables(TableServiceClient(uri, credential=credential, **_OPTIONS))
+        return AzureTables(TableServiceClient(uri, credential=_identity(settings), **_OPTIONS))
     try:
         return AzureTables(
             TableServiceClient.from_connection_string(settings["DataStorageConnection"], **_OPTIONS)
@@ -50,3 +49,31 @@ def connect_tables(settings: Settings) -> AzureTables:
             "DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…;EndpointSuffix=core.windows.net"
         )
         raise SettingError(message) from error
+
+
+def connect_blobs(settings: Settings) -> AzureBlobs:
+    """The gateway to the blobs of the same account; it is opened at the first blob."""
+
+    def connect() -> BlobServiceClient:
+        from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415 - few need it
+
+        # The SDK's own first pause is 15 s.
+        options = {**_OPTIONS, "initial_backoff": 1, "increment_base": 2}
+        if settings[BLOB_ADDRESS]:
+            return BlobServiceClient(
+                settings[BLOB_ADDRESS], credential=_identity(settings), **options
+            )
+        return BlobServiceClient.from_connection_string(
+            settings["DataStorageConnection"], **options
+        )
+
+    return AzureBlobs(connect)
+
+
+def _identity(settings: Settings) -> AsyncTokenCredential:
+    # Only where an identity is used: importing this costs 0.3 s of a cold start.
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+
+    return DefaultAzureCredential(
+        managed_identity_client_id=settings["DataStorageConnection__clientId"]
+    )

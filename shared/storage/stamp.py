@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from shared.errors import OtherStoreError, RowExistsError
+from shared.storage.blobs import Blobs
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.rows import SCHEMA, Insert, Row, Tables, Value
 from shared.storage.tables import ALL_TABLES, STORE
 
@@ -18,6 +20,11 @@ async def create_store(tables: Tables, *, environment: str, buckets: int) -> lis
     made = [name for name in ALL_TABLES if await tables.create_table(name)]
     await Stamp(tables, environment=environment, buckets=buckets).check()
     return made
+
+
+async def create_containers(blobs: Blobs) -> list[str]:
+    """Make the blob containers that are missing; the names of those made."""
+    return [name for name in ALL_CONTAINERS if await blobs.create_container(name)]
 
 
 class Stamp:

@@ -2,8 +2,6 @@
 
 EVENTS = "events"
 SESSIONS = "sessions"
-SESSION_ENDS = "sessionends"
-OPEN_SESSIONS = "opensessions"
 CHARGERS = "chargers"
 TAGS = "tags"
 PARKED = "parked"
@@ -12,8 +10,6 @@ STORE = "store"
 ALL_TABLES = (
     EVENTS,
     SESSIONS,
-    SESSION_ENDS,
-    OPEN_SESSIONS,
     CHARGERS,
     TAGS,
     PARKED,

@@ -6,9 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Sequence
 
-from shared.errors import RowMissingError
 from shared.storage import limits
-from shared.storage.rows import Delete, Operation, Row, Tables, Upsert, address
+from shared.storage.rows import Operation, Row, Tables, Upsert, address
 
 SIDE_BY_SIDE = 16
 """How many requests of one invocation are under way at once: Azure throttles a burst, not a row."""
@@ -50,30 +49,3 @@ async def write_all(tables: Tables, table: str, operations: Sequence[Operation])
         for partition in partitions.values()
         for group in limits.transactions(list(partition.values()))
     )
-
-
-async def delete_all(tables: Tables, table: str, rows: Iterable[Row]) -> None:
-    """Delete rows of one partition that may be gone already; given as they would be written.
-
-    One that is gone fails its whole transaction and is not named. So all are written, and deleted
-    once more: two requests more for a group, where one by one would be a request for each row.
-    """
-    by_key = {row.key: row for row in rows}
-
-    async def delete(group: Sequence[Operation]) -> None:
-        try:
-            await tables.write(table, group)
-        except RowMissingError:
-            if len(group) > 1:
-                await tables.write(table, [Upsert(by_key[address(each)[1]]) for each in group])
-                await delete_again(group)
-
-    async def delete_again(group: Sequence[Operation]) -> None:
-        try:
-            await tables.write(table, group)
-        except RowMissingError:
-            # Somebody else deletes the same rows at the same time: now it is one by one.
-            await all_done(delete([operation]) for operation in group)
-
-    operations = [Delete(row.partition, row.key) for row in by_key.values()]
-    await all_done(delete(group) for group in limits.transactions(operations))

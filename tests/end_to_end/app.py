@@ -16,9 +16,12 @@ from local.fault_proxy.proxy import FaultProxy
 from local.functions_host.process import FunctionsHost
 from local.processes import until
 from local.service_bus import Queue, ServiceBusBroker
+from shared.settings import read_settings
 from shared.storage.azure import AzureTables
+from shared.storage.azure_blobs import AzureBlobs
+from shared.storage.connect import connect_blobs
 from shared.storage.rows import Row
-from shared.storage.stamp import create_store
+from shared.storage.stamp import create_containers, create_store
 from shared.storage.tables import EVENTS, PARKED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -31,12 +34,13 @@ type Holds = Callable[[Row], bool]
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A running app. `tables` reaches the store past the proxy: what is looked at never fails."""
+    """A running app. `tables` and `blobs` reach the store past the proxy: looking never fails."""
 
     proxy: FaultProxy
     broker: ServiceBusBroker
     host: FunctionsHost
     tables: AzureTables
+    blobs: AzureBlobs
     sender: ServiceBusSender
 
     async def send(self, bodies: Iterable[bytes]) -> None:
@@ -97,6 +101,8 @@ async def running_app(
     ):
         tables = AzureTables(TableServiceClient.from_connection_string(azurite.connection_string))
         await create_store(tables, environment="test", buckets=BUCKETS)
+        blobs = connect_blobs(read_settings({"DataStorageConnection": azurite.connection_string}))
+        await create_containers(blobs)
         needed = {
             "AzureWebJobsStorage": azurite.connection_string,
             "DataStorageConnection": proxy.connection_string,
@@ -111,5 +117,6 @@ async def running_app(
         async with await FunctionsHost.start(
             app=CHECKOUT, settings=needed | dict(settings or {}), quiet=True
         ) as host:
-            yield App(proxy, broker, host, tables, sender)
+            yield App(proxy, broker, host, tables, blobs, sender)
         await tables.close()
+        await blobs.close()

@@ -88,7 +88,7 @@ async def test_a_store_that_answers_errors_for_two_hours_costs_no_message(
         ("inside", "busy service=table kind=batch inside=yes rate=0.5 count=40"),
         ("unanswered", "error_after_write service=table kind=write rate=0.3 count=40"),
         ("reset", "reset_after service=table kind=write rate=0.3 count=40"),
-        ("late", "late_write service=table kind=write rate=0.1 count=20 seconds=0.5"),
+        ("late", "late_write service=table kind=write rate=0.3 count=20 seconds=0.5"),
     ],
 )
 async def test_no_message_is_lost_while_the_store_fails_now_and_then(

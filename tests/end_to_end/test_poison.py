@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from shared.ingestion.parking import read_parked
 from shared.instants import parse_instant
+from shared.storage.bodies import read_body
+from shared.storage.tables import PARKED
 from tests import payloads
 from tests.end_to_end.app import QUEUE, App, running_app
 
@@ -57,7 +58,8 @@ async def test_poison_is_parked_at_once_and_its_batch_is_stored(app: App) -> Non
         await app.send([large, payloads.state_v2(chargerId=f"WELL-{len(large)}")])
     await app.drained()
 
-    parked = [each async for each in read_parked(app.tables)]
+    rows = await app.rows(PARKED)
+    parked = [(row, await read_body(app.blobs, row.columns)) for row in rows]
     assert {body: row.columns["reason"] for row, body in parked} == POISON
     assert [row.columns["delivery_count"] for row, _ in parked] == [1] * len(POISON)
     for row, body in parked:

@@ -9,6 +9,9 @@ from shared.errors import TransientError
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.sessions.writer import SessionWriter
+from shared.storage.blobs import Blobs
+from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Tables
 from tests import payloads
 from tests.payloads import ABSENT
@@ -65,9 +68,15 @@ def sessions(tables: Tables) -> SessionWriter:
     return SessionWriter(tables, buckets=4, tag_hash_key=HASH_KEY)
 
 
-def ingestion(tables: Tables) -> Ingestion:
+def ingestion(tables: Tables, blobs: Blobs | None = None) -> Ingestion:
     """A worker that has just started: what it remembers of chargers is nothing."""
-    return Ingestion(tables, buckets=4, sessions=sessions(tables), clock=lambda: NOW)
+    return Ingestion(
+        tables,
+        blobs or MemoryBlobs(*ALL_CONTAINERS),
+        buckets=4,
+        sessions=sessions(tables),
+        clock=lambda: NOW,
+    )
 
 
 async def deliver(to: Ingestion, batch: Sequence[bytes]) -> None:

@@ -9,11 +9,8 @@ import pytest
 
 from shared.identifiers import bucket_of
 from shared.ingestion.ingest import Ingestion
-from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
-from shared.storage.rows import Delete, Row, Tables, Upsert
-from shared.storage.tables import ALL_TABLES, OPEN_SESSIONS
-from shared.storage.together import delete_all
+from shared.storage.rows import Tables
 from tests import payloads
 from tests.ingestion.day import deliver, ingestion
 from tests.stores import PrefixedTables, Stores
@@ -63,11 +60,6 @@ async def cost(worker: Ingestion, tables: Tables, batch: Sequence[bytes]) -> dic
     return {name.removeprefix(prefix): n for name, n in requests.by_purpose.items() if n}
 
 
-def deletes(groups: Counter[str]) -> int:
-    """What deleting rows costs that are gone: two more for a group, none where it is one row."""
-    return sum(1 if size == 1 else 3 for size in groups.values())
-
-
 async def test_a_batch_from_a_fleet_costs_a_request_for_each_group(stores: Stores) -> None:
     """Four buckets: four requests a table; a range for each session that existed; tags one each."""
     (tables,) = await stores.fresh()
@@ -85,8 +77,6 @@ async def test_a_batch_from_a_fleet_costs_a_request_for_each_group(stores: Store
         "chargers_get": sum(rows[bucket] for bucket in met),
         "sessions_range": len(STOPPED),
         "sessions_write": len(buckets([*STARTED, *STOPPED])),
-        "sessionends_write": len(buckets(STOPPED)),
-        "opensessions_write": len(buckets(STARTED)) + len(buckets(STOPPED)),
         "tags_write": len(STARTED) + len(STOPPED),
     }
 
@@ -111,37 +101,36 @@ async def test_a_batch_that_comes_again_costs_little_more(
     assert spent == {
         "events_write": 2 * BUCKETS,
         **({} if warm else {"chargers_write": BUCKETS, "chargers_get": rows}),
-        "sessions_range": len(STARTED) + len(STOPPED),
-        # A start is taken for new: where it is not, that is one request for its group.
-        "sessions_write": len(buckets(STARTED)),
-        "sessionends_write": len(buckets(STOPPED)),
-        "opensessions_write": len(buckets(STARTED)) + deletes(buckets(STOPPED)),
+        # A start that the worker does not remember is taken for new: where it is not, that is one
+        # request for its group, and a range.
+        "sessions_range": len(STOPPED) + (0 if warm else len(STARTED)),
+        **({} if warm else {"sessions_write": len(buckets(STARTED))}),
         "tags_write": len(STARTED) + len(STOPPED),
     }
 
 
 async def test_sessions_that_begin_and_end_in_one_batch_cost_no_read(stores: Stores) -> None:
-    """Fifty starts with their stops: a request a group, two where the hint comes and goes."""
+    """Fifty starts with their stops: a request for each group, and one for each tag."""
     (tables,) = await stores.fresh()
     fleet = chargers(0, 50)
     batch = [body for charger in fleet for body in (start(charger), stop(charger))]
     group = len(buckets(fleet))
     once = dict.fromkeys(("events_write", "chargers_write", "sessions_write"), group)
-    indexes = {"sessionends_write": group, "tags_write": 50, "opensessions_write": 2 * group}
+    once |= {"tags_write": 50}
 
-    assert await cost(ingestion(tables), tables, batch) == once | indexes
+    assert await cost(ingestion(tables), tables, batch) == once
     again = await cost(ingestion(tables), tables, batch)
-    assert again == once | indexes | {
+    assert again == once | {
         "events_write": 2 * group,
         "sessions_range": 50,
         "chargers_get": 50,
     }
 
 
-async def test_a_hundred_stops_that_come_again_cost_no_request_each_but_their_read(
+async def test_a_hundred_stops_cost_no_read_and_their_repeats_one_each(
     stores: Stores,
 ) -> None:
-    """Hints that are gone are not deleted one by one: two requests more for a group at most."""
+    """A worker that opened the sessions reads none for their stops, and each for the repeats."""
     (tables,) = await stores.fresh()
     fleet = chargers(0, 100)
     worker = ingestion(tables)
@@ -154,18 +143,11 @@ async def test_a_hundred_stops_that_come_again_cost_no_request_each_but_their_re
     assert first == {
         "events_write": group,
         "chargers_write": group,
-        "sessions_range": 100,
-        "sessions_write": group,
-        "sessionends_write": group,
-        "opensessions_write": group,
+        # A stop is a claim, its summary, its row by end, and the session off the list of open ones.
+        "sessions_write": sum(-(-4 * size // 100) for size in buckets(fleet).values()),
         "tags_write": 100,
     }
-    wrote = {"events_write": 2 * group, "opensessions_write": 3 * group}
-    assert again == {n: c for n, c in first.items() if n not in _KNOWN} | wrote
-
-
-_KNOWN = ("chargers_write", "sessions_write")
-"""What a worker that took a batch need not write again."""
+    assert again == {"events_write": 2 * group, "sessions_range": 100, "tags_write": 100}
 
 
 async def test_a_session_is_read_once_where_its_group_lost_a_race(stores: Stores) -> None:
@@ -178,28 +160,3 @@ async def test_a_session_is_read_once_where_its_group_lost_a_race(stores: Stores
     spent = await cost(ingestion(tables), tables, batch)
 
     assert (spent["sessions_range"], spent["sessions_write"]) == (len(same), 1)
-
-
-async def test_rows_that_somebody_else_deletes_as_well_are_gone_at_last() -> None:
-    """Two that delete the same rows at the same time end with none, whoever comes between."""
-    tables = MemoryTables(*ALL_TABLES)
-    rows = [Row("0", f"CH-{n}|1", {"schema": 1}) for n in range(3)]
-    quiet = tables.pause
-    writes = 0
-
-    async def somebody_else(_table: str, moment: str) -> None:
-        nonlocal writes
-        writes += moment == "before_write"
-        # After the rows were written once more, one is taken away again.
-        if moment == "before_write" and writes == 3:
-            tables.pause = quiet
-            await tables.write(OPEN_SESSIONS, [Delete("0", rows[1].key)])
-
-    tables.pause = somebody_else
-    await tables.write(OPEN_SESSIONS, [Upsert(rows[0])])
-    writes = 0
-
-    await delete_all(tables, OPEN_SESSIONS, rows)
-
-    assert tables.rows(OPEN_SESSIONS) == []
-    assert writes == 3

@@ -13,7 +13,9 @@ from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted, outlast, patience
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
 from tests import payloads
 
@@ -41,7 +43,9 @@ async def nothing_against_it() -> None:
 
 def delivery(tables: MemoryTables, time: Time) -> Delivery:
     writer = SessionWriter(tables, buckets=4, tag_hash_key=b"k" * 32)
-    ingestion = Ingestion(tables, buckets=4, sessions=writer, clock=lambda: NOW)
+    ingestion = Ingestion(
+        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
+    )
     return Delivery(
         ingestion,
         guard=nothing_against_it,
@@ -191,7 +195,9 @@ async def test_a_disabled_ingestion_lets_messages_wait() -> None:
             raise FunctionDisabledError("TAG_HASH_KEY is not set")
 
     writer = SessionWriter(tables, buckets=4, tag_hash_key=b"k" * 32)
-    ingestion = Ingestion(tables, buckets=4, sessions=writer, clock=lambda: NOW)
+    ingestion = Ingestion(
+        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
+    )
     waiting = Delivery(
         ingestion, guard=guard, longest_wait=120, clock=lambda: NOW, sleep=time.sleep
     )

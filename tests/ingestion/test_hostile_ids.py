@@ -13,7 +13,8 @@ from shared.chargers.reading import read_chargers
 from shared.identifiers import hash_tag, normalise_tag
 from shared.ingestion.reading import EventFilter, read_events
 from shared.sessions.reading import read_summaries
-from shared.storage.bodies import body_of
+from shared.storage.bodies import read_body
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import PARKED, TAGS
 from shared.tags.importing import write_tags
@@ -89,7 +90,7 @@ async def test_the_journal_tells_chargers_and_transactions_apart(tables: Tables)
         **{("CH-0042", each): 2 for each in HOSTILE},
     }
     assert found == wanted
-    assert {body_of(row.columns) for row in rows} == set(told_of_all())
+    assert {await read_body(MemoryBlobs(), row.columns) for row in rows} == set(told_of_all())
 
 
 @pytest.mark.parametrize("charger", ["a/b", "a=2Fb", "Ab", "x" * 254 + "y", "🚗" * 255, "a\x00b"])

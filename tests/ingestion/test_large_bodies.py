@@ -1,114 +1,133 @@
-"""Messages that fit no row as they are: kept whole, and no burden to their neighbours."""
+"""Bodies that fit no row: kept whole in a blob, written before the row that points there."""
 
 from __future__ import annotations
 
-from random import Random
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from shared.errors import RowRejectedError, StoreUnavailableError
-from shared.ingestion.parking import read_parked
-from shared.storage.bodies import MAX_BODY_BYTES, body_columns, body_of
+from shared.errors import StoreUnavailableError
+from shared.ingestion.ingest import Ingestion
+from shared.ingestion.messages import IncomingMessage
+from shared.sessions.writer import SessionWriter
+from shared.storage.bodies import MAX_ROW_BODY_BYTES, read_body
+from shared.storage.containers import ALL_CONTAINERS, BODIES
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
+from shared.storage.rows import Row
 from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
 from tests import payloads
-from tests.ingestion.day import ingestion, messages
-from tests.stores import Stores
 
-# Of a body beyond a mebibyte the HTTP client says that sending it takes a moment.
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-
-MIB = 1024 * 1024
-NOISE = Random(7).randbytes(3 * MIB + 17)
-"""Bytes that no packing makes smaller."""
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
-def state_of(size: int) -> bytes:
-    """A state whose body has so many bytes, for a field that nobody knows."""
-    short = payloads.state_v2(other="")
-    return payloads.state_v2(other="x" * (size - len(short)))
+class Store:
+    """Tables, blobs and ingestion into them."""
+
+    def __init__(self, *containers: str) -> None:
+        self.tables = MemoryTables(*ALL_TABLES)
+        self.blobs = MemoryBlobs(*containers)
+        self.ingestion = Ingestion(
+            self.tables,
+            self.blobs,
+            buckets=4,
+            sessions=SessionWriter(self.tables, buckets=4, tag_hash_key=b"k" * 32),
+            clock=lambda: NOW,
+        )
+
+    async def take(self, *bodies: bytes) -> dict[str, int]:
+        done = await self.ingestion.ingest([IncomingMessage(body=body) for body in bodies])
+        return done.parked
+
+    def only(self, table: str) -> Row:
+        (row,) = self.tables.rows(table)
+        return row
 
 
-@pytest.mark.parametrize("size", [MAX_BODY_BYTES, MAX_BODY_BYTES + 1, MIB])
-async def test_an_event_of_up_to_a_mebibyte_is_stored_whole(stores: Stores, size: int) -> None:
-    """Beyond what a row holds the body is packed; what is read is what came."""
-    (tables,) = await stores.fresh()
-    large = state_of(size)
-    assert len(large) == size
-
-    done = await ingestion(tables).ingest(messages(large, payloads.boot_v2()))
-    again = await ingestion(tables).ingest(messages(payloads.boot_v2(), large))
-
-    assert (done.journal.stored, done.parked, again.parked) == (2, {}, {})
-    rows = [row async for row in tables.scan(EVENTS)]
-    assert {body_of(row.columns) for row in rows} == {large, payloads.boot_v2()}
+def state(characters: int, **changes: Any) -> bytes:
+    return payloads.state_v2(unknown="x" * characters, **changes)
 
 
-@pytest.mark.parametrize(
-    "poison", [state_of(MIB + 1), b"x" * (5 * MIB), NOISE], ids=["a state", "alike", "noise"]
-)
-async def test_what_is_too_large_is_parked_whole_and_blocks_nobody(
-    stores: Stores, poison: bytes
-) -> None:
-    """Beyond a mebibyte a message is parked at once, all its bytes are kept; the rest is stored."""
-    (tables,) = await stores.fresh()
+@pytest.mark.parametrize("over", [-1, 0, 1])
+async def test_a_body_is_kept_whole_at_the_limit_of_a_row(over: int) -> None:
+    """One byte below, at and above 512 KiB: in the row, in the row, in a blob; read back alike."""
+    store = Store(*ALL_CONTAINERS)
+    body = payloads.state_v2(unknown="")
+    more = MAX_ROW_BODY_BYTES + over - len(body)
+    body = body.replace(b'"unknown": ""', b'"unknown": "%s"' % (b"x" * more))
+    assert len(body) == MAX_ROW_BODY_BYTES + over
 
-    for _ in range(2):
-        done = await ingestion(tables).ingest(messages(payloads.state_v2(), poison))
-        assert done.parked == {"too_large": 1}
+    await store.take(body)
 
-    ((row, body),) = [each async for each in read_parked(tables)]
-    assert (row.columns["reason"], row.columns["bytes"]) == ("too_large", len(poison))
-    assert row.columns["delivery_count"] == 1
-    assert body == poison
-    assert len([row async for row in tables.scan(EVENTS)]) == 1
+    row = store.only(EVENTS)
+    assert ("body_blob" in row.columns) == (over > 0)
+    assert await read_body(store.blobs, row.columns) == body
 
 
-async def test_a_worker_that_stops_between_two_pieces_is_no_harm() -> None:
-    """The row of a message is there only after all of its bytes; the next delivery completes it."""
-    tables = MemoryTables(*ALL_TABLES)
-    quiet, writes = tables.pause, 0
+async def test_a_large_event_lies_under_the_name_of_its_row() -> None:
+    """A repeat that differs in what is unknown has the same row, and the same blob."""
+    store = Store(*ALL_CONTAINERS)
 
-    async def second_fails(table: str, moment: str) -> None:
-        nonlocal writes
-        writes += (table, moment) == (PARKED, "before_write")
-        if writes > 1:
-            raise StoreUnavailableError("the worker stops here")
+    await store.take(state(600_000))
+    await store.take(state(700_000))
 
-    tables.pause = second_fails
+    row = store.only(EVENTS)
+    names = [name async for name in store.blobs.names(BODIES)]
+    assert names == [row.columns["body_blob"]]
+    assert names == [f"events/{row.partition}/{row.key.rpartition('|')[2]}"]
+
+
+async def test_a_large_poison_is_parked_with_its_bytes() -> None:
+    """Beyond what a message may have it is parked, whole, and found by its digest."""
+    store = Store(*ALL_CONTAINERS)
+    body = b"[" + b"7," * 600_000 + b"7]"
+
+    assert await store.take(body) == {"too_large": 1}
+
+    row = store.only(PARKED)
+    assert row.columns["body_blob"] == f"parked/{hashlib.sha256(body).hexdigest()}"
+    assert await read_body(store.blobs, row.columns) == body
+
+
+async def test_no_row_is_written_before_its_blob() -> None:
+    """While the blobs are away the batch fails as a whole; nothing points at what is not there."""
+    store = Store()
+
     with pytest.raises(StoreUnavailableError):
-        await ingestion(tables).ingest(messages(NOISE * 3))
-    tables.pause = quiet
-    assert [each async for each in read_parked(tables)] == []
+        await store.take(state(600_000), payloads.boot_v2())
+    assert store.tables.rows(EVENTS) == []
 
-    await ingestion(tables).ingest(messages(NOISE * 3))
-
-    ((_, body),) = [each async for each in read_parked(tables)]
-    assert body == NOISE * 3
+    await store.blobs.create_container(BODIES)
+    await store.take(state(600_000), payloads.boot_v2())
+    assert len(store.tables.rows(EVENTS)) == 2
 
 
-def test_what_cannot_be_packed_fits_no_row() -> None:
-    """Noise of a mebibyte is refused as a body of one row."""
-    with pytest.raises(RowRejectedError) as error:
-        body_columns(NOISE)
+async def test_a_blob_that_is_gone_is_told() -> None:
+    """Reading a body whose blob was deleted by hand says so."""
+    store = Store(*ALL_CONTAINERS)
+    await store.take(state(600_000))
+    row = store.only(EVENTS)
+    await store.blobs.delete(BODIES, str(row.columns["body_blob"]))
 
-    assert error.value.code == "body_too_large"
+    with pytest.raises(StoreUnavailableError) as error:
+        await read_body(store.blobs, row.columns)
+
+    assert error.value.code == "blob_missing"
 
 
-async def test_an_event_that_cannot_be_packed_is_parked() -> None:
-    """A documented message below a mebibyte that is nearly noise is parked whole, not lost."""
-    chance = Random(7)
-    ascii_letters = [n for n in range(0x23, 0x80) if chr(n) != "\\"]
-    scripts = [ascii_letters, range(0x80, 0x800), range(0x800, 0xD800)]
-    drawn = chance.choices(scripts, (0.7, 0.25, 0.05), k=720_000)
-    noise = payloads.state_v2(other="").replace(
-        b'"other": ""', f'"other": "{"".join(chr(chance.choice(each)) for each in drawn)}"'.encode()
+async def test_a_parked_message_keeps_its_properties() -> None:
+    """What Service Bus said beside the bytes stays with them, to be sent along when replayed."""
+    store = Store(*ALL_CONTAINERS)
+    properties = {"messageType": "ChargerState", "attempt": 3, "at": NOW}
+
+    await store.ingestion.ingest(
+        [IncomingMessage(body=b"poison", properties=properties, delivery_count=2)]
     )
-    assert MAX_BODY_BYTES < len(noise) <= MIB
-    tables = MemoryTables(*ALL_TABLES)
 
-    done = await ingestion(tables).ingest(messages(noise, payloads.boot_v2()))
-
-    assert (done.parked, done.journal.stored) == ({"too_large": 1}, 1)
-    ((_, body),) = [each async for each in read_parked(tables)]
-    assert body == noise
+    columns = store.only(PARKED).columns
+    assert columns["properties"] == (
+        '{"messageType": "ChargerState", "attempt": 3, "at": "2026-11-02 12:00:00+00:00"}'
+    )
+    assert columns["delivery_count"] == 2

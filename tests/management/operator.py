@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 from management.context import Context
 from management.main import parser
 from management.output import Output
+from shared.emabler.client import EmablerClient
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES
 from tests import payloads
 from tests.payloads import ABSENT
@@ -75,17 +79,21 @@ class Operator:
 
     def __init__(self) -> None:
         self.tables = MemoryTables(*ALL_TABLES)
+        self.blobs = MemoryBlobs(*ALL_CONTAINERS)
         self.settings = dict(SETTINGS)
+        self.emabler: Callable[[], EmablerClient] | None = None
 
     async def ingest(self, *bodies: bytes) -> None:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=SECRET.encode())
-        ingestion = Ingestion(self.tables, buckets=4, sessions=writer, clock=lambda: NOW)
+        ingestion = Ingestion(
+            self.tables, self.blobs, buckets=4, sessions=writer, clock=lambda: NOW
+        )
         await ingestion.ingest([IncomingMessage(body=body) for body in bodies])
 
     async def run(self, *arguments: str) -> Ran:
         options = parser().parse_args(arguments)
         out, err = io.StringIO(), io.StringIO()
         output = Output(as_json=options.json, out=out, err=err)
-        rooms = Rooms(self.settings, tables=self.tables)
+        rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs, emabler=self.emabler)
         code = await options.command.run(Context(options, output, rooms))
         return Ran(code, out.getvalue(), err.getvalue())

@@ -23,6 +23,8 @@ from shared.ingestion.messages import IncomingMessage
 from shared.sessions.writer import SessionWriter
 from shared.settings import SETTINGS
 from shared.storage.azure import AzureTables
+from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES, TAGS
 from tests import payloads
 
@@ -94,8 +96,11 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Opera
         assert (missing.code, missing.out.count("\n")) == (1, 1)
         assert missing.err.startswith("error: table_missing: there is no table events. What to do")
         made = await operator.run("store", "create", "--json")
-        assert (made.code, made.err) == (0, "8 tables made; the others were there\n")
-        assert tuple(row["table"] for row in made.rows) == ALL_TABLES
+        assert (made.code, made.err) == (
+            0,
+            f"{len(ALL_TABLES)} tables and 2 containers made; the others were there\n",
+        )
+        assert tuple(row["name"] for row in made.rows) == (*ALL_TABLES, *ALL_CONTAINERS)
         await fill(azurite.connection_string)
         yield operator
 
@@ -103,7 +108,9 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Opera
 async def fill(connection: str) -> None:
     tables = AzureTables(TableServiceClient.from_connection_string(connection))
     writer = SessionWriter(tables, buckets=4, tag_hash_key=SECRET.encode())
-    ingestion = Ingestion(tables, buckets=4, sessions=writer, clock=lambda: NOW)
+    ingestion = Ingestion(
+        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
+    )
     bodies = [
         payloads.boot_v2(),
         payloads.start_v2(),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import OtherStoreError, SettingError
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.requests import counted
 from shared.storage.tables import ALL_TABLES, STORE, TAGS
 from shared.tags.records import tag_from_row
@@ -18,13 +20,15 @@ async def test_a_store_is_made_once() -> None:
     """All tables are made and the store is stamped; again it changes nothing."""
     operator = Operator()
     operator.tables = MemoryTables()
+    operator.blobs = MemoryBlobs()
 
     made = await operator.run("store", "create", "--json")
     again = await operator.run("store", "create", "--json")
 
-    assert tuple(made.all("table")) == ALL_TABLES
+    assert tuple(made.all("name")) == (*ALL_TABLES, *ALL_CONTAINERS)
+    assert made.all("kind") == ["table"] * len(ALL_TABLES) + ["container"] * len(ALL_CONTAINERS)
     assert (again.code, again.out) == (0, "")
-    assert again.err == "0 tables made; the others were there\n"
+    assert again.err == "0 tables and 0 containers made; the others were there\n"
     (stamp,) = operator.tables.rows(STORE)
     assert stamp.columns == {"schema": 1, "environment": "test", "buckets": 4}
 
@@ -34,7 +38,7 @@ async def test_a_missing_table_is_added() -> None:
     operator = Operator()
     operator.tables = MemoryTables(*(name for name in ALL_TABLES if name != TAGS))
 
-    assert (await operator.run("store", "create", "--json")).all("table") == [TAGS]
+    assert (await operator.run("store", "create", "--json")).all("name") == [TAGS]
 
 
 @pytest.mark.parametrize(

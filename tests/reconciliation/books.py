@@ -9,13 +9,18 @@ from typing import Any
 
 import httpx
 
+from shared.emabler.calls import Options
 from shared.emabler.client import EmablerClient
+from shared.emabler.retries import Surroundings
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.reconciliation.reconcile import Reconciliation, Run
+from shared.sessions.indexes import is_claim
 from shared.sessions.summary import is_summary
 from shared.sessions.writer import SessionWriter
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row
 from shared.storage.tables import ALL_TABLES, SESSIONS
 
@@ -84,25 +89,30 @@ class Store:
 
     def __init__(self) -> None:
         self.tables = MemoryTables(*ALL_TABLES)
+        self.blobs = MemoryBlobs(*ALL_CONTAINERS)
         self.clock = Clock()
 
     def _sessions(self) -> SessionWriter:
         return SessionWriter(self.tables, buckets=4, tag_hash_key=HASH_KEY)
 
     async def ingest(self, *bodies: bytes) -> None:
-        ingestion = Ingestion(self.tables, buckets=4, sessions=self._sessions(), clock=lambda: NOW)
+        ingestion = Ingestion(
+            self.tables, self.blobs, buckets=4, sessions=self._sessions(), clock=lambda: NOW
+        )
         await ingestion.ingest([IncomingMessage(body=body) for body in bodies])
 
     async def reconcile(self, books: Books, *, hours: float = 72, page_size: int = 2) -> Run:
         transport = httpx.MockTransport(books)
-        async with EmablerClient(BASE, "key", transport=transport) as client:
-            return await Reconciliation(
-                client,
-                self._sessions(),
-                path="v3/transactions",
-                page_size=page_size,
-                clock=self.clock,
-            ).run(timedelta(hours=hours))
+        async with EmablerClient(
+            BASE,
+            "key",
+            options=Options(page_size=page_size, retry_seconds=0, requests_per_second=1e6),
+            around=Surroundings(clock=self.clock),
+            transport=transport,
+        ) as client:
+            return await Reconciliation(client, self._sessions(), clock=self.clock).run(
+                timedelta(hours=hours)
+            )
 
     @property
     def summaries(self) -> list[Row]:
@@ -110,7 +120,7 @@ class Store:
 
     @property
     def claims(self) -> list[Row]:
-        return [row for row in self.tables.rows(SESSIONS) if not is_summary(row)]
+        return [row for row in self.tables.rows(SESSIONS) if is_claim(row)]
 
     @property
     def content(self) -> list[tuple[object, ...]]:

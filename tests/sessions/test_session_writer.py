@@ -15,13 +15,14 @@ from shared.errors import StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, Source, claim_from_row
+from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows, is_claim
 from shared.sessions.reading import read_summaries
 from shared.sessions.summary import fold, is_summary, summary_row
 from shared.sessions.writer import SessionWriter
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
-from shared.storage.rows import Row, Upsert
-from shared.storage.tables import ALL_TABLES, OPEN_SESSIONS, SESSION_ENDS, SESSIONS, TAGS
+from shared.storage.rows import Delete, Row, Upsert
+from shared.storage.tables import ALL_TABLES, SESSIONS, TAGS
 
 HASH_KEY = b"k" * 32
 START = datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)
@@ -61,17 +62,30 @@ def summaries(tables: MemoryTables) -> list[Row]:
     return [row for row in tables.rows(SESSIONS) if is_summary(row)]
 
 
+def claim_rows(tables: MemoryTables) -> list[Row]:
+    return [row for row in tables.rows(SESSIONS) if is_claim(row)]
+
+
+def open_rows(tables: MemoryTables) -> list[str]:
+    return [row.key for row in tables.rows(SESSIONS) if row.key.startswith(OPEN_ROWS)]
+
+
 def check_summaries(tables: MemoryTables) -> None:
-    """Each summary is the fold of the claims beside it: the writer's one invariant."""
+    """Each summary and index row follows from the claims beside it: the writer's one invariant."""
     sessions: dict[str, list[Claim]] = {}
-    for row in tables.rows(SESSIONS):
-        if not is_summary(row):
-            one = claim_from_row(row)
-            assert row.key == one.key
-            sessions.setdefault(one.session, []).append(one)
+    for row in claim_rows(tables):
+        one = claim_from_row(row)
+        assert row.key == one.key
+        sessions.setdefault(one.session, []).append(one)
     found = {row.key: row.columns for row in summaries(tables)}
     folded = [summary_row(fold(claims), "0", name) for name, claims in sessions.items()]
     assert found == {row.key: row.columns for row in folded}
+    indexed = {row.key: row.columns for row in tables.rows(SESSIONS) if row.key.startswith("!")}
+    assert indexed == {
+        row.key: row.columns
+        for name, claims in sessions.items()
+        for row in index_rows("0", name, claims, fold(claims))
+    }
 
 
 @pytest.fixture
@@ -80,11 +94,11 @@ def tables() -> MemoryTables:
 
 
 async def test_new_sessions_of_a_bucket_are_one_transaction(tables: MemoryTables) -> None:
-    """Forty starts that nobody told before cost one transaction for sessions, and no read."""
-    claims = [start(charger=f"CH-{n}", tag=None) for n in range(40)]
+    """Thirty-three starts that nobody told before cost one transaction, and no read."""
+    claims = [start(charger=f"CH-{n}", tag=None) for n in range(33)]
 
-    assert await requests_of(tables, *claims) == {"sessions_write": 1, "opensessions_write": 1}
-    assert len(tables.rows(SESSIONS)) == 80
+    assert await requests_of(tables, *claims) == {"sessions_write": 1}
+    assert len(tables.rows(SESSIONS)) == 33 * 3
     check_summaries(tables)
 
 
@@ -93,15 +107,12 @@ async def test_new_sessions_cost_a_transaction_for_each_bucket(tables: MemoryTab
     claims = [start(charger=f"CH-{n}", tag=None) for n in range(48)]
     used = {bucket_of(each.charger, 4) for each in claims}
 
-    assert await requests_of(tables, *claims, buckets=4) == {
-        "sessions_write": len(used),
-        "opensessions_write": len(used),
-    }
+    assert await requests_of(tables, *claims, buckets=4) == {"sessions_write": len(used)}
 
 
 async def test_a_transaction_holds_100_operations(tables: MemoryTables) -> None:
     """More sessions than fit one transaction take a second; none is cut in two."""
-    claims = [start(charger=f"CH-{n}", tag=None) for n in range(51)]
+    claims = [start(charger=f"CH-{n}", tag=None) for n in range(34)]
 
     assert (await requests_of(tables, *claims))["sessions_write"] == 2
     check_summaries(tables)
@@ -110,16 +121,71 @@ async def test_a_transaction_holds_100_operations(tables: MemoryTables) -> None:
 async def test_a_stop_of_a_session_that_exists_costs_a_range_and_a_transaction(
     tables: MemoryTables,
 ) -> None:
-    """The session is read once and written once; indexes and the hint take one write each."""
+    """The session is read once and written once with all its indexes; its tag takes one write."""
     await writer(tables).write([start()])
 
     assert await requests_of(tables, stop()) == {
         "sessions_range": 1,
         "sessions_write": 1,
-        "sessionends_write": 1,
         "tags_write": 1,
-        "opensessions_write": 1,
     }
+
+
+async def test_a_warm_worker_needs_no_read_for_the_stop_of_a_session_that_it_opened(
+    tables: MemoryTables,
+) -> None:
+    """What it wrote it remembers; the ETag tells whether that is still so."""
+    warm = writer(tables)
+    await warm.write([start(), start("r")])
+
+    with counted() as requests:
+        await warm.write([start()])
+        await warm.write([stop()])
+
+    assert requests.by_purpose == {"sessions_write": 1, "tags_write": 2}
+    check_summaries(tables)
+
+
+async def test_what_a_warm_worker_remembers_never_wins_over_the_store(
+    tables: MemoryTables,
+) -> None:
+    """Another worker wrote meanwhile: the session is read again, and both claims count."""
+    warm = writer(tables)
+    await warm.write([start()])
+    await writer(tables).write([stop("theirs", energy_wh=1.0)])
+
+    await warm.write([stop("ours")])
+
+    assert len(claim_rows(tables)) == 3
+    check_summaries(tables)
+
+
+async def test_a_warm_worker_remembers_so_many_sessions_and_no_more(
+    tables: MemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays flat: the session written longest ago is forgotten, and then read."""
+    monkeypatch.setattr("shared.sessions.remembered._REMEMBERED_SESSIONS", 2)
+    warm = writer(tables)
+    for name in ("1", "2", "3"):
+        await warm.write([start(transaction=name)])
+
+    with counted() as requests:
+        await warm.write([stop(transaction=name) for name in ("1", "2", "3")])
+
+    assert requests.by_purpose["sessions_range"] == 1
+    check_summaries(tables)
+
+
+async def test_a_session_with_more_claims_than_a_transaction_holds_is_whole(
+    tables: MemoryTables,
+) -> None:
+    """A hundred stops of one session in one batch: each is kept, and the summary knows them all."""
+    await writer(tables).write([start(), *(stop(f"{n:03d}", energy_wh=n) for n in range(100))])
+
+    assert len(claim_rows(tables)) == 101
+    (summary,) = summaries(tables)
+    assert summary.columns["stops"] == 100
+    check_summaries(tables)
 
 
 async def test_a_start_and_a_stop_in_one_batch_cost_no_read(tables: MemoryTables) -> None:
@@ -127,7 +193,7 @@ async def test_a_start_and_a_stop_in_one_batch_cost_no_read(tables: MemoryTables
     requests = await requests_of(tables, stop(), start())
 
     assert (requests["sessions_write"], requests.get("sessions_range")) == (1, None)
-    assert tables.rows(OPEN_SESSIONS) == []
+    assert open_rows(tables) == []
     check_summaries(tables)
 
 
@@ -144,36 +210,38 @@ async def test_a_repeat_writes_no_session(tables: MemoryTables, again: Claim) ->
     assert tables.rows(SESSIONS) == before
 
 
-async def test_an_open_session_is_hinted_at_until_its_end_is_seen(tables: MemoryTables) -> None:
-    """The hint is there before the start's claim, so that none is overlooked, and goes at last."""
-    seen: list[tuple[int, int]] = []
-
-    async def look(table: str, moment: str) -> None:
-        if (table, moment) == (SESSIONS, "before_write"):
-            seen.append((len(tables.rows(OPEN_SESSIONS)), len(tables.rows(SESSIONS))))
-
-    tables.pause = look
+async def test_an_open_session_is_listed_until_its_end_is_seen(tables: MemoryTables) -> None:
+    """It stands in the list of open ones exactly while it is open, whatever comes late."""
     await writer(tables).write([start()])
-    assert seen == [(1, 0)]
-    assert [row.key for row in tables.rows(OPEN_SESSIONS)] == ["CH-1|7"]
+    assert open_rows(tables) == ["!open|CH-1|7"]
 
     await writer(tables).write([stop()])
-    assert tables.rows(OPEN_SESSIONS) == []
+    assert open_rows(tables) == []
 
+    await writer(tables).write([start("late")])
+    assert open_rows(tables) == []
+
+
+async def test_a_list_mended_by_hand_stops_nobody(tables: MemoryTables) -> None:
+    """An index row that somebody deleted is not waited for: the session ends all the same."""
     await writer(tables).write([start()])
-    assert tables.rows(OPEN_SESSIONS) == []
+    await tables.write(SESSIONS, [Delete("0", "!open|CH-1|7")])
+
+    await writer(tables).write([stop()])
+
+    check_summaries(tables)
 
 
-async def test_ends_are_indexed_by_their_day(tables: MemoryTables) -> None:
-    """Each stop and each REST item has a row under the day of its end, with what is compared."""
+async def test_ends_are_indexed_by_their_instant(tables: MemoryTables) -> None:
+    """Each stop and each REST item has a row under its end, with what is compared."""
     await writer(tables).write(
         [start(), stop(start=START, socket=2), rest(), stop("c", end=None, transaction="8")]
     )
 
-    found = {(row.partition, row.key): row.columns for row in tables.rows(SESSION_ENDS)}
+    rows = [row for row in tables.rows(SESSIONS) if row.key.startswith(END_ROWS)]
     end = format_instant(END)
-    assert found == {
-        ("20261102-0", f"{end}|CH-1|7|stop|b"): {
+    assert {row.key: row.columns for row in rows} == {
+        f"!end|{end}|CH-1|7|stop|b": {
             "schema": 1,
             "digest": "digest-b",
             "energy_wh": 12300.0,
@@ -181,14 +249,25 @@ async def test_ends_are_indexed_by_their_day(tables: MemoryTables) -> None:
             "socket": 2,
             "start": format_instant(START),
         },
-        ("20261102-0", f"{end}|CH-1|7|rest|9"): {"schema": 1, "digest": "x", "energy_wh": 1.0},
-        ("undated-0", "undated|CH-1|8|stop|c"): {
+        f"!end|{end}|CH-1|7|rest|9": {"schema": 1, "digest": "x", "energy_wh": 1.0},
+        "!end|undated|CH-1|8|stop|c": {
             "schema": 1,
             "digest": "digest-c",
             "energy_wh": 12300.0,
             "tag": "T1",
         },
     }
+
+
+async def test_an_end_that_changes_moves_its_index_row(tables: MemoryTables) -> None:
+    """REST tells another end: the session is found under the new one, no longer under the old."""
+    await writer(tables).write([rest()])
+
+    await writer(tables).write([rest("y", end=END + HOUR, observed=END + 2 * HOUR)])
+
+    keys = [row.key for row in tables.rows(SESSIONS) if row.key.startswith(END_ROWS)]
+    assert keys == [f"!end|{format_instant(END + HOUR)}|CH-1|7|rest|9"]
+    check_summaries(tables)
 
 
 async def test_a_tag_s_sessions_lie_under_its_hash(tables: MemoryTables) -> None:
@@ -238,7 +317,7 @@ async def test_of_rest_s_answers_the_one_observed_last_stands(
     for begin, end in itertools.pairwise(bounds):
         await writer(tables).write(answers[begin:end])
 
-    (found,) = [row for row in tables.rows(SESSIONS) if not is_summary(row)]
+    (found,) = claim_rows(tables)
     assert found.columns["digest"] == "z"
     (summary,) = summaries(tables)
     assert summary.columns["rest_energy_wh"] == 3.0
@@ -250,7 +329,7 @@ async def test_a_push_claim_is_never_written_over(tables: MemoryTables) -> None:
     await writer(tables).write([stop(energy_wh=1.0)])
     await writer(tables).write([stop(energy_wh=2.0)])
 
-    (found,) = [row for row in tables.rows(SESSIONS) if not is_summary(row)]
+    (found,) = claim_rows(tables)
     assert found.columns["energy_wh"] == 1.0
 
 
@@ -285,7 +364,7 @@ async def test_a_writer_that_comes_between_is_seen(
     await writer(tables).write([mine])
 
     check_summaries(tables)
-    found = {claim_from_row(row) for row in tables.rows(SESSIONS) if not is_summary(row)}
+    found = {claim_from_row(row) for row in claim_rows(tables)}
     both = {mine, theirs} if mine.key != theirs.key else {max(mine, theirs, key=lambda c: c.digest)}
     assert both <= found
 

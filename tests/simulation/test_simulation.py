@@ -35,7 +35,7 @@ def test_a_hundred_histories_end_well() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", sorted(planted.BUGS))
 def test_a_planted_bug_is_found(bug: str) -> None:
-    """A digest without a field, a summary without its claim, an early completion, no hint."""
+    """A digest without a field, a summary without its claim, an early completion: each caught."""
     played = play("--seeds", "400", "--until-found", "--bug", bug)
 
     assert played.returncode == 1, played.stdout + played.stderr

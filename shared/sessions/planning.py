@@ -1,0 +1,129 @@
+"""What a session's claims need written, decided from what is known of the session. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shared.sessions.claims import Claim, Source, claim_row
+from shared.sessions.indexes import index_rows
+from shared.sessions.summary import Summary, fold, summary_row
+from shared.storage import limits
+from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert
+
+_MAX_CLAIMS = 20
+"""Claims of one session that one transaction takes: each is a row, an index row, and may replace
+both, and all of it has to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store holds of one session: read in one range, or remembered."""
+
+    claims: Mapping[str, tuple[Claim, Row]]
+    summary: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of one session's claims: those that were new, and the summary of all."""
+
+    session: str
+    before: Stored | None
+    added: tuple[Claim, ...]
+    claims: tuple[Claim, ...]
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one session needs written, decided from what is known of it."""
+
+    written: Written
+    operations: list[Operation]
+
+
+def likely_new(claims: Sequence[Claim]) -> bool:
+    """Whether these claims most likely begin their session: a start does, a stop meets one."""
+    return any(claim.source is Source.START for claim in claims)
+
+
+def groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, list[Claim]]]:
+    """Sessions of one bucket in groups, each of which one transaction is certain to hold."""
+    group: dict[str, list[Claim]] = {}
+    operations = size = 0
+    for name, claims in sessions.items():
+        for start in range(0, len(claims), _MAX_CLAIMS):
+            part = claims[start : start + _MAX_CLAIMS]
+            plan = plan_session(bucket, name, part, None)
+            # An end takes the session off the list of open ones; REST's may move within its own.
+            more = len(plan.operations) + any(c.source is not Source.START for c in part)
+            more += sum(c.source is Source.REST for c in part)
+            more_size = 2 * sum(map(limits.operation_bytes, plan.operations))
+            full = operations + more > limits.MAX_OPERATIONS
+            if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):
+                yield group
+                group, operations, size = {}, 0, 0
+            group[name] = part
+            operations += more
+            size += more_size
+    if group:
+        yield group
+
+
+def plan_session(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | None) -> Plan:
+    """Decide what a session needs: claims that are not there, and what follows from all of them."""
+    before = Stored({}, None) if stored is None else stored
+    known = {key: claim for key, (claim, _) in before.claims.items()}
+    operations: list[Operation] = []
+    added: list[Claim] = []
+    for claim in claims:
+        row = claim_row(claim, bucket)
+        present = known.get(claim.key)
+        if present is None:
+            operations.append(Insert(row))
+        elif claim.key in before.claims and supersedes(claim, present):
+            operations.append(Replace(replace(row, etag=before.claims[claim.key][1].etag)))
+        else:
+            continue
+        known[claim.key] = claim
+        added.append(claim)
+    everything = tuple(known[key] for key in sorted(known))
+    summary = fold(everything)
+    row = summary_row(summary, bucket, session, before.summary.etag if before.summary else None)
+    if before.summary is None:
+        operations.append(Insert(row))
+    elif operations or dict(row.columns) != dict(before.summary.columns):
+        operations.append(Replace(row))
+    if operations:
+        operations += _index_operations(bucket, session, before, everything, summary)
+    return Plan(Written(session, stored, tuple(added), everything, summary), operations)
+
+
+def _index_operations(
+    bucket: str, session: str, before: Stored, claims: Sequence[Claim], summary: Summary
+) -> Iterator[Operation]:
+    """Bring the index rows from what the claims before gave to what all of them give."""
+    old: dict[str, Row] = {}
+    if before.summary is not None and before.claims:
+        former = tuple(claim for claim, _ in before.claims.values())
+        old = {row.key: row for row in index_rows(bucket, session, former, fold(former))}
+    new = {row.key: row for row in index_rows(bucket, session, claims, summary)}
+    for key, row in new.items():
+        if key not in old or old[key].columns != row.columns:
+            yield Upsert(row)
+    for key in old:
+        if key not in new:
+            yield Delete(bucket, key)
+
+
+def supersedes(claim: Claim, present: Claim) -> bool:
+    """Only REST's answer for one of its ids changes; the one observed last stands.
+
+    Of two that were observed at one instant the larger by content does.
+    """
+    if claim.digest == present.digest or claim.observed is None:
+        return False
+    if present.observed is None:
+        return True
+    return (claim.observed, claim.digest) > (present.observed, present.digest)

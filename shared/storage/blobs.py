@@ -1,0 +1,60 @@
+"""Blobs: what is too large for a row, and the gateway to it in terms of no SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob as it was read."""
+
+    name: str
+    content: bytes
+    etag: str
+
+
+class Blobs(Protocol):
+    """The Blob Storage gateway. The contract suite in `tests/storage` holds its two makers to it.
+
+    All calls raise `StoreUnavailableError` when the store is busy, away, refusing or lacks the
+    container.
+    """
+
+    async def get(self, container: str, name: str) -> Blob | None:
+        """One blob, or None."""
+        ...
+
+    async def etag(self, container: str, name: str) -> str | None:
+        """The ETag of a blob, or None: tells at a small price whether it changed."""
+        ...
+
+    async def put(self, container: str, name: str, content: bytes) -> str:
+        """Write a blob whatever was there before; the new ETag."""
+        ...
+
+    async def replace(self, container: str, name: str, content: bytes, etag: str | None) -> str:
+        """Write over the blob that still has this ETag; None: where there is none. The new ETag.
+
+        Raises:
+            BlobChangedError: Somebody else wrote or deleted it meanwhile.
+        """
+        ...
+
+    async def delete(self, container: str, name: str) -> bool:
+        """Delete a blob; whether it was there."""
+        ...
+
+    def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
+        """The names that begin so, in their order."""
+        ...
+
+    async def create_container(self, container: str) -> bool:
+        """Make a private container if there is none of that name; whether it was made."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
