@@ -17,18 +17,26 @@ from pathlib import Path
 from aiohttp import web
 
 from local.emabler.books import Books
+from local.emabler.fleet.command_line import add_fleet_arguments, order_from
+from local.emabler.fleet.control import FleetControl
 from local.emabler.server import make_app
+from local.errors import LocalError
 from local.ports import LOOPBACK
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m local.emabler", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local.emabler",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
     parser.add_argument("--api-key", default=os.environ.get("LOCAL_EMABLER_API_KEY", ""))
     parser.add_argument("--books", type=Path, help="a file that keeps the books over restarts")
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="end when standard input ends"
     )
+    add_fleet_arguments(parser)
     arguments = parser.parse_args()
     if not arguments.api_key:
         parser.error("--api-key, or LOCAL_EMABLER_API_KEY, is needed")
@@ -44,16 +52,21 @@ async def _serve(arguments: argparse.Namespace) -> None:
             loop.add_signal_handler(getattr(signal, name), ended.set)
     if arguments.exit_with_stdin:
         _watch_stdin(loop, ended)
-    runner = web.AppRunner(
-        make_app(Books(arguments.books), arguments.api_key), access_log=None, shutdown_timeout=1
-    )
+    books = Books(arguments.books)
+    fleet = FleetControl(books)
+    app = make_app(books, arguments.api_key)
+    app.add_routes(fleet.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
+        if arguments.fleet:
+            (await fleet.prepare(order_from(arguments))).begin()
         await web.TCPSite(runner, LOOPBACK, arguments.port).start()
         port = runner.addresses[0][1]
         print(json.dumps({"ready": True, "port": port, "pid": os.getpid()}), flush=True)
         await ended.wait()
     finally:
+        await fleet.stop()
         await runner.cleanup()
 
 
@@ -70,5 +83,8 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_arguments()))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(_arguments()))
+    except LocalError as error:
+        sys.exit(str(error))

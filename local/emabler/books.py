@@ -73,6 +73,24 @@ class Books:
         merged |= {_subject(record): record for record in records}
         self.put(name, merged.values())
 
+    def change(
+        self,
+        name: str,
+        *,
+        added: Iterable[AnyRecord] = (),
+        removed: Iterable[AnyRecord] = (),
+    ) -> None:
+        """Take records off a shelf and add others, as one change; see `add`."""
+        added, gone = list(added), {_subject(record) for record in removed}
+        if added or gone:
+            # What comes and goes within one change is not there afterwards.
+            kept = [record for record in self.shelf(name) if _subject(record) not in gone]
+            merged = {_subject(record): record for record in kept}
+            merged |= {
+                subject: record for record in added if (subject := _subject(record)) not in gone
+            }
+            self.put(name, merged.values())
+
     def clear(self) -> None:
         """Empty every shelf and forget the calls."""
         self.shelves = Shelves()
