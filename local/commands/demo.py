@@ -28,6 +28,7 @@ from local.commands.playing.watching import queue_counts, until_drained
 from local.commands.playing.wide_events import read_wide_events
 from local.emabler.fleet.command_line import speed
 from local.emabler.fleet.expected import Expected
+from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.order import Transport
 from local.errors import LocalError
 from local.service_bus import Counts
@@ -56,27 +57,30 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--speed", type=speed, default=3600.0)
     parser.add_argument("--transport", type=Transport, default=Transport.SERVICE_BUS)
     parser.add_argument("--app", type=Path, default=ROOT)
-    return parser.parse_args(words)
+    parser.add_argument("--logs", type=Path, default=LOGS)
+    arguments = parser.parse_args(words)
+    Rates.read(arguments.faults)
+    return arguments
 
 
 async def demo() -> int:
     """Start the stack, play the day, and tell; 0 only if the store is what it must be."""
     arguments = read_arguments(sys.argv[1:])
     forget_app_settings()
-    shutil.rmtree(LOGS, ignore_errors=True)
+    shutil.rmtree(arguments.logs, ignore_errors=True)
     console = Console(highlight=False)
     began = time.monotonic()
     console.print("[bold]Azure and eMabler on this machine[/]")
     async with LocalAzure(
         app=arguments.app,
-        logs=LOGS,
+        logs=arguments.logs,
         overrides=_TAP_BUDGET,
         before_host=lambda azure: _operator(azure).create_store(),
         report=lambda line: _tell(console, line),
     ) as azure:
         verdict = await _play(azure, arguments, console)
     console.print(telling.verdict(verdict))
-    console.print(f"\nlogs: {LOGS}    {time.monotonic() - began:.0f} s in all")
+    console.print(f"\nlogs: {arguments.logs}    {time.monotonic() - began:.0f} s in all")
     if not verdict.equal:
         telling.differences(console, verdict)
         return FAILED

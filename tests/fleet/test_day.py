@@ -25,7 +25,7 @@ from local.errors import LocalError
 from tests.fleet.plays import BEGINS, Played
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DIGEST = "57cc274e9f64323c727528bc8f89a193ba418f7ff7c24c28600c37eea7ac42fa"
+DIGEST = "9d8393a2d573a92cdfd8a6e849968343b66d28d07c3f60f1922215df8a0beaca"
 PRINT_DIGEST = "from tests.fleet.test_day import digest; print(digest())"
 
 

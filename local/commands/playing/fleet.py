@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from local.commands.playing.csv_tags import CsvTag, write_tags
+from local.commands.playing.sender import WEBHOOK
 from local.emabler.fleet.command_line import begin_of
 from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.network import Standing, Tag
@@ -17,7 +18,6 @@ from local.emabler.fleet.order import Customer, Order, Transport
 from local.errors import LocalError
 from local.stack import LocalAzure
 
-WEBHOOK: Final = "/api/emabler/push"
 _BETWEEN_SECONDS: Final = 0.25
 _A_MONTH: Final = timedelta(days=30)
 

@@ -49,10 +49,12 @@ class Bookkeeper:
     """Writes a fleet into the books and keeps them up with what happens."""
 
     def __init__(self, books: Books, network: Network) -> None:
-        """Begin with the fleet's chargers and the tags of eMabler's own registry."""
+        """Begin with the fleet's chargers and the tags of eMabler's own registry.
+
+        Finished sessions of a fleet before stay: eMabler forgets none.
+        """
         self._books = books
         self._chargers = {charger.id: _charger(charger) for charger in network.chargers}
-        books.put("sessions", ())
         books.put("ongoing", ())
         books.put("chargers", self._chargers.values())
         books.put("tags", _tags(network))

@@ -10,6 +10,7 @@ from local.emabler.fleet.network import Generation
 from local.emabler.fleet.order import Customer, Fallback, Order, Transport
 from local.emabler.fleet.visits import DAY
 
+_HEAD_START: Final = timedelta(hours=3)
 _AUTHORIZATION: Final = "LOCAL_EMABLER_AUTHORIZATION"
 _SERVICE_BUS: Final = "LOCAL_EMABLER_SERVICE_BUS"
 
@@ -59,11 +60,12 @@ def speed(text: str) -> float | None:
 def begin_of(days: int | None, pace: float | None, now: datetime) -> datetime:
     """When a play that starts now begins, for its end to be the very now of that moment.
 
-    In whole seconds: then a seed's day is the same whenever it is played, but for the date.
+    One that lives on begins some hours ago, so that it is awake when it is looked at. In whole
+    seconds: then a seed's day is the same whenever it is played, but for the date.
     """
     now = now.replace(microsecond=0)
     if days is None:
-        return now
+        return now - _HEAD_START
     lasts = timedelta(seconds=0 if pace is None else days * DAY // timedelta(seconds=1) // pace)
     return now + lasts - days * DAY
 

@@ -19,6 +19,7 @@ from local.emabler.fleet.truth import Answered
 from local.errors import LocalError
 
 _ROUND_SECONDS: Final = 0.1
+_LIVING_ROUND_SECONDS: Final = 1.0
 
 _log = logging.getLogger("local.emabler.fleet")
 
@@ -131,7 +132,7 @@ class Fleet:
         while ends is None or self._at < ends:
             self._at = self._now(time.monotonic() - began)
             await self._round(self._at, sender, asker)
-            await asyncio.sleep(_ROUND_SECONDS)
+            await asyncio.sleep(_ROUND_SECONDS if ends else _LIVING_ROUND_SECONDS)
         self.stage = Stage.CALM
         while not self.day.over:
             await self._round(ends + SETTLED, sender, asker)

@@ -5,7 +5,7 @@ same answers a story is the same, whenever and beside whatever it is played.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Final
 
@@ -33,7 +33,7 @@ goes 25 minutes wrong then still leaves an end in the past."""
 
 _CLOSING: Final = timedelta(seconds=30)
 _CHARGERS_IN_AN_ID: Final = 10_000
-_FIRST_NUMBER: Final = 900_000_000
+_FIRST_DAY: Final = datetime(2020, 1, 1, tzinfo=UTC)
 # Of the two stops that these make, the later one is to be seen: it must be told which that is.
 _LATEST_STOP: Final = frozenset({"stop_twice", "transaction_id_reused"})
 _FAILURES: Final = ("GroundFailure", "ConnectorLockFailure", "PowerMeterFailure", "OverVoltage")
@@ -171,11 +171,13 @@ class _Socket:
             yield fact
 
     def _session(self, visit: Visit, day: int) -> Session:
-        number = day * _CHARGERS_IN_AN_ID * VISITS_A_DAY
-        number += self._charger.number * VISITS_A_DAY + visit.number + 1_000_000
+        # By the minute of the play's beginning: a fleet that is begun anew takes no id twice.
+        minutes = (self._setting.begins + day * DAY - _FIRST_DAY) // timedelta(minutes=1)
+        number = minutes * _CHARGERS_IN_AN_ID * VISITS_A_DAY
+        number += self._charger.number * VISITS_A_DAY + visit.number
         ends = self._setting.ends
         session = Session(
-            number=_FIRST_NUMBER + number,
+            number=number * 10 + 7,
             transaction=str(number),
             charger=self._charger,
             socket=self._socket,
@@ -186,13 +188,14 @@ class _Socket:
             meter_end=self._register + visit.energy(visit.ends),
             ended=ends is None or visit.ends <= ends - CALM,
         )
-        self._strike(session)
+        self._strike(
+            session, Chance(self._setting.seed, "session", self._charger.id, day, visit.number)
+        )
         self._before = session
         return session
 
-    def _strike(self, session: Session) -> None:
+    def _strike(self, session: Session, chance: Chance) -> None:
         """Draw the session's fault, if any, and give it the id that goes with it."""
-        chance = Chance(self._setting.seed, "session", session.number)
         hour = self._conditions.hour(session.starts)
         if not session.ended:
             lost = self._rates.one_of(["open_start_lost"], chance, hour)
@@ -241,8 +244,8 @@ def _charging(visit: Visit, session: Session, meter_every: timedelta) -> Iterato
     yield from _meters(visit, session, meter_every)
     if session.ended:
         if visit.breaks:
-            chance = Chance("failure", session.number)
-            yield state(session.ends - seconds / 2, "Faulted", chance.one_of(_FAILURES))
+            failure = _FAILURES[(charger.number + visit.number) % len(_FAILURES)]
+            yield state(session.ends - seconds / 2, "Faulted", failure)
         yield StopTold(
             charger=charger,
             at=session.ends,
