@@ -146,7 +146,7 @@ async def _calm(azure: LocalAzure, console: Console) -> Counts:
 def _progress(now: Progress, waiting: int) -> str:
     return (
         f"{now.at:%H:%M}  {now.messages:>5} messages, {waiting:>4} wait; "
-        f"{now.begun:>3} sessions, {now.ended:>3} over; {now.asked:>3} taps, {now.denied:>2} denied"
+        f"{now.begun:>3} sessions; {now.asked:>3} taps asked, {now.denied:>2} denied"
     )
 
 

@@ -51,7 +51,7 @@ def verdict(judged: Verdict) -> Group:
         Column("taps", justify="right"),
         "store",
         title="The store and the truth",
-        caption="books: sessions that eMabler lists; sessions: those of the store",
+        caption="books: sessions that eMabler lists",
         box=None,
         padding=(0, 2, 0, 0),
     )
@@ -80,7 +80,7 @@ def _events(expected: Expected) -> Table:
         "message",
         *(Column(name, justify="right") for name in ("events", "sent", "again", "broken", "never")),
         title="What push brought",
-        caption="again: sent more than once; broken: sent unreadable; never: lost or silent",
+        caption="again: sent twice or more; broken: unreadable; never: lost",
         box=None,
         padding=(0, 2, 0, 0),
     )
