@@ -28,12 +28,13 @@ from local.commands.playing.watching import queue_counts, until_drained
 from local.commands.playing.wide_events import read_wide_events
 from local.emabler.fleet.command_line import speed
 from local.emabler.fleet.expected import Expected
-from local.emabler.fleet.faults import Rates
+from local.emabler.fleet.faults import Rates, describe
 from local.emabler.fleet.order import Transport
 from local.errors import LocalError
 from local.service_bus import Counts
 from local.stack import LocalAzure
 
+LIST: Final = "list"
 LOGS: Final = STATE / "logs" / "demo"
 _CALM_STEPS: Final = 20
 _CALM_STEP_SECONDS: Final = 5
@@ -59,13 +60,17 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--app", type=Path, default=ROOT)
     parser.add_argument("--logs", type=Path, default=LOGS)
     arguments = parser.parse_args(words)
-    Rates.read(arguments.faults)
+    if arguments.faults != LIST:
+        Rates.read(arguments.faults)
     return arguments
 
 
 async def demo() -> int:
     """Start the stack, play the day, and tell; 0 only if the store is what it must be."""
     arguments = read_arguments(sys.argv[1:])
+    if arguments.faults == LIST:
+        print(describe())
+        return DONE
     forget_app_settings()
     shutil.rmtree(arguments.logs, ignore_errors=True)
     console = Console(highlight=False)

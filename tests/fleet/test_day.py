@@ -26,6 +26,7 @@ from tests.fleet.plays import BEGINS, Played
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DIGEST = "9d8393a2d573a92cdfd8a6e849968343b66d28d07c3f60f1922215df8a0beaca"
+MANY = "default,offline=0.5,transaction_id_reused=0.3,stop_twice=0.2,clock_wrong=0.3"
 PRINT_DIGEST = "from tests.fleet.test_day import digest; print(digest())"
 
 
@@ -61,10 +62,11 @@ def test_another_seed_is_another_day() -> None:
     assert digest(8) != DIGEST
 
 
-def test_a_day_is_the_same_however_it_is_cut() -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_day_is_the_same_however_it_is_cut(seed: int) -> None:
     """Played in steps of some minutes, with taps answered in between, it is what it is at once."""
     whole, cut = (
-        Played(3, faults="default", step=step) for step in (timedelta(days=9), timedelta(minutes=7))
+        Played(seed, faults=MANY, step=step) for step in (timedelta(days=9), timedelta(minutes=7))
     )
 
     assert cut.bodies == whole.bodies
@@ -194,3 +196,4 @@ def test_a_fleet_without_an_end_lives_on() -> None:
     assert told > 100
     assert not day.over
     assert not day.told.messages
+    assert all(booked.end is None for booked in day.truth.sessions.values())

@@ -193,6 +193,8 @@ class Day:
         clock = self._conditions.clock(fact.charger, fact.at)
         self.truth.learn(fact, clock, received)
         due.changes.learn(fact, self.truth, received)
+        if not self._remember:
+            self.truth.forget(fact)
         fault, deliveries = self._post.deliveries(fact, received)
         if self._remember:
             self.told.messages[self._conditions.name(fact)] = Message(type_of(fact), fault)

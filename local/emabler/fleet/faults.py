@@ -271,5 +271,5 @@ def describe() -> str:
         limited = fault.hours not in (None, _ALL_DAY)
         hours = "@{:g}h-{:g}h".format(*fault.hours or _ALL_DAY) if limited else ""
         default = f"{fault.rate:g}{hours}"
-        lines.append(f"  {fault.name:<33}{default:<14}of {fault.strikes}s: {fault.does}")
+        lines.append(f"  {fault.name:<34}{default:<14}of {fault.strikes}s: {fault.does}")
     return "\n".join(lines)

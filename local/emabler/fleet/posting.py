@@ -26,7 +26,6 @@ _TO_BE_SEEN: Final = frozenset(
         "stop_twice",
         "meter_zero_at_start",
         "transaction_id_reused",
-        "transaction_id_lent",
         "transaction_id_missing",
     }
 )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import httpx
@@ -61,21 +61,24 @@ class ServiceBusQueueSender:
         left = list(bodies)
         pauses = _pauses()
         while left:
-            batch = await self._sender.create_message_batch(_BATCH_BYTES)
-            taken = 0
-            for body in left:
-                try:
-                    batch.add_message(ServiceBusMessage(body, content_type="application/json"))
-                except ValueError:  # the batch is full
-                    break
-                taken += 1
             try:
-                await self._sender.send_messages(batch)
+                taken = await self._send_batch(left)
             except ServiceBusError:
                 await asyncio.sleep(next(pauses))
                 continue
             left = left[taken:]
             pauses = _pauses()
+
+    async def _send_batch(self, bodies: Sequence[bytes]) -> int:
+        """Send as many as fit in one batch; give their number."""
+        batch = await self._sender.create_message_batch(_BATCH_BYTES)
+        for body in bodies:
+            try:
+                batch.add_message(ServiceBusMessage(body, content_type="application/json"))
+            except ValueError:  # the batch is full
+                break
+        await self._sender.send_messages(batch)
+        return len(batch)
 
 
 class WebhookSender:
@@ -148,19 +151,9 @@ def _client(customer: Customer) -> httpx.AsyncClient:
     )
 
 
-class _Pauses:
+def _pauses() -> Iterator[float]:
     """Seconds between tries: longer and longer, up to a limit, for ever."""
-
-    def __init__(self) -> None:
-        self._next = _FIRST_PAUSE_SECONDS
-
-    def __iter__(self) -> "_Pauses":
-        return self
-
-    def __next__(self) -> float:
-        pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE_SECONDS)
-        return pause
-
-
-def _pauses() -> _Pauses:
-    return _Pauses()
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

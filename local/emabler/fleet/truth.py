@@ -110,6 +110,11 @@ class Truth:
             case StateTold():
                 self._state(fact, clock, received)
 
+    def forget(self, fact: AnyFact) -> None:
+        """Let go of what a fleet that lives on has no more use for: sessions that ended."""
+        if isinstance(fact, StopTold) and not fact.again:
+            self.sessions.pop(fact.session.number, None)
+
     def _state(self, fact: StateTold, clock: Clock, received: datetime) -> None:
         told = received if fact.charger.generation is Generation.V1 else None
         instant = told or clock.believed(fact.at, received) or received
