@@ -23,6 +23,8 @@ from local.emabler.server import make_app
 from local.errors import LocalError
 from local.ports import LOOPBACK
 
+WRONG_USE = 2
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -59,7 +61,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        if arguments.fleet:
+        if arguments.fleet is not None:
             (await fleet.prepare(order_from(arguments))).begin()
         await web.TCPSite(runner, LOOPBACK, arguments.port).start()
         port = runner.addresses[0][1]
@@ -87,4 +89,5 @@ if __name__ == "__main__":
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_serve(_arguments()))
     except LocalError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(WRONG_USE)

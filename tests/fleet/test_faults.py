@@ -50,7 +50,15 @@ def test_rates_change_while_they_are_used() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["lots", "lost=2", "lost=a", "lost=1.2.3", "late=0.1@9h-6h", "clock_wrong=1@1h-2h", "late@6h"],
+    [
+        "lots",
+        "lost=2",
+        "lost=a",
+        "lost=1.2.3",
+        "late=0.1@9h-6h",
+        "clock_wrong=1@1h-2h",
+        "late@6h",
+    ],
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
     """A mistake is one line that names it, not a fault that never strikes."""

@@ -153,14 +153,11 @@ _ALL: Final = (
 FAULTS: Final[Mapping[str, Fault]] = {fault.name: fault for fault in _ALL}
 """All faults by name. What the documentation and `--help` say is held to this table."""
 
-MESSAGE_FAULTS: Final = ("lost", "malformed", "repeated", "late", "reordered")
-SESSION_FAULTS: Final = (
-    "stop_twice",
-    "meter_zero_at_start",
-    "transaction_id_reused",
-    "transaction_id_missing",
-    "measurements_without_transaction",
+MESSAGE_FAULTS: Final = tuple(f.name for f in _ALL if f.strikes is Strikes.MESSAGE)
+SESSION_FAULTS: Final = tuple(
+    f.name for f in _ALL if f.strikes is Strikes.SESSION and f.name != "open_start_lost"
 )
+"""At most one of each strikes; where their shares exceed 1, the first of the table do."""
 
 _ITEM = re.compile(
     r"(?P<name>\w+)(?:=(?P<rate>[\d.]+))?(?:@(?P<first>[\d.]+)h?-(?P<last>[\d.]+)h?)?"
@@ -199,10 +196,9 @@ class Rates:
         Raises:
             LocalError: `usage_wrong`.
         """
-        changed = _read(text)
         whole = text.split(",", maxsplit=1)[0].strip() in {"off", "default"}
-        self._settings |= dict.fromkeys(FAULTS, _OFF) if whole else {}
-        self._settings |= changed
+        before = dict.fromkeys(FAULTS, _OFF) if whole else self._settings
+        self._settings = before | _read(text)
 
     def hours_of(self, name: str) -> tuple[float, float]:
         """Give the hours in which a fault strikes."""
