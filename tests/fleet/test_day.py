@@ -25,7 +25,7 @@ from local.errors import LocalError
 from tests.fleet.plays import BEGINS, Played
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DIGEST = "1c5fa98e20511be3de7ba786b2e467d5c59c8c5a07da6157b4840f9dbf2afdf5"
+DIGEST = "8bfd802e43dbc801a247ed5685ce681eda803dba534ae8ced1b8cc2e5dcfe166"
 MANY = "default,offline=0.5,transaction_id_reused=0.3,stop_twice=0.2,clock_wrong=0.3"
 PRINT_DIGEST = "from tests.fleet.test_day import digest; print(digest())"
 

@@ -61,6 +61,7 @@ def test_the_command_line_is_checked_first() -> None:
             demo.read_arguments(words)
 
 
+@pytest.mark.timeout(300)
 async def test_a_day_ends_equal(tmp_path: Path) -> None:
     """With the default faults the demo ends with the verdict equal and exit code 0."""
     code, told = await play(tmp_path)
@@ -71,6 +72,7 @@ async def test_a_day_ends_equal(tmp_path: Path) -> None:
     assert re.search(r"Reconciliation found: \d+ confirmed", told)
 
 
+@pytest.mark.timeout(300)
 async def test_a_stop_that_the_app_drops_is_found(tmp_path: Path) -> None:
     """A copy of the app that drops one stop before the store: unequal, named, exit code 1."""
     app = tmp_path / "app"

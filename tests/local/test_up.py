@@ -222,7 +222,7 @@ async def test_a_fleet_lives_beside_it(tmp_path: Path) -> None:
             async def sent() -> bool:
                 return bool((await client.get(address[0])).json()["messages"] > 10)
 
-            await until(sent, within=30, what="that the fleet sent its first hours")
+            await until(sent, within=60, what="that the fleet sent its first hours")
             books = await client.get(address[0].replace("_fleet", "_books/chargers"))
             progress = (await client.get(address[0])).json()
 

@@ -131,7 +131,7 @@ def _tag(chance: Chance, charger: Charger, tags: Sequence[Tag]) -> Tag:
 def _pause(at: datetime, begins: datetime) -> int:
     """The longest pause between two drivers, minutes: long at night, short by day."""
     hour = (at - begins).total_seconds() / 3600
-    return 150 if 6 <= hour < 20 else 420  # noqa: PLR2004 - hours of the day
+    return 200 if 6 <= hour < 20 else 420  # noqa: PLR2004 - hours of the day
 
 
 def _minutes(count: int) -> timedelta:
