@@ -132,6 +132,10 @@ def _session(name: str, session: ExpectedSession, row: Row) -> Iterable[Differen
 
 
 def _sockets(expected: Iterable[ExpectedSocket], rows: Sequence[Row]) -> Iterable[Difference]:
+    """Each socket's latest state, as push told it; what the row shows, whoever told it, is that too.
+
+    Where `manage.py` shows an inventory beside push, the columns of push are named for it.
+    """
     found = {(row["charger"], row["socket"]): row for row in rows if row["socket"] is not None}
     for socket in expected:
         name = f"socket {socket.socket}"
@@ -140,16 +144,23 @@ def _sockets(expected: Iterable[ExpectedSocket], rows: Sequence[Row]) -> Iterabl
         if row is None:
             yield Difference(socket.charger, name, must_be, "missing")
             continue
+        pushed, instant = _pushed(row)
         same = (
-            _word(row["status"]) == _word(socket.status)
+            _word(row["status"]) == _word(pushed) == _word(socket.status)
             and _word(row["error_code"]) == _word(socket.error_code)
-            and _instant(row["instant"]) == socket.instant
+            and instant == socket.instant
         )
         if not same:
-            is_ = f"{row['status']}, {row['error_code']}, {_shown(_instant(row['instant']))}"
+            is_ = f"{row['status']} ({pushed}), {row['error_code']}, {_shown(instant)}"
             yield Difference(socket.charger, name, must_be, is_)
     for charger, socket_number in found:
         yield Difference(charger, f"socket {socket_number}", "not there", "there")
+
+
+def _pushed(row: Row) -> tuple[str | None, datetime | None]:
+    """The state that push told last, and its instant."""
+    status = row.get("pushed_status", row["status"])
+    return status, _instant(row.get("pushed_instant", row["instant"]))
 
 
 def _events(expected: Iterable[ExpectedEvent], rows: Sequence[Row]) -> Iterable[Difference]:
