@@ -132,7 +132,7 @@ def _session(name: str, session: ExpectedSession, row: Row) -> Iterable[Differen
 
 
 def _sockets(expected: Iterable[ExpectedSocket], rows: Sequence[Row]) -> Iterable[Difference]:
-    """Each socket's latest state, as push told it; what the row shows, whoever told it, is that too.
+    """Each socket's latest state as push told it; the row shows the same, whoever told it.
 
     Where `manage.py` shows an inventory beside push, the columns of push are named for it.
     """
