@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
+from aiohttp.test_utils import TestServer
 
 from local.commands.playing.verdict import Verdict, judge
+from local.emabler import BASE_PATH
 from local.emabler.books import Books
 from local.emabler.fleet.booking import Bookkeeper
 from local.emabler.fleet.day import Day, Plan, decide_rightly
@@ -16,19 +17,27 @@ from local.emabler.fleet.expected import Expected, expected
 from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.network import Generation
 from local.emabler.fleet.posting import Delivery
+from local.emabler.server import make_app
 from management.commands import chargers, events, parked, sessions
-from shared.emabler.models import read_finished_session
-from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
-from shared.reconciliation.reconcile import SETTLING
-from shared.reconciliation.rest_claims import rest_claim
+from shared.rooms import Rooms
 from shared.sessions.summary import is_summary
-from shared.sessions.writer import SessionWriter
 from shared.storage.memory import MemoryTables
 from shared.storage.tables import ALL_TABLES, CHARGERS, EVENTS, PARKED, SESSIONS
+from shared.telemetry import WideEvent
 
 BEGINS = datetime(2026, 3, 14, 4, 30, tzinfo=UTC)
 _BATCH = 100
+KEY = "k" * 40
+SETTINGS = {
+    "DataStorageConnection": "UseDevelopmentStorage=true",
+    "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=k;SharedAccessKey=eA==",
+    "PUSH_QUEUE_NAME": "push-events",
+    "TAG_HASH_KEY": KEY,
+    "EMABLER_ENVIRONMENT": "test",
+    "EMABLER_API_KEY": KEY,
+    "RECONCILE_SCHEDULE": "0 */15 * * * *",
+}
 
 
 class Played:
@@ -86,19 +95,15 @@ class Played:
         """The verdict on the product's store when it took the messages and reconciled."""
         tables = MemoryTables(*ALL_TABLES)
         now = self.ends + timedelta(minutes=1)
-        writer = SessionWriter(tables, buckets=4, tag_hash_key=b"k" * 32)
-        ingestion = Ingestion(tables, buckets=4, sessions=writer, clock=lambda: now)
         taken = self.bodies if bodies is None else bodies
-        for first in range(0, len(taken), _BATCH):
-            batch = [IncomingMessage(body=body) for body in taken[first : first + _BATCH]]
-            await ingestion.ingest(batch)
-        items = [msgspec.to_builtins(each) for each in self.books.shelves.sessions]
-        finished = [session for item in items if (session := read_finished_session(item))]
-        await writer.write(
-            rest_claim(session, now)
-            for session in finished
-            if session.end and now - timedelta(hours=72) <= session.end <= now - SETTLING
-        )
+        async with TestServer(make_app(self.books, KEY)) as emabler:
+            settings = SETTINGS | {"EMABLER_BASE_URL": str(emabler.make_url(f"{BASE_PATH}/"))}
+            rooms = Rooms(settings, tables=tables, clock=lambda: now)
+            wide = WideEvent("ingest_push_events")
+            for first in range(0, len(taken), _BATCH):
+                batch = [IncomingMessage(body=body) for body in taken[first : first + _BATCH]]
+                await rooms.ingest(batch, wide)
+            await rooms.reconcile(WideEvent("reconcile"))
         return judge(
             self.expected,
             sessions=_rows(sessions, (r for r in tables.rows(SESSIONS) if is_summary(r))),
