@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from aiohttp.test_utils import TestServer
 
@@ -18,26 +17,14 @@ from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.network import Generation
 from local.emabler.fleet.posting import Delivery
 from local.emabler.server import make_app
-from management.commands import chargers, events, parked, sessions
-from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
-from shared.sessions.summary import is_summary
-from shared.storage.memory import MemoryTables
-from shared.storage.tables import ALL_TABLES, CHARGERS, EVENTS, PARKED, SESSIONS
 from shared.telemetry import WideEvent
+from tests.management.operator import Operator
 
 BEGINS = datetime(2026, 3, 14, 4, 30, tzinfo=UTC)
 _BATCH = 100
 KEY = "k" * 40
-SETTINGS = {
-    "DataStorageConnection": "UseDevelopmentStorage=true",
-    "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=k;SharedAccessKey=eA==",
-    "PUSH_QUEUE_NAME": "push-events",
-    "TAG_HASH_KEY": KEY,
-    "EMABLER_ENVIRONMENT": "test",
-    "EMABLER_API_KEY": KEY,
-    "RECONCILE_SCHEDULE": "0 */15 * * * *",
-}
+SETTINGS = {"EMABLER_API_KEY": KEY, "RECONCILE_SCHEDULE": "0 */15 * * * *"}
 
 
 class Played:
@@ -93,30 +80,27 @@ class Played:
 
     async def judged_by_the_product(self, bodies: Sequence[bytes] | None = None) -> Verdict:
         """The verdict on the product's store when it took the messages and reconciled."""
-        tables = MemoryTables(*ALL_TABLES)
-        now = self.ends + timedelta(minutes=1)
+        operator = Operator()
         taken = self.bodies if bodies is None else bodies
+        for first in range(0, len(taken), _BATCH):
+            await operator.ingest(*taken[first : first + _BATCH])
         async with TestServer(make_app(self.books, KEY)) as emabler:
-            settings = SETTINGS | {"EMABLER_BASE_URL": str(emabler.make_url(f"{BASE_PATH}/"))}
-            rooms = Rooms(settings, tables=tables, clock=lambda: now)
-            wide = WideEvent("ingest_push_events")
-            for first in range(0, len(taken), _BATCH):
-                batch = [IncomingMessage(body=body) for body in taken[first : first + _BATCH]]
-                await rooms.ingest(batch, wide)
+            operator.settings |= SETTINGS
+            operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
+            rooms = Rooms(
+                operator.settings,
+                tables=operator.tables,
+                clock=lambda: self.ends + timedelta(minutes=1),
+            )
             await rooms.reconcile(WideEvent("reconcile"))
+        sessions, sockets, events, parked = [
+            (await operator.run(what, "list", "--json")).rows
+            for what in ("sessions", "chargers", "events", "parked")
+        ]
         return judge(
-            self.expected,
-            sessions=_rows(sessions, (r for r in tables.rows(SESSIONS) if is_summary(r))),
-            sockets=_rows(chargers, tables.rows(CHARGERS)),
-            events=_rows(events, tables.rows(EVENTS)),
-            parked=_rows(parked, tables.rows(PARKED)),
+            self.expected, sessions=sessions, sockets=sockets, events=events, parked=parked
         )
 
 
 def _order(delivery: Delivery) -> tuple[datetime, str, bytes]:
     return delivery.due, delivery.name, delivery.body
-
-
-def _rows(command: Any, rows: Iterable[Any]) -> list[dict[str, Any]]:
-    """Rows as `manage.py … list --json` prints them."""
-    return [command._fields(row) for row in rows]
