@@ -24,6 +24,11 @@ type appSettingsType = {
   @maxValue(3660)
   RETENTION_JOURNAL_DAYS: int?
 
+  @description('Optional. The most that a socket of the fleet gives, in kW.')
+  @minValue(1)
+  @maxValue(4000)
+  SESSION_MAX_POWER_KW: int?
+
   @description('Optional. How long one delivery of a batch waits at most for a store that is away, in seconds.')
   @minValue(0)
   @maxValue(240)

@@ -18,6 +18,7 @@ from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, format_instant, system_clock
 from shared.messaging.connect import connect_service_bus
 from shared.messaging.queue import ServiceBusQueue
+from shared.sessions.plausibility import Limits
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
     INGESTION,
@@ -103,7 +104,10 @@ class Rooms:
     def sessions(self) -> SessionWriter:
         """Writes claims of sessions."""
         return SessionWriter(
-            self.tables, buckets=self.settings["STORE_BUCKETS"], tag_hash_key=self.tag_hash_key
+            self.tables,
+            buckets=self.settings["STORE_BUCKETS"],
+            tag_hash_key=self.tag_hash_key,
+            plausible=Limits(max_power_kw=self.settings["SESSION_MAX_POWER_KW"]),
         )
 
     @property

@@ -108,6 +108,15 @@ SETTINGS: tuple[Setting, ...] = (
         default=400,
     ),
     Setting(
+        "SESSION_MAX_POWER_KW",
+        "The most that a socket of the fleet gives. A session with more energy than its time at "
+        "that power allows is held: not to be billed before somebody looked at it.",
+        "400",
+        _whole(1, 4000),
+        (INGESTION, RECONCILIATION),
+        default=400,
+    ),
+    Setting(
         "INGEST_LONGEST_WAIT_SECONDS",
         "How long one delivery of a batch waits at most for a store that is away.",
         "120",

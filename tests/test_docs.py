@@ -17,6 +17,7 @@ from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
 from shared.inventory.refresh import Refreshed
 from shared.push import decode, fields, json_reading
+from shared.sessions.plausibility import FINDINGS
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
@@ -149,6 +150,13 @@ def test_each_table_of_the_store_is_documented() -> None:
     text = page("docs/architecture.md").partition("## Tables")[2].partition("## Blobs")[0]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == set(ALL_TABLES)
+
+
+def test_each_finding_of_a_session_is_documented() -> None:
+    """docs/sessions.md has a row for each finding, with its kind and meaning, and no other."""
+    documented = [row for row in rows(page("docs/sessions.md")) if row[0].startswith("`")]
+
+    assert documented == [[f"`{name}`", str(kind), text] for name, (kind, text) in FINDINGS.items()]
 
 
 def test_each_blob_container_is_documented() -> None:

@@ -115,6 +115,7 @@ WRONG = [
     ("PUSH_TYPE_PROPERTIES", "type,,kind", {INGESTION}, "no list of names parted by commas"),
     ("RETENTION_JOURNAL_DAYS", "29", {INGESTION}, "whole number from 30 to 3660"),
     ("RETENTION_JOURNAL_DAYS", "3661", {INGESTION}, "whole number from 30 to 3660"),
+    ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),
     ("INGEST_LONGEST_WAIT_SECONDS", "1e2", {INGESTION}, "seconds from 0 to 240"),
     ("TAG_HASH_KEY_PREVIOUS", "x" * 31, {AUTHORIZATION}, "has 31 characters"),

@@ -27,6 +27,7 @@ from shared.push.events import (
     PushEvent,
     TransactionStart,
     TransactionStop,
+    clock_marks,
 )
 
 DIGEST_CHARACTERS = 32
@@ -93,6 +94,7 @@ def _known_fields(event: PushEvent) -> list[object]:
                 event.meter_start_wh,
                 event.socket_name,
                 event.other_transaction,
+                clock_marks(event) or None,
             ]
         case TransactionStop():
             return [
@@ -105,6 +107,7 @@ def _known_fields(event: PushEvent) -> list[object]:
                 event.start,
                 event.socket_name,
                 event.other_transaction,
+                clock_marks(event) or None,
             ]
         case ChargerBoot():
             return [

@@ -123,3 +123,16 @@ def type_name(event: PushEvent) -> str:
     if isinstance(event, TransactionStop) and not event.full:
         return "ChargingTransaction"
     return TYPE_NAMES[type(event)]
+
+
+CLOCK_FLAGS = ("device_time_implausible", "start_time_implausible")
+"""Flags of a charger's clock that cannot have been right."""
+
+
+def clock_marks(event: PushEvent) -> tuple[str, ...]:
+    """Which of the clock's flags a message has. They count in the digest.
+
+    Where a time was refused another one stands in, or none. Two messages that are alike but for
+    that are two claims, since only one of them is to be looked at.
+    """
+    return tuple(flag for flag in CLOCK_FLAGS if flag in event.flags) if event.flags else ()

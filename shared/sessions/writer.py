@@ -17,6 +17,7 @@ from shared.identifiers import bucket_of, hash_tag
 from shared.sessions import planning
 from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.planning import Plan, Stored, Written
+from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.remembered import RememberedSessions
 from shared.sessions.summary import is_summary
 from shared.storage.rows import Delete, Operation, Row, Tables
@@ -35,6 +36,7 @@ class _Group:
     sessions: dict[str, list[Claim]]
     stored: dict[str, Stored | None]
     unread: list[str]
+    plausible: Limits
     read: set[str] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
     done: bool = False
@@ -42,7 +44,7 @@ class _Group:
     def plan(self) -> None:
         """Decide from what is known now."""
         self.plans = [
-            planning.plan_session(self.bucket, name, claims, self.stored[name])
+            planning.plan_session(self.bucket, name, claims, self.stored[name], self.plausible)
             for name, claims in self.sessions.items()
         ]
 
@@ -50,10 +52,18 @@ class _Group:
 class SessionWriter:
     """Writes claims; safe to call again with the same claims, and beside other writers."""
 
-    def __init__(self, tables: Tables, *, buckets: int, tag_hash_key: bytes) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        buckets: int,
+        tag_hash_key: bytes,
+        plausible: Limits = USUAL,
+    ) -> None:
         self._tables = tables
         self._buckets = buckets
         self._tag_hash_key = tag_hash_key
+        self._plausible = plausible
         self._remembered = RememberedSessions()
 
     async def write(self, claims: Iterable[Claim]) -> list[Written]:
@@ -106,7 +116,7 @@ class SessionWriter:
                     for name, told in part.items()
                     if stored[name] is None and not planning.likely_new(told)
                 ]
-                yield _Group(bucket, part, stored, unread)
+                yield _Group(bucket, part, stored, unread, self._plausible)
 
     async def _read(self, group: _Group, session: str) -> None:
         claims: dict[str, tuple[Claim, Row]] = {}

@@ -104,7 +104,7 @@ def _right(case: Case, answer: TapAnswer) -> bool:
 
 CLAIM = Claim(
     "taps_answered",
-    "Each cause has its own reason on the wire, a session's own tag may stop it, and every answer "
-    "comes in time.",
+    "Each cause has its own reason on the wire (one of eMabler's four) and its own finer cause in "
+    "the audit",
     check,
 )
