@@ -9,6 +9,7 @@ The codes, so that they can be searched for:
 | `start_failed` | a part of the local Azure ended, or was not ready in time |
 | `part_ended` | a part ended by itself while it was needed |
 | `part_missing` | a file that a part is made of is not there |
+| `install_failed` | a package that a command needs is not installed |
 | `func_missing` | `--func` without Azure Functions Core Tools on PATH |
 | `setting_wrong` | a settings file cannot be read, or a value in it cannot be used |
 | `data_in_use` | another run works in the same data folder |
