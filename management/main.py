@@ -36,7 +36,7 @@ _GROUPS = {
     "events": "the journal: every push event, once",
     "sessions": "charging sessions, folded from what push and REST say",
     "chargers": "the latest state of chargers and sockets",
-    "parked": "messages that could not be read",
+    "parked": "messages that were put aside: look, bring back, put away",
     "tags": "the tags that may charge",
     "store": "the tables themselves",
 }

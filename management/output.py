@@ -56,8 +56,11 @@ class Output:
         """Tell what went wrong: a stable code, what is wrong, what to do."""
         self.say(f"error: {code}: {message}")
 
-    def progress(self, what: str, total: int) -> Progress:
-        """A progress bar on standard error, gone when done; nothing where that is no terminal."""
+    def progress(self, what: str, total: int | None) -> Progress:
+        """A progress bar on standard error, gone when done; nothing where that is no terminal.
+
+        Where the total is not known, the bar tells how many are done.
+        """
         progress = Progress(
             TextColumn(what),
             BarColumn(),

@@ -6,6 +6,7 @@ Each room is made when it is first asked for, so that a tap waits for nothing th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, format_instant, system_clock
 from shared.messaging.connect import connect_service_bus
+from shared.messaging.dead_letters import DeadLetters, open_dead_letters
 from shared.messaging.queue import ServiceBusQueue
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
@@ -144,6 +146,29 @@ class Rooms:
             self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
         )
 
+    @cached_property
+    def queue(self) -> ServiceBusQueue:
+        """The queue, for an operator's replay.
+
+        Raises:
+            SettingError: Its connection or its name is missing or wrong.
+        """
+        self.settings.require_set("ServiceBusConnection", "PUSH_QUEUE_NAME")
+        return ServiceBusQueue(
+            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+        )
+
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
+        """The queue's dead letters.
+
+        Raises:
+            SettingError: Its connection or its name is missing or wrong.
+        """
+        self.settings.require_set("ServiceBusConnection", "PUSH_QUEUE_NAME")
+        return open_dead_letters(
+            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+        )
+
     def start(self) -> None:
         """Check the settings before the first call, and log what is wrong with them.
 
@@ -226,6 +251,6 @@ class Rooms:
 
     async def close(self) -> None:
         """Give back connections."""
-        for name in ("tables", "blobs"):
+        for name in ("tables", "blobs", "queue"):
             if name in self.__dict__:
                 await getattr(self, name).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from management.main import parser
 from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
+from shared.parked.records import DEAD_LETTERED
 from shared.push import decode, fields, json_reading
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
@@ -74,11 +76,11 @@ def test_each_reason_for_parking_is_documented() -> None:
         for module in (decode, json_reading, ingest)
     )
     codes = set(re.findall(r'(?:_reject\(|RejectedMessageError\(\s*)"(\w+)"', source))
-    codes.add(UNEXPECTED)
+    codes |= {UNEXPECTED, DEAD_LETTERED}
     text = page("docs/promises.md").partition("## Why a message is parked")[2]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == codes
-    assert len(codes) == 8
+    assert len(codes) == 9
 
 
 def test_each_flag_is_documented() -> None:
@@ -118,7 +120,7 @@ def test_every_documented_command_is_understood(path: Path) -> None:
     """Each `python manage.py …` line of a page is one that the command line takes."""
     text = path.read_text(encoding="utf-8")
     for line in re.findall(r"python manage\.py ([^`\n|]+)", text):
-        words = line.split()
+        words = shlex.split(line)
         if words == ["--help"]:
             continue
         assert parser().parse_args(words)

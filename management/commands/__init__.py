@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from management.commands import chargers, doctor, events, parked, sessions, store, tags
+from management.commands import (
+    chargers,
+    doctor,
+    events,
+    parked,
+    parked_acting,
+    sessions,
+    store,
+    tags,
+)
 
 COMMANDS = (
     doctor.COMMAND,
@@ -10,6 +19,10 @@ COMMANDS = (
     sessions.LIST,
     chargers.LIST,
     parked.LIST,
+    parked.SHOW,
+    parked_acting.REPLAY,
+    parked_acting.DISCARD,
+    parked.COLLECT,
     tags.IMPORT,
     store.CREATE,
 )

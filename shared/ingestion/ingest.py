@@ -12,8 +12,9 @@ from shared.chargers.writer import ChargerWriter
 from shared.errors import Fault, RejectedMessageError
 from shared.ingestion.journal import JournalCounts, journal_row, write_journal
 from shared.ingestion.messages import IncomingMessage
-from shared.ingestion.parking import UNEXPECTED, park, parked_row
+from shared.ingestion.parking import UNEXPECTED, parked_row
 from shared.instants import Clock, format_instant
+from shared.parked.writing import park
 from shared.push.decode import decode
 from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
@@ -83,7 +84,7 @@ class Ingestion:
         for message in batch:
             try:
                 event = decode(message.body, message.declared_type)
-                self._check_age(event, now)
+                self._check_age(event, message, now)
             except RejectedMessageError as error:
                 parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
@@ -122,15 +123,18 @@ class Ingestion:
         received = [each.event.received for each in events if each.event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
 
-    def _check_age(self, event: PushEvent, now: datetime) -> None:
+    def _check_age(self, event: PushEvent, message: IncomingMessage, now: datetime) -> None:
         """Refuse an event whose repeat could not be recognised: retention deletes the first.
+
+        A replay makes no message younger: it is judged by when it was enqueued first, too.
 
         Raises:
             RejectedMessageError: `older_than_retention`.
         """
-        if event.received is not None and event.received < now - self._oldest:
+        known = [time for time in (event.received, message.first_enqueued) if time is not None]
+        if known and min(known) < now - self._oldest:
             fault = Fault(
-                "received", f"within {self._oldest.days} days", format_instant(event.received)
+                "received", f"within {self._oldest.days} days", format_instant(min(known))
             )
             raise RejectedMessageError("older_than_retention", (fault,))
 

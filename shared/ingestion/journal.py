@@ -75,8 +75,8 @@ def journal_row(
         columns["transaction"] = event.transaction
     if event.received:
         columns["received"] = format_instant(event.received)
-    if message.enqueued:
-        columns["enqueued"] = format_instant(message.enqueued)
+    if enqueued := message.first_enqueued or message.enqueued:
+        columns["enqueued"] = format_instant(enqueued)
     if message.message_id:
         columns["message_id"] = message.message_id
     if event.flags:

@@ -79,6 +79,7 @@ class Operator:
         self.tables = MemoryTables(*ALL_TABLES)
         self.blobs = MemoryBlobs(*ALL_CONTAINERS)
         self.settings = dict(SETTINGS)
+        self.parts: dict[str, Any] = {}
 
     async def ingest(self, *bodies: bytes) -> None:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=SECRET.encode())
@@ -92,5 +93,6 @@ class Operator:
         out, err = io.StringIO(), io.StringIO()
         output = Output(as_json=options.json, out=out, err=err)
         rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs)
+        rooms.__dict__.update(self.parts)
         code = await options.command.run(Context(options, output, rooms))
         return Ran(code, out.getvalue(), err.getvalue())
