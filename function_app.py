@@ -1,4 +1,4 @@
-"""The three functions: each binds its trigger, calls its room and answers."""
+"""The functions: each binds its trigger, calls its room and answers."""
 
 from __future__ import annotations
 
@@ -60,6 +60,16 @@ async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the tri
     """Walk eMabler's finished sessions and repair what the store lacks."""
     with invocation("reconcile") as wide:
         await rooms.reconcile(wide)
+
+
+@app.function_name("retain")
+@app.timer_trigger(
+    arg_name="timer", schedule=rooms.settings["RETENTION_SCHEDULE"], run_on_startup=False
+)
+async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
+    """Delete what is beyond its age, for eight minutes at most."""
+    with invocation("retain") as wide:
+        await rooms.retain(wide)
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

@@ -26,6 +26,7 @@ from shared.settings import (
     AUTHORIZATION,
     INGESTION,
     RECONCILIATION,
+    RETENTION,
     WEBHOOK,
     Settings,
     read_settings,
@@ -39,6 +40,7 @@ from shared.webhook import Webhook
 
 if TYPE_CHECKING:
     from shared.reconciliation.reconcile import Run
+    from shared.retention.retain import Retained
 
 
 class Rooms:
@@ -248,6 +250,31 @@ class Rooms:
             window_end=format_instant(run.window_end),
         )
         return run
+
+    async def retain(self, wide: WideEvent) -> Retained:
+        """Delete what is beyond its age and note in the wide event what it was.
+
+        Raises:
+            StoreUnavailableError: The next run goes on.
+            SettingError: A setting that retention needs is missing or wrong.
+        """
+        self.settings.require(RETENTION)
+        await self.stamp.check()
+        # Loaded at the first run: no tap needs it.
+        from shared.retention.retain import Retention  # noqa: PLC0415
+
+        names = ("JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED")
+        settings = {name: f"RETENTION_{name}_DAYS" for name in names}.values()
+        done = await Retention(
+            self.tables,
+            self.blobs,
+            ages={name: timedelta(days=self.settings[name]) for name in settings},
+            buckets=self.settings["STORE_BUCKETS"],
+            hash_keys=[self.tag_hash_key],
+            clock=self._clock,
+        ).run()
+        wide.add(deleted=dict(done.deleted), finished=done.finished, resumed=done.resumed)
+        return done
 
     async def close(self) -> None:
         """Give back connections."""

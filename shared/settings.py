@@ -13,18 +13,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.errors import SettingError
+from shared.schedules import schedule
 
 MIN_SECRET_CHARACTERS = 32
 _UNRESOLVED = "@Microsoft.KeyVault("
 _MAX_LOOKBACK_HOURS = 24 * 366
 
-INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION = (
+INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "ingestion",
     "authorization",
     "webhook",
     "reconciliation",
+    "retention",
 )
-ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
 
 ENVIRONMENTS: Mapping[str, str] = {
     "test": "https://api.emabler.net/api/v2/cpo/",
@@ -222,12 +224,44 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "RETENTION_JOURNAL_DAYS",
-        "How old an event may be when it arrives. An older one is parked, since its repeat could "
-        "not be recognised.",
+        "How many days the journal keeps an event, and how old one may be when it arrives. An "
+        "older one is parked, since its repeat could not be recognised.",
         "400",
         _whole(30, 3660),
-        (INGESTION,),
+        (INGESTION, RETENTION),
         default=400,
+    ),
+    Setting(
+        "RETENTION_SESSIONS_DAYS",
+        "How many days a session is kept after its end, with all that was said of it.",
+        "3650",
+        _whole(30, 36_600),
+        (RETENTION,),
+        default=3650,
+    ),
+    Setting(
+        "RETENTION_AUTHORIZATION_DAYS",
+        "How many days the record of a tap is kept.",
+        "90",
+        _whole(1, 3660),
+        (RETENTION,),
+        default=90,
+    ),
+    Setting(
+        "RETENTION_PARKED_DAYS",
+        "How many days a parked message is kept, whatever its state.",
+        "400",
+        _whole(1, 3660),
+        (RETENTION,),
+        default=400,
+    ),
+    Setting(
+        "RETENTION_SCHEDULE",
+        "When what is beyond its age is deleted: six fields, seconds first, UTC.",
+        "0 30 2 * * *",
+        schedule,
+        (RETENTION,),
+        default="0 30 2 * * *",
     ),
     Setting(
         "INGEST_LONGEST_WAIT_SECONDS",
@@ -242,7 +276,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The key of the hash that stands for a tag in table keys. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
         _secret,
-        (INGESTION, AUTHORIZATION, RECONCILIATION),
+        (INGESTION, AUTHORIZATION, RECONCILIATION, RETENTION),
         secret=True,
     ),
     Setting(
