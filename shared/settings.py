@@ -178,6 +178,11 @@ def _path(value: str) -> str:
     return value
 
 
+def _age(what: str, meaning: str, days: int) -> Setting:
+    name, read = f"RETENTION_{what}_DAYS", _whole(1, 36_600)
+    return Setting(name, f"How many days {meaning}.", str(days), read, (RETENTION,), default=days)
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DataStorageConnection",
@@ -231,30 +236,9 @@ SETTINGS: tuple[Setting, ...] = (
         (INGESTION, RETENTION),
         default=400,
     ),
-    Setting(
-        "RETENTION_SESSIONS_DAYS",
-        "How many days a session is kept after its end, with all that was said of it.",
-        "3650",
-        _whole(30, 36_600),
-        (RETENTION,),
-        default=3650,
-    ),
-    Setting(
-        "RETENTION_AUTHORIZATION_DAYS",
-        "How many days the record of a tap is kept.",
-        "90",
-        _whole(1, 3660),
-        (RETENTION,),
-        default=90,
-    ),
-    Setting(
-        "RETENTION_PARKED_DAYS",
-        "How many days a parked message is kept, whatever its state.",
-        "400",
-        _whole(1, 3660),
-        (RETENTION,),
-        default=400,
-    ),
+    _age("SESSIONS", "a session is kept after its end, with all that was said of it", 3650),
+    _age("AUTHORIZATION", "the record of a tap is kept", 90),
+    _age("PARKED", "a parked message is kept, whatever its state", 400),
     Setting(
         "RETENTION_SCHEDULE",
         "When what is beyond its age is deleted: six fields, seconds first, UTC.",
