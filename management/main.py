@@ -38,6 +38,7 @@ _GROUPS = {
     "chargers": "the latest state of chargers and sockets",
     "parked": "messages that were put aside: look, bring back, put away",
     "tags": "the tags that may charge",
+    "privacy": "one person's data, by their tag",
     "store": "the tables themselves",
 }
 

@@ -8,6 +8,7 @@ from management.commands import (
     events,
     parked,
     parked_acting,
+    privacy,
     sessions,
     store,
     tags,
@@ -24,5 +25,7 @@ COMMANDS = (
     parked_acting.DISCARD,
     parked.COLLECT,
     tags.IMPORT,
+    privacy.EXPORT,
+    privacy.ERASE,
     store.CREATE,
 )

@@ -22,7 +22,9 @@ from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import LargeBody, large_body, write_large_bodies
+from shared.storage.erased import is_erased
 from shared.storage.rows import Row, Tables
+from shared.storage.tables import EVENTS, PARKED
 from shared.storage.together import all_done
 
 
@@ -94,7 +96,10 @@ class Ingestion:
                 row = journal_row(events[-1], message, now, self._buckets)
                 rows.append(row)
             if too_large_for_a_row := large_body(message.body, row.columns):
-                large.append(too_large_for_a_row)
+                table = PARKED if parked and row is parked[-1] else EVENTS
+                # The row of a body that was erased stays as it is, and so does its blob.
+                if not await is_erased(self._tables, table, row):
+                    large.append(too_large_for_a_row)
         claims = [
             claim_of(each.event, each.digest)
             for each in events

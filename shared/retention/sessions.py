@@ -14,14 +14,14 @@ from shared.identifiers import hash_tag
 from shared.instants import format_instant, parse_instant
 from shared.retention.due import delete_as_read, delete_unchanged, is_due
 from shared.retention.sweeps import Place, Position, Swept
-from shared.sessions.claims import Claim, Source, claim_from_row
+from shared.sessions.claims import Claim, claim_from_row
 from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows
 from shared.sessions.summary import fold, is_summary
+from shared.sessions.writer import row_under_tag
 from shared.storage.limits import MAX_OPERATIONS
 from shared.storage.rows import Row
 from shared.storage.tables import SESSIONS, TAGS
 from shared.storage.together import all_done
-from shared.tags.records import tag_session_row
 
 _LOOK_UP = 200
 
@@ -102,18 +102,10 @@ async def _delete_tag_rows(
     deleted = 0
     tags = sorted({claim.tag for claim in claims if claim.tag})
     for hashed in [hash_tag(tag, key) for tag in tags for key in hash_keys]:
-        names = [tag_row_of(hashed, session, claim) for claim in claims]
+        names = [row_under_tag(hashed, session, claim) for claim in claims]
         found = await all_done(place.tables.get(TAGS, hashed, row.key) for row in names)
         present = [row for row in found if row is not None]
         for first in range(0, len(present), MAX_OPERATIONS):
             part = present[first : first + MAX_OPERATIONS]
             deleted += len(await delete_unchanged(place.tables, TAGS, part))
     return deleted
-
-
-def tag_row_of(hashed: str, session: str, claim: Claim) -> Row:
-    """The row under a tag that a claim of its session has, as the sessions' writer names it."""
-    started = claim.source is Source.START
-    source = str(Source.START if started else Source.STOP)
-    instant = claim.start if started else claim.end
-    return tag_session_row(hashed, session, source, claim.digest, instant)

@@ -15,12 +15,10 @@ from shared.instants import Clock, day_of, parse_instant
 from shared.retention.due import AHEAD, delete_unchanged, end_of_day, is_due
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BODIES
+from shared.storage.erased import ERASED
 from shared.storage.limits import MAX_OPERATIONS
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import EVENTS, PARKED, STORE
-
-ERASED = "erased"
-"""The partition of the table `store` that names the journal's partitions with erased rows."""
 
 _LOOK_UP = 1_000
 """Rows after which a walk tells where it is although it deleted nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shared.sessions.claims import Claim, Source, claim_row
+from shared.sessions.claims import Claim, Source, claim_row, without_person
 from shared.sessions.indexes import index_rows
 from shared.sessions.summary import Summary, fold, summary_row
 from shared.storage import limits
@@ -76,7 +76,10 @@ def plan_session(bucket: str, session: str, claims: Sequence[Claim], stored: Sto
     known = {key: claim for key, (claim, _) in before.claims.items()}
     operations: list[Operation] = []
     added: list[Claim] = []
-    for claim in claims:
+    erased = any(claim.erased for claim in known.values())
+    for told in claims:
+        # What is told again of a session whose person was erased does not bring the person back.
+        claim = without_person(told) if erased else told
         row = claim_row(claim, bucket)
         present = known.get(claim.key)
         if present is None:

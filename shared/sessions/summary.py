@@ -49,6 +49,7 @@ class Summary:
     start_claim: Claim | None
     stop_claim: Claim | None
     rest_claim: Claim | None
+    erased: bool = False
 
 
 def fold(claims: Iterable[Claim]) -> Summary:
@@ -81,6 +82,7 @@ def fold(claims: Iterable[Claim]) -> Summary:
         start_claim=start,
         stop_claim=stop,
         rest_claim=rest,
+        erased=any(claim.erased for claim in ordered),
     )
 
 
@@ -166,6 +168,8 @@ def summary_row(summary: Summary, bucket: str, session: str, etag: str | None = 
         _set(columns, name, getattr(summary, name))
     _set(columns, "start", summary.start)
     _set(columns, "end", summary.end)
+    if summary.erased:
+        columns["erased"] = True
     if summary.findings:
         columns["findings"] = ",".join(summary.findings)
     for claim in (summary.start_claim, summary.stop_claim, summary.rest_claim):
