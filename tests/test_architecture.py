@@ -18,7 +18,7 @@ import shared.errors
 from shared.errors import EmablerFunctionsError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CAPABILITIES = ("ingestion", "authorization", "reconciliation", "retention")
+CAPABILITIES = ("ingestion", "authorization", "reconciliation", "retention", "privacy")
 OTHERS_THAN_PRODUCT = (
     "local",
     "management",

@@ -9,6 +9,7 @@ from management.commands import (
     parked,
     parked_acting,
     privacy,
+    rebuild,
     sessions,
     store,
     tags,
@@ -27,5 +28,6 @@ COMMANDS = (
     tags.IMPORT,
     privacy.EXPORT,
     privacy.ERASE,
+    rebuild.COMMAND,
     store.CREATE,
 )

@@ -81,8 +81,11 @@ async def test_a_charger_s_day_is_one_range(operator: Operator) -> None:
 
     with counted() as requests:
         await operator.run("events", "list", "--charger", "CH-0042", *day)
+    with counted() as of_type:
+        one = ("--charger", "CH-0042", "--type", "Measurements")
+        await operator.run("events", "list", *one, *day)
 
-    assert requests.total == 1
+    assert (requests.total, of_type.total) == (5, 1)
 
 
 async def test_sessions_are_listed(operator: Operator) -> None:
