@@ -14,6 +14,7 @@ from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
 from shared.parked.records import DEAD_LETTERED
 from shared.push import decode, fields, json_reading
+from shared.sessions.columns import COLUMNS
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
@@ -106,6 +107,14 @@ def test_each_blob_container_is_documented() -> None:
     text = page("docs/architecture.md").partition("## Blobs")[2]
 
     assert [row[0].strip("`") for row in rows(text) if row[0].startswith("`")] == [*ALL_CONTAINERS]
+
+
+def test_each_exported_column_is_documented() -> None:
+    """docs/sessions-export.md has one row for each column, with its kind and meaning, in order."""
+    text = page("docs/sessions-export.md").partition("| column | kind |")[2]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{each.name}`", str(each.kind), each.meaning] for each in COLUMNS]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -11,6 +11,8 @@ from management.commands import (
     privacy,
     rebuild,
     sessions,
+    sessions_export,
+    sessions_show,
     store,
     tags,
 )
@@ -19,6 +21,8 @@ COMMANDS = (
     doctor.COMMAND,
     events.LIST,
     sessions.LIST,
+    sessions_show.SHOW,
+    sessions_export.EXPORT,
     chargers.LIST,
     parked.LIST,
     parked.SHOW,
