@@ -57,7 +57,7 @@ HELP = {
       python dev.py prove --short         # what CI runs
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
-  Measure against a baseline in the same run; a floor that is missed fails. Names: ingest.
+  Measure against a baseline in the same run; a floor that is missed fails. Names: ingest, sessions.
       python dev.py bench ingest""",
     "simulate": """simulate [--seeds N] [--seed N] [--shrink] [--bug NAME]
   Play histories of ingestion in virtual time: stopped workers, lost locks, late writes, outages.

@@ -27,6 +27,8 @@ _EXAMPLES = """examples:
   python manage.py doctor
   python manage.py events list --charger CH-0042 --from 2026-11-01
   python manage.py sessions list --state open --json
+  python manage.py sessions export --format parquet --output sessions.parquet
+  python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
 
 Settings come from the environment, over local.settings.json in this folder.
