@@ -15,6 +15,7 @@ from management.context import Command, Context
 from shared.instants import system_clock
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Found, Search
+from shared.retention.policies import WALKED_FOR_TAGS
 
 
 def _tag_argument(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,7 @@ async def _search(context: Context) -> Search | None:
         tag,
         hash_keys=[rooms.tag_hash_key],
         buckets=rooms.settings["STORE_BUCKETS"],
+        walked=WALKED_FOR_TAGS,
     )
 
 

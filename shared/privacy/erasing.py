@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shared.errors import RowConflictError, StoreUnavailableError
@@ -110,6 +111,20 @@ class Erasure:
             await self._row(CHARGERS, found.row, self._plain_columns(found.row), report)
         async for found in self._search.parked():
             await self._message(found, PARKED, report)
+        async for found in self._search.walked():
+            await self._walked(found.table, found.row, report)
+
+    async def _walked(self, table: str, row: Row, report: Report) -> None:
+        """Delete a row that is about the tag alone; take the tag and its hash out of another."""
+        if self._search.is_of_tag(row):
+            with suppress(RowConflictError):
+                await self._tables.write(table, [Delete(row.partition, row.key, row.etag)])
+                report.deleted[table] += 1
+            return
+        hashes = self._search.hashes
+        plain = self._plain_columns(row)
+        columns = {name: value for name, value in plain.items() if value not in hashes}
+        await self._row(table, row, columns, report)
 
     async def _session(self, session: FoundSession, report: Report) -> None:
         """Take the person out of claims, summary and rows by end, in one transaction each time."""

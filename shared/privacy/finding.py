@@ -59,11 +59,22 @@ class FoundSession:
 
 
 class Search:
-    """Looks for one tag. `hash_keys` are all keys under which its partition may lie."""
+    """Looks for one tag. `hash_keys` are all keys under which its partition may lie.
+
+    `walked` are tables without an index by tag.
+    """
 
     def __init__(
-        self, tables: Tables, blobs: Blobs, tag: str, *, hash_keys: Sequence[bytes], buckets: int
+        self,
+        tables: Tables,
+        blobs: Blobs,
+        tag: str,
+        *,
+        hash_keys: Sequence[bytes],
+        buckets: int,
+        walked: Sequence[str] = (),
     ) -> None:
+        self._walked = walked
         self.tag = TagText(tag)
         self.hashes = [hash_tag(tag, key) for key in hash_keys]
         self._tables = tables
@@ -83,8 +94,9 @@ class Search:
         for rest in (self.events(days), self.chargers({charger for charger, _ in days})):
             async for found in rest:
                 yield found
-        async for found in self.parked():
-            yield found
+        for rest in (self.parked(), self.walked()):
+            async for found in rest:
+                yield found
 
     def names(self, row: Row) -> bool:
         """Whether a column of a row names the tag; its message is looked at apart."""
@@ -153,6 +165,20 @@ class Search:
             body = message.body or b""
             if self.names(message.row) or self.tag.without_in_body(body) != body:
                 yield Found(PARKED, message.row, message.body)
+
+    async def walked(self) -> AsyncIterator[Found]:
+        """Rows of tables without an index that name the tag, or its keyed hash."""
+        for table in self._walked:
+            async for row in self._tables.scan(table):
+                if self.names(row) or self.is_of_tag(row) or self._hashed(row):
+                    yield Found(table, row)
+
+    def is_of_tag(self, row: Row) -> bool:
+        """Whether a row is about the tag by its key: it has no other subject."""
+        return any(hashed in part for hashed in self.hashes for part in (row.partition, row.key))
+
+    def _hashed(self, row: Row) -> bool:
+        return any(value in self.hashes for value in row.columns.values())
 
 
 def may_name_a_person(column: str) -> bool:

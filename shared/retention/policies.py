@@ -62,13 +62,15 @@ class Policy:
     """What becomes of one table or container.
 
     `ages` is what retention does, `erasure` what `manage.py privacy erase` does, `backup` whether a
-    backup takes it along.
+    backup takes it along. `walked`: an erasure finds a tag's rows by walking the table, by its id
+    or its keyed hash; of the others `shared/privacy/finding.py` knows where to look.
     """
 
     name: str
     ages: Ages
     erasure: str
     backup: bool
+    walked: bool = False
 
 
 POLICIES: tuple[Policy, ...] = (
@@ -122,3 +124,5 @@ POLICIES: tuple[Policy, ...] = (
     ),
 )
 """In the order in which a run goes through them."""
+
+WALKED_FOR_TAGS = tuple(policy.name for policy in POLICIES if policy.walked)

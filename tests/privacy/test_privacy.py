@@ -292,3 +292,28 @@ async def test_a_parked_message_that_was_erased_stays_so(memory: Store) -> None:
 
     assert {row.columns["state"] for row in await memory.rows(PARKED)} == {"parked"}
     assert [place for place in await memory.occurrences() if "body" in place] == []
+
+
+async def test_tables_without_an_index_are_walked(memory: Store) -> None:
+    """Rows about the tag alone go; others lose its id and its hash, and keep the rest."""
+    await memory.tables.create_table("taps")
+    hashed, other = hash_tag(TAG, KEY), hash_tag(OTHER, KEY)
+    rows = [
+        Row("0-20261102", "CH|1", {"charger": "CH", "tag": "04A2B1C3", "tag_hash": hashed}),
+        Row("0-20261102", "CH|2", {"charger": "CH", "tag": OTHER, "tag_hash": other}),
+        Row(hashed[:2], hashed, {"count": 7}),
+        Row("staff", f"member|{hashed}", {"schema": 1}),
+    ]
+    for row in rows:
+        await memory.tables.write("taps", [Upsert(row)])
+    search = Search(memory.tables, memory.blobs, TAG, hash_keys=[KEY], buckets=4, walked=["taps"])
+    assert [found.row.key async for found in search.all()] == ["CH|1", rows[2].key, rows[3].key]
+
+    report = await Erasure(memory.tables, memory.blobs, search, lambda: NOW).run("ann")
+
+    left = {row.key: dict(row.columns) for row in await memory.rows("taps")}
+    assert left == {
+        "CH|1": {"charger": "CH", "tag": "(erased)", "erased": True},
+        "CH|2": {"charger": "CH", "tag": OTHER, "tag_hash": other},
+    }
+    assert (report.deleted["taps"], report.left) == (2, {})
