@@ -81,6 +81,10 @@ class ServiceBusQueue:
 
     async def close(self) -> None:
         """Give back the link; the next message opens another."""
-        client, self._client, self._sender = self._client, None, None
+        client, sender = self._client, self._sender
+        self._client = self._sender = None
+        # The client knows its senders weakly: one that is let go before is never closed.
+        if sender is not None:
+            await sender.close()
         if client is not None:
             await client.close()

@@ -21,7 +21,6 @@ from shared.parked.records import DEAD_LETTERED, ParkedState, properties_of, sta
 from shared.parked.replaying import FIRST_ENQUEUED, Outcome, first_enqueued, replay
 from shared.storage.tables import EVENTS, PARKED
 from tests import payloads
-from tests.broker.bus import close_forgotten_connections
 from tests.parked.support import HAND, NOW, Store, new_release
 
 POISON = payloads.start_v2(socketId="left")
@@ -33,7 +32,6 @@ async def broker() -> AsyncIterator[ServiceBusBroker]:
     queues = [Queue("push", max_deliveries=2), Queue("small", max_message_bytes=5_000)]
     async with await ServiceBusBroker.start(queues, node=node) as broker:
         yield broker
-        close_forgotten_connections(broker.amqp_port)
 
 
 @dataclass
