@@ -57,8 +57,10 @@ HELP = {
       python dev.py prove --short         # what CI runs
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
-  Measure against a baseline in the same run; a floor that is missed fails. Names: ingest, sessions.
-      python dev.py bench ingest""",
+  Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
+  sessions.
+      python dev.py bench ingest
+      python dev.py bench decode --help""",
     "simulate": """simulate [--seeds N] [--seed N] [--shrink] [--bug NAME]
   Play histories of ingestion in virtual time: stopped workers, lost locks, late writes, outages.
       python dev.py simulate --seeds 20000
@@ -66,12 +68,16 @@ HELP = {
     "lock": """lock
   Make requirements*.txt anew from requirements*.in, with hashes.
       python dev.py lock""",
+    "sbom": """sbom [--licences]
+  The bill of materials of what is deployed, as CycloneDX JSON, or a table of licences.
+      python dev.py sbom > sbom.json
+      python dev.py sbom --licences""",
     "format": """format
   Bring all code into the one format, and fix what the linters can fix.
       python dev.py format""",
 }
 WITH_NODE_TOOLS = ("test", "format", "setup")
-WITHOUT_NODE = ("lock", "simulate")
+WITHOUT_NODE = ("lock", "sbom", "simulate")
 
 
 def main(arguments: list[str]) -> int:

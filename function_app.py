@@ -14,9 +14,9 @@ from shared.parked.replaying import first_enqueued
 from shared.rooms import Rooms
 from shared.telemetry import invocation
 
-# The SDKs log each request's address at INFO, and table addresses hold keys; Service Bus logs each
-# state of each link.
-for name in ("azure.core", "azure.identity", "azure.servicebus"):
+# The SDKs and httpx log each request's address at INFO, and table addresses hold keys; Service Bus
+# logs each state of each link.
+for name in ("azure.core", "azure.identity", "azure.servicebus", "httpx", "httpcore"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 rooms = Rooms(os.environ)
@@ -57,9 +57,9 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
 @app.function_name("reconcile")
 @app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", run_on_startup=False)
 async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
-    """Walk eMabler's finished sessions and repair what the store lacks."""
+    """Refresh the inventory where it is due; walk finished sessions and repair the store."""
     with invocation("reconcile") as wide:
-        await rooms.reconcile(wide)
+        await rooms.on_schedule(wide)
 
 
 @app.function_name("retain")

@@ -65,7 +65,7 @@ def _cell(kind: Kind, value: object) -> object:
         case None:
             return ""
         case bool():
-            return "true" if value else ""
+            return "true" if value else "false"
         case datetime():
             return format_instant(value)
         case str() if kind is Kind.TEXT and _FORMULA.match(value):

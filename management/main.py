@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from management.azd import AZD, load_azd_environment
 from management.commands import COMMANDS
 from management.context import Command, Context
 from management.environment import load_environment
@@ -30,8 +31,10 @@ _EXAMPLES = """examples:
   python manage.py sessions export --format parquet --output sessions.parquet
   python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
+  python manage.py doctor --env azd
 
-Settings come from the environment, over local.settings.json in this folder.
+Settings come from the environment, over local.settings.json in this folder, or with --env azd over
+those of a deployed environment.
 Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
 
 _GROUPS = {
@@ -59,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one JSON object a line on standard output, messages on standard error",
     )
+    common.add_argument(
+        "--env",
+        type=_env_argument,
+        metavar="azd[:NAME]",
+        help="work on the deployed environment that azd has selected, or on the one named",
+    )
     groups = top.add_subparsers(dest="group", metavar="COMMAND", required=True)
     nested: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
     for command in COMMANDS:
@@ -80,13 +89,25 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _env_argument(text: str) -> str:
+    """The name after `azd:`; empty for the one that is selected."""
+    kind, _, name = text.partition(":")
+    if kind != AZD:
+        message = f"{text!r} is no kind of environment. Example: azd, or azd:charging-test"
+        raise argparse.ArgumentTypeError(message)
+    return name
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     logging.getLogger("azure").setLevel(logging.WARNING)
     options = parser().parse_args(arguments)
     output = Output(as_json=options.json)
     try:
-        environ = load_environment(Path.cwd(), os.environ)
+        if options.env is None:
+            environ = load_environment(Path.cwd(), os.environ)
+        else:
+            environ = load_azd_environment(options.env or None, os.environ, output.say)
         code = asyncio.run(_run(options, output, environ))
         # Here, where a reader who has gone is no fault; when Python ends it would be one.
         sys.stdout.flush()

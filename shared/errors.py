@@ -7,13 +7,13 @@ EmablerFunctionsError
 │   ├── SettingError             an app setting is missing or wrong
 │   ├── RowRejectedError         a row breaks a documented limit of Table Storage
 │   ├── MessageTooLargeError     a message is larger than the queue takes
-│   └── RestRefusedError         eMabler's REST answered 4xx: key, permission or request
+│   └── RestRefusedError         eMabler's REST answered 3xx or 4xx: key, permission, address
 ├── TransientError               the same call may succeed later
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
 │   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
 │   │   └── OtherStoreError      the store belongs to another environment or bucket count
 │   ├── QueueUnavailableError    Service Bus did not take a message
-│   └── RestUnavailableError     eMabler's REST is throttling, failing or away
+│   └── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
@@ -93,13 +93,29 @@ class MessageTooLargeError(PermanentError):
 
 
 class RestRefusedError(PermanentError):
-    """EMabler's REST answered a 4xx that no retry helps; `status` is the HTTP status."""
+    """EMabler's REST answered a 3xx or 4xx that no retry helps; `status` is the HTTP status.
+
+    `server_code` and `detail` are what eMabler says of it, without our key and tags; `advice` is
+    what to do. The codes are in `shared/emabler/refusals.py` and docs/emabler-rest.md.
+    """
 
     code = "rest_refused"
 
-    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        server_code: str | None = None,
+        detail: str | None = None,
+        advice: str | None = None,
+    ) -> None:
         super().__init__(message, code=code)
         self.status = status
+        self.server_code = server_code
+        self.detail = detail
+        self.advice = advice
 
 
 class FunctionDisabledError(TransientError):
@@ -127,9 +143,36 @@ class QueueUnavailableError(TransientError):
 
 
 class RestUnavailableError(TransientError):
-    """EMabler's REST is throttling, failing or cannot be reached."""
+    """EMabler's REST is throttling, failing, cannot be reached, or its answer is none.
+
+    `status`, `server_code` and `detail` are there where it answered, `retry_after` (seconds) where
+    it says when to come again; `tries` is how often the request was sent.
+    """
 
     code = "rest_unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        server_code: str | None = None,
+        detail: str | None = None,
+        advice: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.server_code = server_code
+        self.detail = detail
+        self.advice = advice
+        self.retry_after = retry_after
+        self.tries = 1
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.tries == 1 else f"{message} (tried {self.tries} times)"
 
 
 class RowConflictError(EmablerFunctionsError):

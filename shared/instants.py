@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, time, timedelta
 from typing import Protocol
 
 EPOCH_OF_CHARGERS = datetime(2015, 1, 1, tzinfo=UTC)
@@ -10,6 +11,11 @@ EPOCH_OF_CHARGERS = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORTEST = len("2025-01-01T00:00")
+_UNUSUAL = re.compile(
+    r"\s*(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d))?((?:[.,]\d+)?(?:[Zz]|[+-][\d:]+)?)\s*",
+    re.ASCII,
+)
 
 
 class Clock(Protocol):
@@ -29,13 +35,39 @@ def parse_instant(text: str) -> datetime | None:
     """Read an ISO 8601 instant with any offset; None when it is none.
 
     Fractional digits beyond the sixth are cut, not rounded. A text without an offset is UTC, as
-    every sample of eMabler that has no offset is meant. A date alone is not an instant.
+    every sample of eMabler that has no offset is meant. A date alone is not an instant. 24:00 is
+    the next day's midnight (ISO 8601), a 60th second the next minute's first (RFC 3339).
     """
-    if len(text) < len("2025-01-01T00:00"):
+    if len(text) < _SHORTEST:
         return None
     try:
         value = datetime.fromisoformat(text)
+        if value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except ValueError:
+        return _parse_unusual_instant(text)
+    except OverflowError:
+        return None
+
+
+def _parse_unusual_instant(text: str) -> datetime | None:
+    """What RFC 3339 and ISO 8601 allow beyond `fromisoformat`, in every version of Python."""
+    parts = _UNUSUAL.fullmatch(text)
+    if parts is None:
+        return None
+    date, hour, minute, second, rest = parts.groups()
+    added = timedelta()
+    if hour == "24":
+        hour, added = "00", timedelta(days=1)
+    if second == "60":
+        second, added = "59", added + timedelta(seconds=1)
+    try:
+        value = datetime.fromisoformat(f"{date}T{hour}:{minute}:{second or '00'}{rest.upper()}")
+        if added.days and value.time() != time():
+            return None
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+        return (value + added).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -6,17 +6,24 @@ wrong disables the functions that need it, which then say so when they are calle
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from shared.errors import SettingError
 from shared.schedules import schedule
+from shared.setting_values import ENVIRONMENTS
+from shared.setting_values import environment as _environment
+from shared.setting_values import key as _key
+from shared.setting_values import names as _names
+from shared.setting_values import number as _number
+from shared.setting_values import path as _path
+from shared.setting_values import seconds as _seconds
+from shared.setting_values import secret as _secret
+from shared.setting_values import text as _text
+from shared.setting_values import url as _url
+from shared.setting_values import whole as _whole
 
-MIN_SECRET_CHARACTERS = 32
-_UNRESOLVED = "@Microsoft.KeyVault("
 _MAX_LOOKBACK_HOURS = 24 * 366
 
 INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
@@ -27,13 +34,6 @@ INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "retention",
 )
 ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
-
-ENVIRONMENTS: Mapping[str, str] = {
-    "test": "https://api.emabler.net/api/v2/cpo/",
-    "staging": "https://api-staging.emabler.net/api/v2/cpo/",
-    "production": "https://api.emabler.io/api/v2/cpo/",
-}
-"""eMabler's documented environments and the base addresses of their REST API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,81 +101,6 @@ class Settings:
     def _refuse(problems: Sequence[Problem]) -> None:
         if problems:
             raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _secret(value: str) -> str:
-    if value.startswith(_UNRESOLVED):
-        raise ValueError("is a Key Vault reference that was not resolved")
-    if len(value) < MIN_SECRET_CHARACTERS:
-        message = f"has {len(value)} characters; a secret has at least {MIN_SECRET_CHARACTERS}"
-        raise ValueError(message)
-    return value
-
-
-def _key(value: str) -> str:
-    if value.startswith(_UNRESOLVED):
-        raise ValueError("is a Key Vault reference that was not resolved")
-    # Such a key cannot travel in a header, and the HTTP client's error would tell it.
-    if not (value.isascii() and value.isprintable()):
-        raise ValueError("has characters that no key has")
-    return value
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(value: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", value) or not least <= int(value) <= most:
-            message = f"is no whole number from {least} to {most}"
-            raise ValueError(message)
-        return int(value)
-
-    return read
-
-
-def _names(value: str) -> str:
-    if not re.fullmatch(r"[\w.\-]+(?:,[\w.\-]+)*", value):
-        raise ValueError("is no list of names parted by commas")
-    return value
-
-
-def _seconds(most: float) -> Callable[[str], float]:
-    def read(value: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(?:\.\d{1,3})?", value) or float(value) > most:
-            message = f"is no number of seconds from 0 to {most:g}"
-            raise ValueError(message)
-        return float(value)
-
-    return read
-
-
-def _environment(value: str) -> str:
-    if value not in ENVIRONMENTS:
-        message = f"is none of {', '.join(ENVIRONMENTS)}"
-        raise ValueError(message)
-    return value
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError("is no http address") from error
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("is no http address")
-    if parts.scheme == "http" and not local:
-        raise ValueError("is not https: the API key would travel in the open")
-    return value if value.endswith("/") else value + "/"
-
-
-def _path(value: str) -> str:
-    if not re.fullmatch(r"[\w.\-]+(?:/[\w.\-]+)*", value):
-        raise ValueError("is no relative path such as v3/transactions")
-    return value
 
 
 def _age(what: str, meaning: str, days: int) -> Setting:
@@ -246,6 +171,15 @@ SETTINGS: tuple[Setting, ...] = (
         schedule,
         (RETENTION,),
         default="0 30 2 * * *",
+    ),
+    Setting(
+        "SESSION_MAX_POWER_KW",
+        "The most that a socket of the fleet gives. A session with more energy than its time at "
+        "that power allows is held: not to be billed before somebody looked at it.",
+        "400",
+        _whole(1, 4000),
+        (INGESTION, RECONCILIATION),
+        default=400,
     ),
     Setting(
         "INGEST_LONGEST_WAIT_SECONDS",
@@ -319,12 +253,78 @@ SETTINGS: tuple[Setting, ...] = (
         default="v3/transactions",
     ),
     Setting(
+        "EMABLER_ONGOING_PATH",
+        "The call that lists ongoing sessions, below the base address.",
+        "v2/ongoing-transactions",
+        _path,
+        (RECONCILIATION,),
+        default="v2/ongoing-transactions",
+    ),
+    Setting(
+        "EMABLER_CHARGERS_PATH",
+        "The call that lists chargers, below the base address.",
+        "v2/chargers",
+        _path,
+        (RECONCILIATION,),
+        default="v2/chargers",
+    ),
+    Setting(
+        "EMABLER_TAGS_PATH",
+        "The call that lists tags, below the base address.",
+        "v2/tags",
+        _path,
+        (RECONCILIATION,),
+        default="v2/tags",
+    ),
+    Setting(
+        "EMABLER_PUSH_CONFIGURATIONS_PATH",
+        "The call that lists the Push API's configurations, below the base address.",
+        "v2/push-integrations/configurations",
+        _path,
+        (RECONCILIATION,),
+        default="v2/push-integrations/configurations",
+    ),
+    Setting(
         "EMABLER_PAGE_SIZE",
         "Sessions in a page: at most 200 for v3/transactions, 1000 for v2/transactions.",
         "200",
         _whole(1, 1000),
         (RECONCILIATION,),
         default=200,
+    ),
+    Setting(
+        "EMABLER_LIST_PAGE_SIZE",
+        "Rows in a page of all other lists: at most 100.",
+        "100",
+        _whole(1, 100),
+        (RECONCILIATION,),
+        default=100,
+    ),
+    Setting(
+        "EMABLER_REQUESTS_PER_SECOND",
+        "How many requests one run sends to eMabler's REST API at most in a second. Its own limits "
+        "are not documented.",
+        "5",
+        _number(0.01, 1000),
+        (RECONCILIATION,),
+        default=5.0,
+    ),
+    Setting(
+        "EMABLER_TIMEOUT_SECONDS",
+        "How long eMabler's REST API may be silent. One whole answer may take twice as long.",
+        "30",
+        _number(0.01, 230),
+        (RECONCILIATION,),
+        default=30.0,
+    ),
+    Setting(
+        "EMABLER_RETRY_SECONDS",
+        "How long one request is tried again while REST throttles, fails or is away. A "
+        "`Retry-After` that asks for more ends the run; the next one comes by itself.",
+        "60",
+        _seconds(600),
+        (RECONCILIATION,),
+        default=60.0,
     ),
     Setting(
         "RECONCILE_SCHEDULE",
@@ -340,6 +340,14 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(1, _MAX_LOOKBACK_HOURS),
         (RECONCILIATION,),
         default=72,
+    ),
+    Setting(
+        "INVENTORY_EVERY_MINUTES",
+        "How old the inventory may be before a run of reconciliation refreshes it. 0: never.",
+        "60",
+        _whole(0, 10_080),
+        (RECONCILIATION,),
+        default=60,
     ),
 )
 

@@ -18,7 +18,14 @@ import shared.errors
 from shared.errors import EmablerFunctionsError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CAPABILITIES = ("ingestion", "authorization", "reconciliation", "retention", "privacy")
+CAPABILITIES = (
+    "ingestion",
+    "authorization",
+    "reconciliation",
+    "inventory",
+    "retention",
+    "privacy",
+)
 OTHERS_THAN_PRODUCT = (
     "local",
     "management",
@@ -28,7 +35,7 @@ OTHERS_THAN_PRODUCT = (
     "manage",
     "dev",
 )
-THIRD_PARTY_OF_SHARED = {"azure", "httpx"}
+THIRD_PARTY_OF_SHARED = {"azure", "httpx", "msgspec"}
 
 
 @cache
@@ -144,10 +151,12 @@ def test_errors_instants_and_identifiers_stand_below_all() -> None:
 
 
 def test_the_wire_is_pure() -> None:
-    """Reading push events and REST answers needs no SDK and no HTTP client."""
-    pure = (*files("shared/push"), CHECKOUT / "shared" / "emabler" / "models.py")
+    """Reading push events and REST answers needs no SDK and no HTTP client, only a JSON reader."""
+    names = ("calls", "paging", "refusals", "retries", "rate")
+    emabler = (CHECKOUT / "shared" / "emabler" / f"{name}.py" for name in names)
+    pure = (*files("shared/push", "shared/emabler/models"), *emabler)
 
-    assert set().union(*(top_level(imports(path)) for path in pure)) == {"shared"}
+    assert set().union(*(top_level(imports(path)) for path in pure)) == {"shared", "msgspec"}
 
 
 def test_each_sdk_has_its_gateway() -> None:
@@ -159,7 +168,7 @@ def test_each_sdk_has_its_gateway() -> None:
             "shared/messaging/dead_letters.py",
             "shared/messaging/queue.py",
         },
-        "httpx": {"shared/emabler/client.py"},
+        "httpx": {"shared/emabler/exchange.py"},
         "azure.identity": {"shared/messaging/connect.py", "shared/storage/connect.py"},
         "azure.functions": set[str](),
     }
@@ -169,7 +178,7 @@ def test_each_sdk_has_its_gateway() -> None:
 
 
 def test_the_product_uses_few_libraries() -> None:
-    """What is deployed beside the standard library is Microsoft's SDKs and httpx."""
+    """What is deployed beside the standard library is Microsoft's SDKs, httpx and msgspec."""
     used = set().union(*(top_level(imports(path)) for path in files("shared")))
 
     assert used - {"shared"} == THIRD_PARTY_OF_SHARED

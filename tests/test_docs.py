@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from management.main import parser
+from shared.emabler.calls import Call, Options
+from shared.emabler.refusals import CODES, Answer, Hidden, refuse, unusable
+from shared.errors import RestRefusedError, RestUnavailableError
 from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
+from shared.inventory.refresh import Refreshed
 from shared.parked.records import DEAD_LETTERED
 from shared.push import decode, fields, json_reading
 from shared.sessions.columns import COLUMNS
+from shared.sessions.plausibility import FINDINGS
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
 from shared.telemetry import FIELDS
 
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
@@ -95,11 +102,64 @@ def test_each_flag_is_documented() -> None:
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == flags
 
 
+def test_each_way_that_rest_fails_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each code: its error, when, tried again, what to do."""
+    documented = [row for row in rows(page("docs/emabler-rest.md")) if row[0].startswith("`rest_")]
+
+    assert documented == [
+        [
+            f"`{code}`",
+            f"`{error_of(code)}`",
+            each.when,
+            "yes" if each.tried_again else "no",
+            each.advice.format(permissions="(the call's)", setting=""),
+        ]
+        for code, each in CODES.items()
+    ]
+
+
+def error_of(code: str) -> str:
+    """The error that a code comes with, told by the code that raises it."""
+    call = Call("chargers", "GET", "v2/chargers")
+    for status in (301, 400, 401, 403, 404, 429, 500):
+        try:
+            refuse(call, Answer(status, {}, b"", NOW), Hidden("k"), NOW)
+        except (RestRefusedError, RestUnavailableError) as error:
+            if error.code == code:
+                return type(error).__name__
+    return type(unusable(call, code, "")).__name__
+
+
+def test_each_call_of_rest_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each call, with its permission and its setting."""
+    text = page("docs/emabler-rest.md").partition("## What is asked")[2].partition("## ")[0]
+
+    assert [[row[0], row[2], row[3]] for row in rows(text)[1:]] == [
+        [call.name, " and ".join(call.permissions), f"`{call.setting}`"]
+        for call in Options().all_calls
+    ]
+
+
+def test_each_class_of_the_inventory_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each count that the wide event can hold."""
+    text = page("docs/emabler-rest.md").partition("## The inventory")[2]
+    told = Refreshed(1, 1, 1, 1, 1, complete=False).told()
+
+    assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == told.keys()
+
+
 def test_each_table_of_the_store_is_documented() -> None:
     """docs/architecture.md has a row for each table, and no other."""
     text = page("docs/architecture.md").partition("## Tables")[2].partition("## Blobs")[0]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == set(ALL_TABLES)
+
+
+def test_each_finding_of_a_session_is_documented() -> None:
+    """docs/sessions.md has a row for each finding, with its kind and meaning, and no other."""
+    documented = [row for row in rows(page("docs/sessions.md")) if row[0].startswith("`")]
+
+    assert documented == [[f"`{name}`", str(kind), text] for name, (kind, text) in FINDINGS.items()]
 
 
 def test_each_blob_container_is_documented() -> None:

@@ -83,7 +83,7 @@ def test_a_tap_loads_nothing_that_it_does_not_use() -> None:
     told = json.loads(run.stdout)
     assert told["answer"] == {"charging_allowed": False, "reason": "UNKNOWN_RFID_TAG_ID"}
     assert "azure.data.tables" in told["modules"]
-    heavy = ("azure.servicebus", "azure.identity", "httpx", "rich", "shared.emabler.client")
+    heavy = ("azure.servicebus", "azure.identity", "httpx", "rich", "shared.emabler")
     assert [name for name in told["modules"] if name.startswith(heavy)] == []
 
 

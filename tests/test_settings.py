@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingError
+from shared.setting_values import ENVIRONMENTS
 from shared.settings import (
     ALL,
     AUTHORIZATION,
-    ENVIRONMENTS,
     INGESTION,
     RECONCILIATION,
     RETENTION,
@@ -121,6 +121,7 @@ WRONG = [
     ("RETENTION_PARKED_DAYS", "0", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_SCHEDULE", "30 2 * * *", {RETENTION}, "no schedule of six fields"),
     ("RETENTION_SCHEDULE", "0 30 2 * * %X%", {RETENTION}, "no schedule of six fields"),
+    ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),
     ("INGEST_LONGEST_WAIT_SECONDS", "1e2", {INGESTION}, "seconds from 0 to 240"),
     ("AUTHORIZATION_BUDGET_MILLISECONDS", "99", {AUTHORIZATION}, "whole number from 100 to"),
@@ -157,6 +158,16 @@ WRONG = [
     ("EMABLER_TRANSACTIONS_PATH", "/v3/transactions", {RECONCILIATION}, "no relative path"),
     ("EMABLER_TRANSACTIONS_PATH", "https://x.example/v3", {RECONCILIATION}, "no relative path"),
     ("EMABLER_TRANSACTIONS_PATH", "v3/transactions?a=b", {RECONCILIATION}, "no relative path"),
+    ("EMABLER_ONGOING_PATH", "//x.example/v2", {RECONCILIATION}, "no relative path"),
+    ("EMABLER_CHARGERS_PATH", "../chargers?", {RECONCILIATION}, "no relative path"),
+    ("EMABLER_TAGS_PATH", "v2\\tags", {RECONCILIATION}, "no relative path"),
+    ("EMABLER_PUSH_CONFIGURATIONS_PATH", "v2//push", {RECONCILIATION}, "no relative path"),
+    ("EMABLER_LIST_PAGE_SIZE", "101", {RECONCILIATION}, "whole number from 1 to 100"),
+    ("EMABLER_REQUESTS_PER_SECOND", "0", {RECONCILIATION}, "no number from 0.01 to 1000"),
+    ("EMABLER_REQUESTS_PER_SECOND", "1e3", {RECONCILIATION}, "no number from 0.01 to 1000"),
+    ("EMABLER_TIMEOUT_SECONDS", "0", {RECONCILIATION}, "no number from 0.01 to 230"),
+    ("EMABLER_RETRY_SECONDS", "601", {RECONCILIATION}, "seconds from 0 to 600"),
+    ("INVENTORY_EVERY_MINUTES", "10081", {RECONCILIATION}, "whole number from 0 to 10080"),
     ("EMABLER_PAGE_SIZE", "0", {RECONCILIATION}, "whole number from 1 to 1000"),
     ("EMABLER_PAGE_SIZE", "1001", {RECONCILIATION}, "whole number from 1 to 1000"),
     ("RECONCILE_LOOKBACK_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),

@@ -18,6 +18,7 @@ TYPED = (
     "local",
     "tests",
     "benchmarks",
+    "infra/figures.py",
     "function_app.py",
     "manage.py",
     "dev.py",

@@ -6,11 +6,15 @@ Written from eMabler's public documentation and its OpenAPI description "Entity 
 | module | subject |
 |---|---|
 | `records` | what the books hold, in the shapes of the wire |
-| `books` | the records in memory, kept in a file when asked |
+| `books`, `views` | the records in memory, kept in a file when asked; their orders |
 | `paging`, `errors` | the documented page and error bodies |
-| `rest/` | one module for each documented read |
-| `control` | `/_books/…`: fill and read the books from outside |
-| `server`, `__main__`, `process` | the web application, as a program, as a child process |
+| `habits`, `limits` | what is not documented, as switches; limits of rate |
+| `operations`, `rest/` | what a documented read is; one module for each |
+| `openapi.json` | the description of the reads, served at `/swagger.json` |
+| `faults/` | what goes wrong with the reads, by name, rate and time |
+| `control` | `/_books/…`, `/_faults`, `/_habits`: the simulator from outside |
+| `server` | the web application |
+| `__main__`, `options`, `process` | as a program, its options, as a child process |
 | `examples/` | one push message of each type in each documented generation |
 """
 

@@ -16,19 +16,25 @@ from pathlib import Path
 
 from aiohttp import web
 
+from local.emabler import options
 from local.emabler.books import Books
 from local.emabler.server import make_app
 from local.ports import LOOPBACK
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m local.emabler", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local.emabler",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0, help="0 chooses a free one")
     parser.add_argument("--api-key", default=os.environ.get("LOCAL_EMABLER_API_KEY", ""))
     parser.add_argument("--books", type=Path, help="a file that keeps the books over restarts")
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="end when standard input ends"
     )
+    options.add_to(parser)
     arguments = parser.parse_args()
     if not arguments.api_key:
         parser.error("--api-key, or LOCAL_EMABLER_API_KEY, is needed")
@@ -44,9 +50,13 @@ async def _serve(arguments: argparse.Namespace) -> None:
             loop.add_signal_handler(getattr(signal, name), ended.set)
     if arguments.exit_with_stdin:
         _watch_stdin(loop, ended)
-    runner = web.AppRunner(
-        make_app(Books(arguments.books), arguments.api_key), access_log=None, shutdown_timeout=1
+    app = make_app(
+        Books(arguments.books),
+        arguments.api_key,
+        habits=options.habits(arguments),
+        faults=options.faults(arguments),
     )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, LOOPBACK, arguments.port).start()

@@ -32,7 +32,13 @@ class EmablerServer:
 
     @classmethod
     async def start(
-        cls, *, api_key: str, log: Path, port: int = 0, books: Path | None = None
+        cls,
+        *,
+        api_key: str,
+        log: Path,
+        port: int = 0,
+        books: Path | None = None,
+        rest: Sequence[str] = (),
     ) -> Self:
         """Start it and wait until it listens.
 
@@ -41,6 +47,7 @@ class EmablerServer:
             log: the log file.
             port: 0 chooses a free one.
             books: a file that keeps the books over restarts.
+            rest: options of the REST side, such as `("--rest-fault", "throttled=0.1")`.
 
         Raises:
             StartError: it ended or was not ready in time.
@@ -50,7 +57,7 @@ class EmablerServer:
             "eMabler's REST server",
             [
                 *(sys.executable, "-m", "local.emabler"),
-                *("--port", str(port), "--exit-with-stdin", *kept),
+                *("--port", str(port), "--exit-with-stdin", *kept, *rest),
             ],
             log=log,
             env={**os.environ, "LOCAL_EMABLER_API_KEY": api_key},
@@ -99,16 +106,24 @@ class EmablerServer:
         Raises:
             httpx.HTTPStatusError: the records are not in the documented shape.
         """
-        await self._ask("PUT", shelf, records)
+        await self._ask("PUT", f"_books/{shelf}", records)
 
     async def add(self, shelf: str, records: Sequence[dict[str, Any]]) -> None:
         """Add records to a shelf; the same subject is replaced."""
-        await self._ask("POST", shelf, records)
+        await self._ask("POST", f"_books/{shelf}", records)
 
     async def calls(self) -> list[dict[str, Any]]:
         """Give the last thousand REST calls: method, path, status."""
-        found: list[dict[str, Any]] = (await self._ask("GET", "calls")).json()
+        found: list[dict[str, Any]] = (await self._ask("GET", "_books/calls")).json()
         return found
+
+    async def put_faults(self, *rules: str, seed: int = 0) -> None:
+        """Let these faults happen and no others; without rules none (see `faults.rules`).
+
+        Raises:
+            httpx.HTTPStatusError: a rule makes no sense.
+        """
+        await self._ask("PUT", "_faults", {"seed": seed, "rules": rules})
 
     async def stop(self) -> None:
         """Stop it."""
@@ -116,7 +131,9 @@ class EmablerServer:
 
     async def _ask(self, method: str, what: str, body: object = None) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.request(method, f"{self.books_url}/{what}", json=body)
+            answer = await client.request(
+                method, f"http://{LOOPBACK}:{self.port}/{what}", json=body
+            )
             return answer.raise_for_status()
 
 

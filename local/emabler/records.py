@@ -1,4 +1,4 @@
-"""What the books hold: finished sessions, ongoing sessions, chargers and tags.
+"""What the books hold: finished and ongoing sessions, chargers, tags, push configurations.
 
 Field names and types are those of the OpenAPI description "Entity Management API" 2.0.1. Times
 are kept as the text that was given (up to seven fractional digits, any offset): eMabler sends
@@ -9,15 +9,25 @@ from datetime import UTC, datetime
 
 import msgspec
 
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
 
 def instant(text: str) -> datetime:
     """Read an ISO 8601 time as UTC; without an offset it is UTC. The seventh digit is dropped.
 
+    The years 1 and 9999 have hours that exist with an offset only: they are the nearest instant.
+
     Raises:
         ValueError: the text is no time.
     """
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    moment = datetime.fromisoformat(text.upper())
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return EARLIEST if moment.year == 1 else LATEST
 
 
 TIME_FIELDS = frozenset(
@@ -163,3 +173,34 @@ class Tag(Record):
     invoicable: bool | None = None
     driver_id: int = 0
     driver_external_id: str = ""
+
+
+class PushEndpoint(Record):
+    """Where a push configuration sends to. The words of `endpoint_type` are not documented."""
+
+    id: int
+    endpoint_type: str
+    name: str = ""
+    enabled: bool = True
+
+
+class PushMessage(Record):
+    """A message type at an endpoint. The words of `message_type` are not documented."""
+
+    id: int
+    endpoint_id: int
+    message_type: str
+    enabled: bool = True
+
+
+class PushConfiguration(Record):
+    """An item of `GET /v2/push-integrations/configurations` [its fields are our reading].
+
+    Its endpoints and messages are lists of their own on the wire, not fields of the item.
+    """
+
+    id: int
+    name: str = ""
+    enabled: bool = True
+    endpoints: list[PushEndpoint] = []
+    messages: list[PushMessage] = []

@@ -35,6 +35,8 @@ class WorkerConnection:
         self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._gone: str | None = None
+        self.answered = False
+        """Whether an invocation was answered, well or not."""
         self.closed = asyncio.Event()
 
     async def initialise(self, app: str, host_version: str) -> Message:
@@ -108,6 +110,7 @@ class WorkerConnection:
         if kind == "rpc_log":
             self._on_log(message.rpc_log)
         elif kind == "invocation_response":
+            self.answered = True
             self._answer(message.invocation_response.invocation_id, message.invocation_response)
         elif kind == "function_load_response":
             answer = message.function_load_response

@@ -17,7 +17,8 @@ HOST_VERSION = "4.0.0"
 _INDEX_SECONDS = 30.0
 _LONGEST_PAUSE = 10.0
 _FIRST_PAUSE = 0.5
-# A worker that lived this long was well: the next one starts without a pause.
+# A worker that lived this long, or answered an invocation, was well: the next one starts without a
+# pause.
 _SOUND_SECONDS = 5.0
 # How long an invocation waits for a worker that is being replaced, as in Azure's host.
 _READY_SECONDS = 40.0
@@ -120,7 +121,7 @@ class Workers:
         pause = 0.0
         while True:
             await self._ended(worker)
-            if time.monotonic() - worker.since > _SOUND_SECONDS:
+            if worker.connection.answered or time.monotonic() - worker.since > _SOUND_SECONDS:
                 pause = 0.0
             while True:
                 await asyncio.sleep(pause)

@@ -24,6 +24,7 @@ COMMANDS = (
     sessions_show.SHOW,
     sessions_export.EXPORT,
     chargers.LIST,
+    chargers.REFRESH,
     parked.LIST,
     parked.SHOW,
     parked_acting.REPLAY,

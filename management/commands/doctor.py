@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from azure.core.exceptions import AzureError
 
 from management.context import Command, Context
-from shared.emabler.client import EmablerClient
 from shared.errors import EmablerFunctionsError
 from shared.messaging.connect import connect_service_bus
 from shared.rooms import Rooms
@@ -18,6 +17,7 @@ from shared.settings import INGESTION, RECONCILIATION
 from shared.storage.tables import ALL_TABLES
 
 _QUEUE_SECONDS = 15.0
+_SAY_IT_ALL = ("rest_key_refused", "rest_away", "rest_redirected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def _arguments(_parser: argparse.ArgumentParser) -> None:
 
 async def _doctor(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    output.columns({"check": 24, "well": 5, "detail": 0})
+    output.columns({"check": 28, "well": 5, "detail": 0})
     findings = _settings(rooms)
     store_set = not any(f.check == "DataStorageConnection" for f in findings)
     checks: list[tuple[str, Callable[[Rooms], Awaitable[str]]]] = []
@@ -43,9 +43,9 @@ async def _doctor(context: Context) -> int:
         checks += [("tables", _tables), ("store's stamp", _stamp)]
     if not rooms.settings.problems_of(INGESTION):
         checks.append(("queue", _queue))
-    if not rooms.settings.problems_of(RECONCILIATION):
-        checks.append(("eMabler's REST", _rest))
     findings += [await _checked(name, check, rooms) for name, check in checks]
+    if not rooms.settings.problems_of(RECONCILIATION):
+        findings += await _rest(rooms)
     for finding in findings:
         output.row({"check": finding.check, "well": finding.well, "detail": finding.detail})
     wrong = sum(not finding.well for finding in findings)
@@ -101,13 +101,24 @@ async def _queue(rooms: Rooms) -> str:
     return f"queue {name} answers, " + ("messages are waiting" if waiting else "it is empty")
 
 
-async def _rest(rooms: Rooms) -> str:
-    settings = rooms.settings
-    path = settings["EMABLER_TRANSACTIONS_PATH"]
-    async with EmablerClient(settings["EMABLER_BASE_URL"], settings["EMABLER_API_KEY"]) as client:
-        async for page in client.pages(path, {}, limit=1):
-            return f"POST {path} answers, {page.total} finished sessions"
-    return f"POST {path} answers"
+async def _rest(rooms: Rooms) -> list[Finding]:
+    """Each call that the product makes: what one operator may read, another may not."""
+    findings = []
+    async with rooms.emabler() as client:
+        for call in client.options.all_calls:
+            name = f"eMabler: {call.name}"
+            try:
+                total = await client.look(call)
+            except EmablerFunctionsError as error:
+                detail = f"{error.code}: {error}"
+                findings.append(Finding(name, well=False, detail=detail))
+                # Without a key or a connection, the others would say the same.
+                if error.code in _SAY_IT_ALL:
+                    break
+            else:
+                detail = f"{call} answers, {'some' if total is None else total} {call.name}"
+                findings.append(Finding(name, well=True, detail=detail))
+    return findings
 
 
 COMMAND = Command(

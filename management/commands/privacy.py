@@ -110,9 +110,9 @@ async def _erase(context: Context) -> int:
         return 0
     if not confirmed(context, f"{_told(counts, 'would be erased')}, for good", counts.total()):
         return WRONG_USAGE
-    report = await Erasure(rooms.tables, rooms.blobs, search, system_clock).run(
-        whose(context.options)
-    )
+    report = await Erasure(
+        rooms.tables, rooms.blobs, search, system_clock, plausible=rooms.plausible
+    ).run(whose(context.options))
     output.columns({"place": 12, "rewritten": 9, "deleted": 9, "left": 6})
     for place in sorted({*report.rewritten, *report.deleted, *report.left}):
         output.row(

@@ -43,7 +43,12 @@ async def _rebuild(context: Context) -> int:
     rooms, output, options = context.rooms, context.output, context.options
     rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
     await rooms.stamp.check()
-    rebuilding = Rebuilding(rooms.tables, tag_hash_key=rooms.tag_hash_key, dry_run=options.dry_run)
+    rebuilding = Rebuilding(
+        rooms.tables,
+        tag_hash_key=rooms.tag_hash_key,
+        plausible=rooms.plausible,
+        dry_run=options.dry_run,
+    )
     output.columns(_WIDTHS)
     kinds: Counter[str] = Counter()
     with output.progress("events and sessions", None) as progress:

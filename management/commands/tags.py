@@ -1,22 +1,31 @@
-"""`tags import`: the tags that may charge, from CSV."""
+"""`tags import`: the tags that may charge, from CSV or from eMabler."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from management.commands.tags_from_emabler import import_from_emabler
 from management.context import Command, Context
 from shared.settings import AUTHORIZATION
 from shared.tags.importing import COLUMNS, read_tags, write_tags
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "file",
         type=Path,
+        nargs="?",
         help=f"CSV, UTF-8, with a first line of column names: {','.join(COLUMNS)}",
     )
-    parser.add_argument("--dry-run", action="store_true", help="check the file, write nothing")
+    source.add_argument(
+        "--from-emabler",
+        action="store_true",
+        help="take validity and driver of each tag that eMabler lists; tags that it does not "
+        "list stay, and so does what was blocked here",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check, count and write nothing")
     parser.add_argument(
         "--skip-invalid",
         action="store_true",
@@ -30,6 +39,8 @@ async def _import(context: Context) -> int:
     if needed:
         output.error(needed[0].code, str(needed[0]))
         return 2
+    if options.from_emabler:
+        return await import_from_emabler(context)
     try:
         with options.file.open(encoding="utf-8-sig", newline="") as lines:
             read = list(read_tags(lines))
@@ -64,4 +75,4 @@ async def _import(context: Context) -> int:
     return 1 if wrong else 0
 
 
-IMPORT = Command("tags import", "read tags from a CSV file", _arguments, _import)
+IMPORT = Command("tags import", "read tags from a CSV file or from eMabler", _arguments, _import)

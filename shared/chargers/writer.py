@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from shared.chargers.states import Telling, merge
 from shared.errors import RowConflictError, StoreUnavailableError
@@ -13,6 +14,10 @@ from shared.storage import limits
 from shared.storage.rows import Insert, Operation, Replace, Row, Tables, Value
 from shared.storage.tables import CHARGERS
 from shared.storage.together import all_done
+
+type Columns = Mapping[str, Value]
+type Merge = Callable[[Columns | None], Columns | None]
+"""What a row is to be, from what it is; None leaves it as it is."""
 
 _MAX_ROUNDS = 20
 _REMEMBERED_ROWS = 20_000
@@ -46,24 +51,8 @@ class ChargerWriter:
         # What a worker remembers can only be older than the store, and everything in it was told:
         # what does not exceed it needs no write. Whether it may be written over, the ETag decides.
         known: dict[str, Row | None] = {key: self._remembered.get((bucket, key)) for key in group}
-        for _ in range(_MAX_ROUNDS):
-            operations = [
-                operation
-                for key, tellings in group.items()
-                if (operation := _decide(bucket, key, tellings, known[key]))
-            ]
-            if not operations:
-                return
-            try:
-                for part in limits.transactions(operations):
-                    self._remember(part, await self._tables.write(CHARGERS, part))
-            except RowConflictError:
-                keys = [operation.row.key for operation in operations]
-                rows = await all_done(self._tables.get(CHARGERS, bucket, key) for key in keys)
-                known |= dict(zip(keys, rows, strict=True))
-                continue
-            return
-        raise StoreUnavailableError("chargers kept changing", code="store_contended")
+        merges = {key: partial(_merge_all, tellings) for key, tellings in group.items()}
+        await write_merged(self._tables, bucket, merges, known, self._remember)
 
     def _remember(self, operations: Sequence[Operation], etags: Sequence[str | None]) -> None:
         for operation, etag in zip(operations, etags, strict=True):
@@ -75,12 +64,45 @@ class ChargerWriter:
             self._remembered.popitem(last=False)
 
 
-def _decide(
-    bucket: str, key: str, tellings: Sequence[Telling], row: Row | None
-) -> Insert | Replace | None:
-    columns: Mapping[str, Value] | None = row.columns if row else None
+def _merge_all(tellings: Sequence[Telling], columns: Columns | None) -> Columns | None:
     for telling in tellings:
         columns = merge(columns, telling) or columns
+    return columns
+
+
+async def write_merged(
+    tables: Tables,
+    bucket: str,
+    merges: Mapping[str, Merge],
+    known: dict[str, Row | None],
+    written: Callable[[Sequence[Operation], Sequence[str | None]], None],
+) -> None:
+    """Write rows of one bucket as merges make them of what is there, whoever writes beside it.
+
+    `known` says what a row may be by now; `written` is told the operations that were done.
+
+    Raises:
+        StoreUnavailableError: Some of it may be written; the same call makes it whole.
+    """
+    for _ in range(_MAX_ROUNDS):
+        decided = (_decide(bucket, key, merge, known[key]) for key, merge in merges.items())
+        operations = [operation for operation in decided if operation]
+        if not operations:
+            return
+        try:
+            for part in limits.transactions(operations):
+                written(part, await tables.write(CHARGERS, part))
+        except RowConflictError:
+            keys = [operation.row.key for operation in operations]
+            rows = await all_done(tables.get(CHARGERS, bucket, key) for key in keys)
+            known |= dict(zip(keys, rows, strict=True))
+            continue
+        return
+    raise StoreUnavailableError("chargers kept changing", code="store_contended")
+
+
+def _decide(bucket: str, key: str, merge: Merge, row: Row | None) -> Insert | Replace | None:
+    columns = merge(row.columns if row else None)
     if columns is None or (row is not None and columns == row.columns):
         return None
     if row is not None:

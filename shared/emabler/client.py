@@ -1,48 +1,82 @@
-"""eMabler's REST API over one httpx client; its key goes nowhere but to eMabler's own host."""
+"""eMabler's REST API, call by call: paced, tried again where that helps, its answers read.
+
+```
+async with EmablerClient(base_url, api_key) as emabler:
+    page = await emabler.finished_sessions(FinishedSessionsQuery(ended_from=…, ended_to=…))
+    if not page.holds_all: …
+    async for page in emabler.chargers(): …
+```
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urljoin, urlsplit
 
-import httpx
-
-from shared.emabler.models import Page, read_page
+from shared.emabler.calls import (
+    Call,
+    FinishedSessionsQuery,
+    OngoingSessionsQuery,
+    Options,
+    parameters,
+)
+from shared.emabler.exchange import Exchange, Transport
+from shared.emabler.models.push_configurations import (
+    PushConfiguration,
+    PushEndpoint,
+    PushMessage,
+    read_push_configuration,
+    read_push_endpoint,
+    read_push_message,
+)
+from shared.emabler.models.reading import Drift, Item
+from shared.emabler.paging import Page, Walk, read_page
+from shared.emabler.rate import Rate
+from shared.emabler.refusals import Answer, Hidden, refuse, unusable
+from shared.emabler.retries import Counts, Surroundings, tried
 from shared.errors import RestRefusedError, RestUnavailableError
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-"""Seconds. Finding a page of a thousand sessions takes eMabler a while; connecting does not."""
-
-_THROTTLED = frozenset((408, 429))
-_REDIRECT, _REFUSED, _FAILING = 300, 400, 500
-_ADVICE: Mapping[int, str] = {
-    401: "the API key is wrong or revoked: check EMABLER_API_KEY",
-    403: "the key's operator lacks a permission: ReadSessions for sessions, ReadChargers, ReadTags",
-    404: "the address is wrong: check EMABLER_ENVIRONMENT and EMABLER_BASE_URL",
-}
+_DESCRIPTION = "swagger.json"
 
 
 class EmablerClient:
-    """Asks eMabler's REST API. `requests` counts what it asked."""
+    """Asks eMabler's REST API. `counts` tells what it did, `drift` what it met in answers.
+
+    All calls raise `RestUnavailableError` (throttled, failing, away, unreadable: the codes are in
+    `refusals.CODES`) after their tries, and `RestRefusedError` at once.
+    """
 
     def __init__(
         self,
         base_url: str,
         api_key: str,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        options: Options | None = None,
+        around: Surroundings | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        self.requests = 0
-        self._key = api_key
-        # Redirects are not followed: the key in the header would follow them to any host.
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"x-api-key": api_key, "accept": "application/json"},
-            timeout=TIMEOUT,
-            follow_redirects=False,
+        self.options = options or Options()
+        self.counts = Counts()
+        self.drift = Drift()
+        self._around = around or Surroundings()
+        self._base_url = base_url
+        self._hidden = Hidden(api_key)
+        self._rate = Rate(self.options.requests_per_second, around=self._around, counts=self.counts)
+        self._exchange = Exchange(
+            base_url,
+            api_key,
+            timeout=self.options.timeout,
+            clock=self._around.clock,
             transport=transport,
         )
+
+    def __repr__(self) -> str:
+        return f"EmablerClient({self._base_url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,78 +87,186 @@ class EmablerClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        await self._exchange.close()
 
-    async def pages(self, path: str, body: Mapping[str, Any], *, limit: int) -> AsyncIterator[Page]:
-        """Walk a POST list from page 1 on, as long as an answer says that there is a next page.
+    async def finished_sessions(
+        self, query: FinishedSessionsQuery, *, page: int = 1, limit: int | None = None
+    ) -> Page:
+        """One page of finished sessions; ask `Page.holds_all` whether it is the whole picture."""
+        body = query.body() | {"page": page, "limit": limit or self.options.page_size}
+        return await self._ask(
+            self.options.finished_sessions,
+            self._page_reader(page),
+            body=body,
+            hidden=self._hidden.and_tags(query.tags),
+        )
 
-        An empty page ends the walk whatever it says: it would never end otherwise.
+    def walk_finished_sessions(
+        self, query: FinishedSessionsQuery, *, limit: int | None = None
+    ) -> Walk:
+        """All pages of finished sessions."""
+        limit = limit or self.options.page_size
+        return Walk(
+            lambda number: self.finished_sessions(query, page=number, limit=limit),
+            what=str(self.options.finished_sessions),
+            limit=limit,
+        )
+
+    def ongoing_sessions(self, query: OngoingSessionsQuery | None = None) -> Walk:
+        """All pages of sessions that are going on."""
+        query = query or OngoingSessionsQuery()
+        return self._walk(self.options.ongoing_sessions, query.parameters())
+
+    def chargers(self, *, site: str | None = None) -> Walk:
+        """All pages of chargers, or of one site's."""
+        return self._walk(
+            self.options.chargers, parameters({"siteId": site, "sortKey": "ChargerId"})
+        )
+
+    def tags(self, *, driver: str | None = None) -> Walk:
+        """All pages of tags, or of one driver's."""
+        return self._walk(self.options.tags, parameters({"driverId": driver, "sortKey": "TagId"}))
+
+    async def push_configurations(self) -> list[PushConfiguration]:
+        """The Push API's configurations; those without an id are left out and noted as drift."""
+        items = await self._list(self.options.push_configurations)
+        read = [read_push_configuration(item, self.drift) for item in items]
+        return [each for each in read if each is not None]
+
+    async def push_endpoints(self, configuration: str) -> list[PushEndpoint]:
+        """Where a configuration sends to."""
+        call = self.options.push_configurations.below(quote(configuration, safe=""), "endpoints")
+        return [read_push_endpoint(item, self.drift) for item in await self._list(call)]
+
+    async def push_messages(self, configuration: str) -> list[PushMessage]:
+        """Which types of messages a configuration sends."""
+        call = self.options.push_configurations.below(quote(configuration, safe=""), "messages")
+        return [read_push_message(item, self.drift) for item in await self._list(call)]
+
+    async def look(self, call: Call) -> int | None:
+        """Ask for one row of a list (of `options.all_calls`): its total, where one is told.
+
+        It shows whether the key may make the call.
+        """
+        if call == self.options.push_configurations:
+            return len(await self._list(call))
+        paging = {"page": 1, "limit": 1}
+        by_post = call.method == "POST"
+        page = await self._ask(
+            call,
+            self._page_reader(1),
+            body=paging if by_post else None,
+            parameters=None if by_post else paging,
+        )
+        return page.total
+
+    async def description(self) -> Mapping[str, Any]:
+        """The API's own description (OpenAPI).
+
+        Its place is not documented: it is looked for below the base address, then upwards to the
+        root of the host.
 
         Raises:
-            RestUnavailableError: Throttled, failing, away, or the answer is no page.
-            RestRefusedError: The key, a permission or the request is wrong.
+            RestRefusedError: It is in none of these places; what the first of them answered.
+            RestUnavailableError: eMabler is away, or something else is in the first place.
         """
-        number = 1
-        while True:
-            page = await self._page(path, {**body, "page": number, "limit": limit}, number)
-            yield page
-            if not page.has_next or not page.items:
-                return
-            number += 1
+        first: RestRefusedError | RestUnavailableError | None = None
+        for address in _upwards(self._base_url):
+            try:
+                return await self._ask(Call("description", "GET", address), _read_description)
+            except RestRefusedError as error:
+                first = first or error
+            except RestUnavailableError as error:
+                if error.code != "rest_answer_unreadable":  # a page for people stands there
+                    raise
+                first = first or error
+        raise first or ValueError(self._base_url)
 
-    async def _page(self, path: str, body: Mapping[str, Any], number: int) -> Page:
-        answer = await self._ask("POST", path, json=body)
-        try:
-            return read_page(answer.json(), number)
-        except (ValueError, RecursionError) as error:
-            message = f"POST {path}: {error}"
-            raise RestUnavailableError(message, code="rest_answer_unreadable") from error
+    def _walk(self, call: Call, filters: Mapping[str, Any]) -> Walk:
+        limit = self.options.list_page_size
 
-    async def get(self, path: str, parameters: Mapping[str, str | int]) -> httpx.Response:
-        """Ask a GET call.
+        async def ask(number: int) -> Page:
+            return await self._ask(
+                call,
+                self._page_reader(number),
+                parameters={**filters, "page": number, "limit": limit},
+            )
 
-        Raises:
-            RestUnavailableError: Throttled, failing or away.
-            RestRefusedError: The key, a permission or the request is wrong.
-        """
-        return await self._ask("GET", path, params=dict(parameters))
+        return Walk(ask, what=str(call), limit=limit)
 
-    async def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
-        self.requests += 1
-        try:
-            answer = await self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
-            message = f"{method} {path}: {type(error).__name__}"
-            raise RestUnavailableError(message, code="rest_away") from error
-        if answer.status_code < _REDIRECT:
-            return answer
-        message = f"{method} {path}: {_told(answer, self._key)}"
-        if answer.status_code in _THROTTLED:
-            raise RestUnavailableError(message, code="rest_throttled")
-        if answer.status_code >= _FAILING:
-            raise RestUnavailableError(message, code="rest_failing")
-        raise RestRefusedError(message, status=answer.status_code)
+    async def _list(self, call: Call) -> Sequence[Item]:
+        """The items of a list whose shape is not documented: a page of it, or a bare list."""
+        return await self._ask(call, _read_list)
+
+    def _page_reader(self, number: int) -> Callable[[object, datetime], Page]:
+        return lambda answer, asked: read_page(answer, number, asked, self.drift)
+
+    async def _ask[T](
+        self,
+        call: Call,
+        read: Callable[[object, datetime], T],
+        *,
+        body: object = None,
+        parameters: Mapping[str, Any] | None = None,
+        hidden: Hidden | None = None,
+    ) -> T:
+        """One request with its retries; `read` raises ValueError for what it cannot read."""
+        hidden = hidden or self._hidden
+
+        async def attempt() -> T:
+            await self._rate.take()
+            self.counts.requests += 1
+            answer = await self._exchange.ask(call, body=body, parameters=parameters)
+            try:
+                refuse(call, answer, hidden, self._around.clock())
+            except RestUnavailableError as error:
+                self._heed(error)
+                raise
+            return _read(call, answer, read)
+
+        return await tried(
+            attempt,
+            within=self.options.retry_seconds,
+            around=self._around,
+            counts=self.counts,
+        )
+
+    def _heed(self, error: RestUnavailableError) -> None:
+        """Who is throttled keeps all requests of this client back, not only the one."""
+        if error.code == "rest_throttled":
+            self.counts.throttled += 1
+        if error.retry_after is not None:
+            self._rate.hold(min(error.retry_after, self.options.retry_seconds))
 
 
-def _told(answer: httpx.Response, key: str) -> str:
-    """Status, what eMabler says of it in either of its two error shapes, and what to do.
-
-    A server that names the key it refuses would have us log it: it is taken out.
-    """
-    status = answer.status_code
-    told = [str(status)]
+def _read[T](call: Call, answer: Answer, read: Callable[[object, datetime], T]) -> T:
     try:
-        fields = answer.json()
-    except (ValueError, RecursionError):
-        fields = None
-    if isinstance(fields, dict):
-        # RFC 7807 on one side; errorCode, message on the other.
-        for name in ("errorCode", "title", "message", "detail"):
-            value = fields.get(name)
-            if isinstance(value, str) and value:
-                told.append(value.replace(key or "\0", "(key)")[:200])
-    if _REDIRECT <= status < _REFUSED:
-        told.append("redirects are not followed: check EMABLER_BASE_URL")
-    if status in _ADVICE:
-        told.append(_ADVICE[status])
-    return ": ".join(told)
+        value = json.loads(answer.content)
+    except (ValueError, RecursionError) as error:
+        kind = re.match(r"[\w/+.\-]{1,40}", answer.headers.get("content-type", ""))
+        what = f"the answer is no JSON (content type {kind[0] if kind else 'not told'})"
+        raise unusable(call, "rest_answer_unreadable", what, status=answer.status) from error
+    try:
+        return read(value, answer.asked)
+    except ValueError as error:
+        what = str(error)
+        raise unusable(call, "rest_answer_unreadable", what, status=answer.status) from error
+
+
+def _read_description(answer: object, _asked: datetime) -> Mapping[str, Any]:
+    if not isinstance(answer, dict) or not isinstance(answer.get("paths"), dict):
+        raise ValueError("the answer is no description: it has no paths")  # noqa: TRY004 - a wrong answer, not a wrong argument
+    return answer
+
+
+def _read_list(answer: object, asked: datetime) -> Sequence[Item]:
+    page = read_page({"items": answer} if isinstance(answer, list) else answer, 1, asked)
+    if page.unreadable:
+        raise ValueError("the answer is no list: an item is no object")
+    return page.items
+
+
+def _upwards(base_url: str) -> list[str]:
+    """Where the description may be: below the base address, then beside each of its parts."""
+    depth = len([part for part in urlsplit(base_url).path.split("/") if part])
+    return [urljoin(base_url, "../" * up + _DESCRIPTION) for up in range(depth + 1)]

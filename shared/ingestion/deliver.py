@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
+from time import monotonic
 
 from shared.errors import TransientError
 from shared.ingestion.ingest import Ingested, Ingestion
@@ -27,12 +28,14 @@ class Delivery:
         longest_wait: float,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        elapsed: Callable[[], float] = monotonic,
     ) -> None:
         self._ingestion = ingestion
         self._guard = guard
         self._longest_wait = longest_wait
         self._clock = clock
         self._sleep = sleep
+        self._elapsed = elapsed
 
     async def take(self, batch: Sequence[IncomingMessage], told: Outlasted) -> Ingested:
         """Store what can be read, park what cannot; `told` is what it took.
@@ -52,6 +55,7 @@ class Delivery:
             told,
             longest=self._longest_wait,
             sleep=self._sleep,
+            elapsed=self._elapsed,
         )
 
     async def _attempt(self, batch: Sequence[IncomingMessage]) -> Ingested:

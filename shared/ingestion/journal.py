@@ -55,7 +55,8 @@ def journal_row(
     """The event's row. Both keys are functions of its content; `received` is our clock's instant.
 
     The columns of first receipt are `stored_at`, `received`, `enqueued`, `message_id` and the
-    body: of equal events any one of them is kept.
+    body, with what is read off that body alone (`generation`, `flags`): of equal events any one
+    of them is kept.
     """
     event, digest = named.event, named.digest
     name = type_name(event)

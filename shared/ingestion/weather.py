@@ -64,7 +64,7 @@ async def outlast[T](
 
     Pauses double from half a second to 15 s (where the longest wait is 120 s), each by chance
     between half and all of that, so that instances that met the same storm do not come back
-    together.
+    together. The last one is cut short, so that the last attempt begins when the time is used up.
 
     Raises:
         TransientError: The last attempt's, when the time is used up.
@@ -77,9 +77,10 @@ async def outlast[T](
         try:
             return await attempt()
         except TransientError:
-            wait = pause * (0.5 + chance.random() / 2)
-            if elapsed() - began + wait > seconds:
+            left = seconds - (elapsed() - began)
+            if left <= 0:
                 raise
+            wait = min(pause * (0.5 + chance.random() / 2), left)
             told.waited += wait
             await sleep(wait)
             pause = min(2 * pause, longest * _LONGEST_PAUSE)

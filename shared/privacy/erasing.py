@@ -24,6 +24,7 @@ from shared.privacy.finding import (
 )
 from shared.sessions.claims import claim_from_row, claim_row, without_person
 from shared.sessions.indexes import index_rows
+from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.summary import fold, is_summary, summary_row
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES, body_columns
@@ -68,7 +69,16 @@ class Report:
 class Erasure:
     """Erases one tag. Safe to run again, and beside ingestion."""
 
-    def __init__(self, tables: Tables, blobs: Blobs, search: Search, clock: Clock) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        blobs: Blobs,
+        search: Search,
+        clock: Clock,
+        *,
+        plausible: Limits = USUAL,
+    ) -> None:
+        self._plausible = plausible
         self._tables = tables
         self._blobs = blobs
         self._search = search
@@ -158,7 +168,7 @@ class Erasure:
         summary = next((row for row in stored if is_summary(row)), None)
         if not operations and (summary is None or not self._search.names(summary)):
             return [], False
-        folded = fold(claims.values())
+        folded = fold(claims.values(), self._plausible)
         etag = None if summary is None else summary.etag
         row = summary_row(folded, bucket, session, etag)
         operations.append(Insert(row) if summary is None else Replace(row))

@@ -6,9 +6,10 @@ empty, which are absent (None). The rules are those of eMabler's Push API docume
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 
 class Generation(StrEnum):
@@ -19,8 +20,7 @@ class Generation(StrEnum):
     V2 = "v2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushEvent:
+class PushEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What every event has. `instant` is the event's own time; None when nothing tells it.
 
     `instant` is the device's time when that is plausible, else the time eMabler received the
@@ -36,8 +36,7 @@ class PushEvent:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargerState(PushEvent):
+class ChargerState(PushEvent, frozen=True, kw_only=True):
     """A socket's state (OCPP 1.6 StatusNotification); socket 0 is the charger's main controller."""
 
     socket: int
@@ -46,8 +45,7 @@ class ChargerState(PushEvent):
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargerBoot(PushEvent):
+class ChargerBoot(PushEvent, frozen=True, kw_only=True):
     """A charger started (OCPP 1.6 BootNotification)."""
 
     serial_number: str | None = None
@@ -60,8 +58,7 @@ class ChargerBoot(PushEvent):
     meter_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionStart(PushEvent):
+class TransactionStart(PushEvent, frozen=True, kw_only=True):
     """A charging transaction began. `meter_start_wh` is the meter's register in Wh."""
 
     socket: int
@@ -72,8 +69,7 @@ class TransactionStart(PushEvent):
     socket_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionStop(PushEvent):
+class TransactionStop(PushEvent, frozen=True, kw_only=True):
     """A charging transaction ended: a v1 stop, or a full message, which also tells its start.
 
     `start` is None when the message does not tell it or tells an implausible one.
@@ -91,9 +87,11 @@ class TransactionStop(PushEvent):
     socket_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sampled value of a meter (OCPP 1.6 SampledValue). A text that is no number is kept."""
+class Sample(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """One sampled value of a meter (OCPP 1.6 SampledValue). A text that is no number is kept.
+
+    Its fields, in this order, are what the digest of the event covers of it.
+    """
 
     device_time: datetime | None
     kind: str | None
@@ -102,8 +100,7 @@ class Sample:
     value: float | str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurements(PushEvent):
+class Measurements(PushEvent, frozen=True, kw_only=True):
     """Meter values, ordered by time, kind, phase and unit; the transaction may be unknown."""
 
     socket: int
@@ -126,3 +123,16 @@ def type_name(event: PushEvent) -> str:
     if isinstance(event, TransactionStop) and not event.full:
         return "ChargingTransaction"
     return TYPE_NAMES[type(event)]
+
+
+CLOCK_FLAGS = ("device_time_implausible", "start_time_implausible")
+"""Flags of a charger's clock that cannot have been right."""
+
+
+def clock_marks(event: PushEvent) -> tuple[str, ...]:
+    """Which of the clock's flags a message has. They count in the digest.
+
+    Where a time was refused another one stands in, or none. Two messages that are alike but for
+    that are two claims, since only one of them is to be looked at.
+    """
+    return tuple(flag for flag in CLOCK_FLAGS if flag in event.flags) if event.flags else ()

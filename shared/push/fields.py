@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,50 +14,54 @@ from shared.push.json_reading import found
 
 MAX_TEXT_CHARACTERS = 4096
 _MAX_AHEAD = timedelta(days=1)
-_MAX_BEHIND = timedelta(days=365)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_MAX_BEHIND = timedelta(days=-365)
+_MAX_SOCKET = 2**31 - 1
 
 
 class FieldReader:
-    """The fields of one message (or one sample of it), with all faults and flags met on the way."""
+    """The fields of one message, with all faults and flags met on the way.
 
-    def __init__(self, fields: Mapping[str, Any], path: str = "") -> None:
+    What is written as eMabler documents it is read at once; the methods whose names begin with
+    `_unusual` take the rest.
+    """
+
+    flags: tuple[str, ...] = ()
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
         self.faults: list[Fault] = []
-        self.flags: list[str] = []
-        self._path = path
 
     def flag(self, name: str) -> None:
         """Note once that something was odd."""
         if name not in self.flags:
-            self.flags.append(name)
+            self.flags += (name,)
 
     def fault(self, name: str, expected: str, value: object) -> None:
         """Note that a field cannot be."""
-        self.faults.append(Fault(self._path + name, expected, found(value)))
+        self.faults.append(Fault(name, expected, found(value)))
+
+    def adopt(self, inner: FieldReader, path: str) -> None:
+        """Take over what the reader of a part of the message met."""
+        self.faults.extend(replace(each, field=path + each.field) for each in inner.faults)
+        for name in inner.flags:
+            self.flag(name)
 
     def text(self, name: str, longest: int = MAX_TEXT_CHARACTERS) -> str | None:
         """A text, or a number written as its text; null, empty and blank are absent."""
         value = self.fields.get(name)
-        match value:
-            case None:
-                return None
-            case str():
-                text = value
-            case float() if value.is_integer():
-                text = str(int(value))
-            case int() | float() if not isinstance(value, bool):
-                text = str(value)
-            case _:
-                self.fault(name, "text", value)
-                return None
-        if len(text) > longest:
-            self.faults.append(
-                Fault(self._path + name, f"at most {longest} characters", f"{len(text)} characters")
-            )
+        if type(value) is str and len(value) <= longest:
+            return None if value.isspace() else value or None
+        return None if value is None else self._unusual_text(name, value, longest)
+
+    def _unusual_text(self, name: str, value: object, longest: int) -> str | None:
+        text = as_text(value)
+        if text is None and not isinstance(value, str):
+            self.fault(name, "text", value)
+        elif text is not None and len(text) > longest:
+            expected = f"at most {longest} characters"
+            self.faults.append(Fault(name, expected, f"{len(text)} characters"))
             return None
-        return text if text.strip() else None
+        return text
 
     def identifier(self, name: str) -> str | None:
         """An identifier: a text of at most 255 characters; the number 7 is "7", "007" stays."""
@@ -65,52 +69,50 @@ class FieldReader:
 
     def required_identifier(self, name: str) -> str:
         """An identifier that must be there; its absence is a fault."""
-        value = self.identifier(name)
-        if value is None and not any(fault.field == self._path + name for fault in self.faults):
-            self.fault(name, "an identifier", self.fields.get(name))
-        return value or ""
+        faults = len(self.faults)
+        value = self.text(name, MAX_ID_CHARACTERS)
+        if value is None:
+            if len(self.faults) == faults:
+                self.fault(name, "an identifier", self.fields.get(name))
+            return ""
+        return value
 
     def socket(self, name: str = "socketId") -> int:
         """A socket's number, 0 or more; its absence is a fault."""
         value = self.fields.get(name)
-        number: int | None = None
-        match value:
-            case bool():
-                pass
-            case int():
-                number = value
-            case float() if value.is_integer():
-                number = int(value)
-            case str() if _INTEGER.fullmatch(value.strip()):
-                number = int(value)
-        if number is None or not 0 <= number < 2**31:
+        if type(value) is int and 0 <= value <= _MAX_SOCKET:
+            return value
+        number = as_number(value)
+        if number is None or not number.is_integer() or not 0 <= number <= _MAX_SOCKET:
             self.fault(name, "a whole number from 0 on", value)
             return 0
-        return number
+        return int(number)
 
     def number(self, name: str) -> float | None:
         """A finite number, or a text that is one; null and empty are absent."""
         value = self.fields.get(name)
+        if value is None:
+            return None
         number = as_number(value)
-        if number is None and not (value is None or (isinstance(value, str) and not value.strip())):
+        if number is None and not _is_blank(value):
             self.fault(name, "a number", value)
         return number
 
-    def instant(self, name: str) -> datetime | None:
-        """An instant; one that cannot be read counts as none and is flagged."""
-        value = self.fields.get(name)
-        if value is None or value == "":
-            return None
-        instant = parse_instant(value) if isinstance(value, str) else None
-        if instant is None:
-            self.flag("time_unreadable")
-        return instant
+    def instant(self, *names: str) -> datetime | None:
+        """The first of these fields that is there: the generations name one thing differently.
 
-    def first_instant(self, *names: str) -> datetime | None:
-        """The first of several fields that is there: the generations name one thing differently."""
+        An instant that cannot be read counts as none and is flagged.
+        """
         for name in names:
-            if self.fields.get(name) is not None:
-                return self.instant(name)
+            value = self.fields.get(name)
+            if value is None:
+                continue
+            instant = parse_instant(value) if type(value) is str else None
+            if instant is not None:
+                return instant
+            if not _is_blank(value):
+                self.flag("time_unreadable")
+                return None
         return None
 
     def event_instant(self, device: datetime | None, received: datetime | None) -> datetime | None:
@@ -124,20 +126,33 @@ class FieldReader:
         return received
 
 
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and (not value or value.isspace())
+
+
+def as_text(value: object) -> str | None:
+    """A text or a number as text; None for anything else, and for a text that is blank."""
+    if isinstance(value, str):
+        return None if _is_blank(value) else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def as_number(value: object) -> float | None:
     """A finite float from a JSON number or a text that is one; else None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float) or (
-        isinstance(value, str) and _NUMBER.fullmatch(value.strip())
-    ):
-        try:
-            number = float(value)
-        except OverflowError:
+    if isinstance(value, str):
+        # What Python reads as a number beyond what others do.
+        if not value.isascii() or "_" in value:
             return None
-        # -0.0 equals 0.0 but is written otherwise, and infinity minus itself is no number.
-        return number + 0.0 if number - number == 0 else None
-    return None
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    # -0.0 equals 0.0 but is written otherwise, and infinity minus itself is no number.
+    return number + 0.0 if number - number == 0 else None
 
 
 def is_plausible(device: datetime, received: datetime | None) -> bool:
@@ -148,6 +163,4 @@ def is_plausible(device: datetime, received: datetime | None) -> bool:
     """
     if device < EPOCH_OF_CHARGERS:
         return False
-    if received is None:
-        return True
-    return received - _MAX_BEHIND <= device <= received + _MAX_AHEAD if received.year > 1 else False
+    return received is None or _MAX_BEHIND <= device - received <= _MAX_AHEAD

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.client import EmablerClient
-from shared.emabler.models import FinishedSession, read_finished_session
-from shared.instants import Clock, format_instant
+from shared.emabler.models.sessions import FinishedSession, read_finished_session
+from shared.instants import Clock
 from shared.reconciliation.rest_claims import rest_claim
 from shared.sessions.claims import Source
 from shared.sessions.planning import Written
@@ -32,31 +33,25 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Run:
-    """What one run did; energy and prices are in the store, not here."""
+    """What one run did; energy and prices are in the store, not here.
+
+    `walk_agrees` False: the answers named other totals than came, so that the walk may have missed
+    sessions that the next one finds.
+    """
 
     window_start: datetime
     window_end: datetime
     pages: int = 0
-    rest_requests: int = 0
+    walk_agrees: bool = True
     sessions: Counter[str] = field(default_factory=Counter)
 
 
 class Reconciliation:
     """Walks a range of session ends and repairs."""
 
-    def __init__(
-        self,
-        client: EmablerClient,
-        sessions: SessionWriter,
-        *,
-        path: str,
-        page_size: int,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, client: EmablerClient, sessions: SessionWriter, *, clock: Clock) -> None:
         self._client = client
         self._sessions = sessions
-        self._path = path
-        self._page_size = page_size
         self._clock = clock
 
     async def run(self, lookback: timedelta) -> Run:
@@ -68,21 +63,15 @@ class Reconciliation:
         """
         now = self._clock()
         run = Run(now - lookback, now - SETTLING)
-        body = {
-            "stopTimeSearchBegin": format_instant(run.window_start),
-            "stopTime": format_instant(run.window_end),
-            "includeSanityFlags": True,
-        }
-        before = self._client.requests
-        observed = self._clock()
-        async for page in self._client.pages(self._path, body, limit=self._page_size):
-            sessions = [read_finished_session(item) for item in page.items]
+        query = FinishedSessionsQuery(ended_from=run.window_start, ended_to=run.window_end)
+        walk = self._client.walk_finished_sessions(query)
+        async for page in walk:
+            sessions = [read_finished_session(item, self._client.drift) for item in page.items]
             known = [session for session in sessions if session is not None]
-            run.sessions[Outcome.UNIDENTIFIED] += len(sessions) - len(known)
-            await self._store(known, observed, run)
+            run.sessions[Outcome.UNIDENTIFIED] += page.rows - len(known)
+            await self._store(known, page.asked, run)
             run.pages += 1
-            observed = self._clock()
-        run.rest_requests = self._client.requests - before
+        run.walk_agrees = walk.agrees
         run.sessions += Counter()  # drops classes that nothing was counted in
         return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from shared.emabler.models import FinishedSession, canonical
+from shared.emabler.models.sessions import FinishedSession, canonical
 from shared.identifiers import normalise_tag
 from shared.push.digest import DIGEST_CHARACTERS
 from shared.sessions.claims import Claim, Source

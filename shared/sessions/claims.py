@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from shared.identifiers import identifies_a_transaction, key_part, normalise_tag
 from shared.instants import format_instant, parse_instant
-from shared.push.events import TransactionStart, TransactionStop
+from shared.push.events import TransactionStart, TransactionStop, clock_marks
 from shared.storage.rows import SCHEMA, Row, Value
 from shared.tags.redaction import TagText
 
@@ -27,8 +27,9 @@ class Claim:
 
     `name` is what tells claims of one source apart: the digest of an event, the id of a REST item.
     `digest` is that of the content. `observed` is when a REST answer was asked for; the claim
-    observed last wins. `tag` is normalised: equal digests must make equal rows. `erased`: the
-    person was taken out of it; the digest is still that of the whole.
+    observed last wins. `tag` is normalised: equal digests must make equal rows. `marks` say of a
+    push event that its clock cannot have been right (`shared.push.events.CLOCK_FLAGS`). `erased`:
+    the person was taken out of it; the digest is still that of the whole.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class Claim:
     site: str | None = None
     observed: datetime | None = None
     body: str | None = None
+    marks: tuple[str, ...] = ()
     erased: bool = False
 
     @property
@@ -84,6 +86,7 @@ def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:
             tag=normalise_tag(event.tag) if event.tag else None,
             meter_start_wh=event.meter_start_wh,
             site=event.site,
+            marks=clock_marks(event),
         )
     return Claim(
         source=Source.STOP,
@@ -99,6 +102,7 @@ def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:
         meter_end_wh=event.meter_end_wh,
         energy_wh=event.energy_wh,
         site=event.site,
+        marks=clock_marks(event),
     )
 
 
@@ -143,6 +147,8 @@ def claim_row(claim: Claim, bucket: str) -> Row:
         instant = getattr(claim, name)
         if instant is not None:
             columns[name] = format_instant(instant)
+    if claim.marks:
+        columns["marks"] = ",".join(claim.marks)
     return Row(bucket, claim.key, columns)
 
 
@@ -154,4 +160,6 @@ def claim_from_row(row: Row) -> Claim:
     for name in _INSTANTS:
         text = columns.get(name)
         fields[name] = parse_instant(str(text)) if text is not None else None  # type: ignore[assignment] # instants beside values
-    return Claim(source=Source(str(columns["source"])), **fields)  # type: ignore[arg-type] # columns are the claim's own fields
+    marks = tuple(str(columns["marks"]).split(",")) if "marks" in columns else ()
+    source = Source(str(columns["source"]))
+    return Claim(source=source, marks=marks, **fields)  # type: ignore[arg-type] # columns are the claim's own fields

@@ -22,7 +22,7 @@ class Kind(StrEnum):
     NUMBER = "number"
     COUNT = "whole number"
     INSTANT = "instant"
-    FLAG = "true or nothing"
+    FLAG = "true or false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("starts", Kind.COUNT, "how many different starts were told"),
     Column("stops", Kind.COUNT, "how many different stops were told"),
     Column("findings", Kind.TEXT, "what is odd about it, parted by commas"),
+    Column("held", Kind.FLAG, "not to be billed before somebody looked at it"),
     Column("erased", Kind.FLAG, "the person was taken out"),
     *(
         Column(f"{source}_{name}", kind, f"{meaning}, {_SAYS[source]}")

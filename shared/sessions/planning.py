@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from shared.sessions.claims import Claim, Source, claim_row, without_person
 from shared.sessions.indexes import index_rows
+from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.summary import Summary, fold, summary_row
 from shared.storage import limits
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert
@@ -56,8 +57,9 @@ def groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, 
         for start in range(0, len(claims), _MAX_CLAIMS):
             part = claims[start : start + _MAX_CLAIMS]
             plan = plan_session(bucket, name, part, None)
-            # An end takes the session off the list of open ones, and may move within its own.
-            more = len(plan.operations) + 2 * sum(c.source is not Source.START for c in part)
+            # An end takes the session off the list of open ones; REST's may move within its own.
+            more = len(plan.operations) + any(c.source is not Source.START for c in part)
+            more += sum(c.source is Source.REST for c in part)
             more_size = 2 * sum(map(limits.operation_bytes, plan.operations))
             full = operations + more > limits.MAX_OPERATIONS
             if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):
@@ -70,7 +72,13 @@ def groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, 
         yield group
 
 
-def plan_session(bucket: str, session: str, claims: Sequence[Claim], stored: Stored | None) -> Plan:
+def plan_session(
+    bucket: str,
+    session: str,
+    claims: Sequence[Claim],
+    stored: Stored | None,
+    plausible: Limits = USUAL,
+) -> Plan:
     """Decide what a session needs: claims that are not there, and what follows from all of them."""
     before = Stored({}, None) if stored is None else stored
     known = {key: claim for key, (claim, _) in before.claims.items()}
@@ -91,7 +99,7 @@ def plan_session(bucket: str, session: str, claims: Sequence[Claim], stored: Sto
         known[claim.key] = claim
         added.append(claim)
     everything = tuple(known[key] for key in sorted(known))
-    summary = fold(everything)
+    summary = fold(everything, plausible)
     row = summary_row(summary, bucket, session, before.summary.etag if before.summary else None)
     if before.summary is None:
         operations.append(Insert(row))

@@ -15,6 +15,7 @@ from shared.identifiers import hash_tag
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, claim_from_row, claim_row, without_person
 from shared.sessions.indexes import END_ROWS, OPEN_ROWS, SESSION_ROWS, UNDATED, index_rows
+from shared.sessions.plausibility import Limits
 from shared.sessions.summary import SUMMARY_NAME, State, fold, is_summary, summary_row
 from shared.sessions.writer import row_under_tag
 from shared.storage import limits
@@ -55,7 +56,10 @@ class _Mending:
 class Rebuilding:
     """Compares sessions with what their claims say, and mends them unless it is told not to."""
 
-    def __init__(self, tables: Tables, *, tag_hash_key: bytes, dry_run: bool) -> None:
+    def __init__(
+        self, tables: Tables, *, tag_hash_key: bytes, plausible: Limits, dry_run: bool
+    ) -> None:
+        self._plausible = plausible
         self._tables = tables
         self._tag_hash_key = tag_hash_key
         self._dry_run = dry_run
@@ -112,7 +116,7 @@ class Rebuilding:
             mending.operations.clear()
             return mending
         mending.claims = claims
-        summary = fold(claims)
+        summary = fold(claims, self._plausible)
         stored = next((row for row in rows if is_summary(row)), None)
         wanted = summary_row(summary, bucket, session, None if stored is None else stored.etag)
         if stored is None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, Source
+from shared.sessions.plausibility import USUAL, Limits, findings_of, is_held
 from shared.storage.rows import SCHEMA, Row, Value
 
-AGREEMENT = timedelta(seconds=2)
-"""Starts or ends that differ by no more than this agree (one session's start is told with four
-and with seven fractional digits in eMabler's own samples)."""
-
-REUSED_AFTER = timedelta(days=1)
 SUMMARY_NAME = "!"
 """The last part of a summary's key: it sorts before every claim's."""
 
@@ -29,7 +25,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What is known of a session, and from whom. Energy in Wh, instants UTC."""
+    """What is known of a session, and from whom. Energy in Wh, instants UTC.
+
+    `findings` name what is odd about it (`shared.sessions.plausibility`).
+    """
 
     charger: str
     transaction: str | None
@@ -52,7 +51,7 @@ class Summary:
     erased: bool = False
 
 
-def fold(claims: Iterable[Claim]) -> Summary:
+def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
     """Fold the claims of one session; at least one, in any order."""
     ordered = sorted(claims, key=_rank)
     starts = [claim for claim in ordered if claim.source is Source.START]
@@ -63,7 +62,7 @@ def fold(claims: Iterable[Claim]) -> Summary:
     rest = rests[-1] if rests else None
     # What push says stands first; REST completes it where push says nothing.
     told = [claim for claim in (stop, start, rest) if claim is not None]
-    return Summary(
+    folded = Summary(
         charger=told[0].charger,
         transaction=told[0].transaction,
         state=State.ENDED if stop or rest else State.OPEN,
@@ -78,12 +77,13 @@ def fold(claims: Iterable[Claim]) -> Summary:
         sources=tuple(source for source in Source if any(c.source is source for c in told)),
         starts=len(starts),
         stops=len(stops),
-        findings=tuple(_findings(starts, stops)),
+        findings=(),
         start_claim=start,
         stop_claim=stop,
         rest_claim=rest,
         erased=any(claim.erased for claim in ordered),
     )
+    return replace(folded, findings=findings_of(starts, stops, folded, limits))
 
 
 def _rank(claim: Claim) -> tuple[str, str, str]:
@@ -121,27 +121,6 @@ def _energy(stop: Claim | None, start: Claim | None, rest: Claim | None) -> floa
     return rest.energy_wh if rest is not None else None
 
 
-def _findings(starts: Sequence[Claim], stops: Sequence[Claim]) -> Iterable[str]:
-    if any(_differ(one, other) for i, one in enumerate(stops) for other in stops[i + 1 :]):
-        yield "stop_conflict"
-    times = [claim.start for claim in starts if claim.start is not None]
-    if times and max(times) - min(times) > REUSED_AFTER:
-        yield "transaction_id_reused"
-
-
-def _differ(one: Claim, other: Claim) -> bool:
-    """Whether two stops contradict each other in what both tell."""
-    if one.end and other.end and abs(one.end - other.end) > AGREEMENT:
-        return True
-    return any(
-        a is not None and b is not None and a != b
-        for a, b in (
-            (one.meter_end_wh, other.meter_end_wh),
-            (one.energy_wh, other.energy_wh),
-        )
-    )
-
-
 _COLUMNS = (
     "charger",
     "transaction",
@@ -172,6 +151,7 @@ def summary_row(summary: Summary, bucket: str, session: str, etag: str | None = 
         columns["erased"] = True
     if summary.findings:
         columns["findings"] = ",".join(summary.findings)
+        columns["held"] = is_held(summary.findings)
     for claim in (summary.start_claim, summary.stop_claim, summary.rest_claim):
         if claim is None:
             continue

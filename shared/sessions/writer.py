@@ -18,6 +18,7 @@ from shared.identifiers import bucket_of, hash_tag
 from shared.sessions import planning
 from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.planning import Plan, Stored, Written
+from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.remembered import RememberedSessions
 from shared.sessions.summary import is_summary
 from shared.storage.rows import Delete, Operation, Row, Tables
@@ -36,13 +37,15 @@ class _Group:
     sessions: dict[str, list[Claim]]
     stored: dict[str, Stored | None]
     unread: list[str]
+    plausible: Limits
+    read: set[str] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
     done: bool = False
 
     def plan(self) -> None:
         """Decide from what is known now."""
         self.plans = [
-            planning.plan_session(self.bucket, name, claims, self.stored[name])
+            planning.plan_session(self.bucket, name, claims, self.stored[name], self.plausible)
             for name, claims in self.sessions.items()
         ]
 
@@ -50,10 +53,18 @@ class _Group:
 class SessionWriter:
     """Writes claims; safe to call again with the same claims, and beside other writers."""
 
-    def __init__(self, tables: Tables, *, buckets: int, tag_hash_key: bytes) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        buckets: int,
+        tag_hash_key: bytes,
+        plausible: Limits = USUAL,
+    ) -> None:
         self._tables = tables
         self._buckets = buckets
         self._tag_hash_key = tag_hash_key
+        self._plausible = plausible
         self._remembered = RememberedSessions()
 
     async def write(self, claims: Iterable[Claim]) -> list[Written]:
@@ -63,19 +74,24 @@ class SessionWriter:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
         """
         groups = list(self._groups(claims))
+        tagged: set[tuple[str, str]] = set()
         for attempt in range(_MAX_ROUNDS):
-            await self._round([group for group in groups if not group.done], attempt)
+            await self._round([group for group in groups if not group.done], attempt, tagged)
             if all(group.done for group in groups):
                 return [plan.written for group in groups for plan in group.plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
 
-    async def _round(self, groups: Sequence[_Group], attempt: int) -> None:
+    async def _round(
+        self, groups: Sequence[_Group], attempt: int, tagged: set[tuple[str, str]]
+    ) -> None:
         """Read what is not known, decide, and write everything side by side."""
         await all_done(self._read(group, name) for group in groups for name in group.unread)
         for group in groups:
             group.plan()
         # The rows under a tag follow from the claims alone: they wait for nothing.
-        tags = [row for group in groups for row in self._tag_rows(group)]
+        rows = [row for group in groups for row in self._tag_rows(group)]
+        tags = [row for row in rows if (row.partition, row.key) not in tagged]
+        tagged.update((row.partition, row.key) for row in tags)
         leftovers = [row for group in groups for row in self._tag_rows_of_erased(group)]
         await all_done(
             (
@@ -103,7 +119,7 @@ class SessionWriter:
                     for name, told in part.items()
                     if stored[name] is None and not planning.likely_new(told)
                 ]
-                yield _Group(bucket, part, stored, unread)
+                yield _Group(bucket, part, stored, unread, self._plausible)
 
     async def _read(self, group: _Group, session: str) -> None:
         claims: dict[str, tuple[Claim, Row]] = {}
@@ -115,6 +131,7 @@ class SessionWriter:
             else:
                 claims[row.key] = (claim_from_row(row), row)
         group.stored[session] = Stored(claims, summary)
+        group.read.add(session)
 
     async def _write_group(self, group: _Group, attempt: int) -> None:
         operations = [operation for plan in group.plans for operation in plan.operations]
@@ -123,7 +140,9 @@ class SessionWriter:
         try:
             etags = await self._tables.write(SESSIONS, operations) if operations else []
         except RowConflictError:
-            group.unread = list(group.sessions)
+            # It is most likely about a session that was taken for new, or remembered.
+            guessed = [name for name in group.sessions if name not in group.read]
+            group.unread = guessed or list(group.sessions)
             return
         rows = {
             operation.row.key: replace(operation.row, etag=etag)

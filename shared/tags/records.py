@@ -15,13 +15,18 @@ SESSION_ROWS = "session|"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """A tag that an operator knows. Validity is from `valid_from` on and before `valid_until`."""
+    """A tag that an operator knows. Validity is from `valid_from` on and before `valid_until`.
+
+    `driver` and `driver_external` are eMabler's id of the driver and the operator's own.
+    """
 
     tag: str
     blocked: bool = False
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     kind: str | None = None
+    driver: str | None = None
+    driver_external: str | None = None
 
 
 def tag_row(tag: Tag, hash_key: bytes) -> Row:
@@ -39,19 +44,28 @@ def tag_row(tag: Tag, hash_key: bytes) -> Row:
         columns["valid_until"] = format_instant(tag.valid_until)
     if tag.kind is not None:
         columns["kind"] = tag.kind
+    if tag.driver is not None:
+        columns["driver"] = tag.driver
+    if tag.driver_external is not None:
+        columns["driver_external"] = tag.driver_external
     return Row(hashed, f"{TAG_ROWS}{hashed[:8]}", columns)
 
 
 def tag_from_row(row: Row) -> Tag:
     """The tag that a row holds."""
-    kind = row.columns.get("kind")
     return Tag(
         tag=str(row.columns["spelling"]),
         blocked=bool(row.columns["blocked"]),
         valid_from=_instant(row.columns.get("valid_from")),
         valid_until=_instant(row.columns.get("valid_until")),
-        kind=None if kind is None else str(kind),
+        kind=_text(row.columns.get("kind")),
+        driver=_text(row.columns.get("driver")),
+        driver_external=_text(row.columns.get("driver_external")),
     )
+
+
+def _text(value: Value | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _instant(value: Value | None) -> datetime | None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.emabler.models import canonical, read_finished_session, read_page
+from shared.emabler.models.sessions import canonical, read_finished_session
 from shared.instants import format_instant
 
 ITEM: dict[str, Any] = {
@@ -106,29 +106,6 @@ def test_values_are_understood_however_they_are_written(
 ) -> None:
     """Numbers come as texts, texts as numbers, energy in kWh only, and dates as sentinels."""
     assert getattr(read(**given), field) == value
-
-
-def test_a_page_is_read() -> None:
-    """Items as they came, the total where it is a number, and whether there is more."""
-    page = read_page({"items": [ITEM], "totalRecords": 7, "hasNextPage": True, "new": 1}, 3)
-
-    assert (page.number, page.items, page.total, page.has_next) == (3, (ITEM,), 7, True)
-
-
-@pytest.mark.parametrize("answer", [None, [], {}, {"items": None}, {"items": [None]}, "items", 7])
-def test_what_is_no_page_is_refused(answer: object) -> None:
-    """A page has a list of objects."""
-    with pytest.raises(ValueError, match="the answer is no page"):
-        read_page(answer, 1)
-
-
-@pytest.mark.parametrize("more", [None, False, 0, "", []])
-def test_only_a_plain_yes_is_a_next_page(more: object) -> None:
-    """What is not `true` promises nothing; a total of another kind is none."""
-    page = read_page({"items": [], "totalRecords": "7", "hasNextPage": more}, 1)
-
-    assert not page.has_next
-    assert page.total is None
 
 
 JSON = st.recursive(

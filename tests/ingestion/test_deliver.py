@@ -47,7 +47,12 @@ def delivery(tables: MemoryTables, time: Time) -> Delivery:
         tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
     )
     return Delivery(
-        ingestion, guard=nothing_against_it, longest_wait=120, clock=lambda: NOW, sleep=time.sleep
+        ingestion,
+        guard=nothing_against_it,
+        longest_wait=120,
+        clock=lambda: NOW,
+        sleep=time.sleep,
+        elapsed=time.elapsed,
     )
 
 
@@ -93,31 +98,46 @@ async def test_a_store_that_comes_back_in_time_is_outlasted() -> None:
     assert told.waited == pytest.approx(time.now)
 
 
-async def test_a_store_that_stays_away_fails_the_batch_and_parks_nothing() -> None:
-    """When the time is used up the transient error is raised; no message is blamed."""
+@pytest.mark.parametrize(("deliveries", "seconds"), [(1, 10), (3, 40), (5, 120), (99, 120)])
+async def test_a_store_that_stays_away_fails_the_batch_and_parks_nothing(
+    deliveries: int, seconds: float
+) -> None:
+    """When the time is used up, and not before, the error is raised; no message is blamed."""
     tables, time = MemoryTables(*ALL_TABLES), Time()
+    tried: list[float] = []
 
     async def away(_table: str, _moment: str) -> None:
+        tried.append(time.now)
         raise StoreUnavailableError("busy")
 
     tables.pause = away
-    told = Outlasted()
+    waiting = batch(payloads.state_v2(), b"poison", deliveries=deliveries)
+
+    with pytest.raises(StoreUnavailableError):
+        await delivery(tables, time).take(waiting, Outlasted())
+
+    assert tables.rows(PARKED) == tables.rows(EVENTS) == []
+    assert time.now == tried[-1] == pytest.approx(seconds)
+
+
+async def test_pauses_become_longer_up_to_a_limit() -> None:
+    """From half a second to 15 s, each by chance between half and all of what it may be."""
+    time = Time()
+
+    async def away() -> None:
+        raise StoreUnavailableError("busy")
 
     with pytest.raises(StoreUnavailableError):
         await outlast(
-            lambda: delivery(tables, time)._attempt(batch(payloads.state_v2(), b"poison")),
-            10,
-            told,
-            sleep=time.sleep,
-            elapsed=time.elapsed,
-            random=Random(7),
+            away, 120, Outlasted(), sleep=time.sleep, elapsed=time.elapsed, random=Random(7)
         )
 
-    assert tables.rows(PARKED) == tables.rows(EVENTS) == []
-    assert time.now <= 10
-    assert all(
-        later > 0.9 * earlier for earlier, later in zip(time.pauses, time.pauses[1:], strict=False)
-    )
+    most = [0.5, 1, 2, 4, 8, *[15] * 10]
+    pairs = list(zip(time.pauses[:-1], most, strict=False))
+    assert all(longest / 2 <= pause <= longest for pause, longest in pairs)
+    # The last one is cut short: the last attempt begins when the time is used up.
+    assert time.pauses[-1] <= 15
+    assert time.now == pytest.approx(120)
 
 
 async def test_a_message_that_fails_alone_is_parked_and_its_neighbours_are_stored() -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.errors import StoreUnavailableError
-from shared.ingestion.ingest import Ingestion
-from shared.ingestion.messages import IncomingMessage, declared_type
-from shared.sessions.indexes import END_ROWS, OPEN_ROWS, is_claim
-from shared.sessions.writer import SessionWriter
-from shared.storage.containers import ALL_CONTAINERS
+from shared.ingestion.messages import declared_type
+from shared.sessions.indexes import END_ROWS, OPEN_ROWS
 from shared.storage.memory import MemoryTables
-from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import (
     ALL_TABLES,
     CHARGERS,
@@ -27,43 +19,9 @@ from shared.storage.tables import (
     TAGS,
 )
 from tests import payloads
+from tests.ingestion.day import POISON, events_of, ingestion, messages
 from tests.payloads import ABSENT
-
-NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
-HASH_KEY = b"k" * 32
-FIRST_RECEIPT = ("stored_at", "received", "enqueued", "message_id", "generation", "flags")
-
-
-def ingestion(tables: MemoryTables) -> Ingestion:
-    writer = SessionWriter(tables, buckets=4, tag_hash_key=HASH_KEY)
-    return Ingestion(
-        tables, MemoryBlobs(*ALL_CONTAINERS), buckets=4, sessions=writer, clock=lambda: NOW
-    )
-
-
-def messages(*bodies: bytes) -> list[IncomingMessage]:
-    return [IncomingMessage(body=body) for body in bodies]
-
-
-def content(tables: MemoryTables) -> dict[str, list[Any]]:
-    """All rows whole, but for the columns of first receipt."""
-    return {
-        table: [
-            (
-                row.partition,
-                row.key,
-                {
-                    name: value
-                    for name, value in row.columns.items()
-                    if table != EVENTS
-                    or (name not in FIRST_RECEIPT and not name.startswith("body_"))
-                },
-            )
-            for row in tables.rows(table)
-        ]
-        for table in ALL_TABLES
-        if table != PARKED
-    }
+from tests.stores import content
 
 
 async def after(*bodies: bytes) -> MemoryTables:
@@ -126,35 +84,6 @@ async def test_a_start_alone_is_an_open_session() -> None:
     assert indexed(tables, END_ROWS) == []
 
 
-async def test_a_full_message_alone_makes_the_session() -> None:
-    """A stop whose start never came tells the session by itself."""
-    found = summary(await after(payloads.full_v2()))
-
-    assert (found["start"], found["end"]) == (
-        "2026-11-02T09:11:32.400000Z",
-        "2026-11-02T10:41:43.633143Z",
-    )
-    assert found["state"] == "ended"
-
-
-async def test_two_stops_with_other_content_are_kept_and_in_conflict() -> None:
-    """Neither stop overwrites the other; the summary shows the later one and says so."""
-    one, other = (
-        payloads.full_v2(),
-        payloads.full_v2(
-            deviceTimeStampEnd="2026-11-02T10:41:50Z", meterReadEnd=13400, consumptionWh=12400
-        ),
-    )
-
-    for bodies in ((one, other), (other, one)):
-        tables = await after(*bodies)
-
-        assert summary(tables)["energy_wh"] == 12400.0
-        assert summary(tables)["findings"] == "stop_conflict"
-        assert summary(tables)["stops"] == 2
-        assert sum(is_claim(row) for row in tables.rows(SESSIONS)) == 2
-
-
 async def test_ids_that_identify_nothing_join_no_sessions() -> None:
     """Starts with the ids -1, 0 or none stay apart, however alike they are."""
     bodies = [
@@ -176,16 +105,6 @@ async def test_one_id_for_starts_more_than_a_day_apart_is_found() -> None:
     )
 
     assert summary(await after(payloads.start_v2(), later))["findings"] == "transaction_id_reused"
-
-
-async def test_an_older_state_never_replaces_a_newer_one() -> None:
-    """A state that comes late changes nothing of the charger."""
-    older = payloads.state_v2(deviceTimeStamp="2026-11-02T09:00:00Z", status="Faulted")
-
-    for bodies in ((payloads.state_v2(), older), (older, payloads.state_v2())):
-        tables = await after(*bodies)
-        (socket,) = [row for row in tables.rows(CHARGERS) if row.key == "CH-0042|1"]
-        assert socket.columns["state_status"] == "Available"
 
 
 async def test_a_later_batch_meets_what_a_warm_worker_remembers() -> None:
@@ -225,78 +144,18 @@ async def test_repeats_are_counted_and_change_nothing() -> None:
     tables = MemoryTables(*ALL_TABLES)
     worker = ingestion(tables)
     first = await worker.ingest(messages(payloads.state_v2(), payloads.state_v2()))
-    before = content(tables)
+    before = await content(tables)
     again = await worker.ingest(messages(payloads.state_v2()))
 
     assert (first.journal.stored, first.journal.repeated) == (1, 1)
     assert (again.journal.stored, again.journal.repeated, again.journal.exact) == (0, 1, True)
-    assert content(tables) == before
-
-
-SESSION_EVENTS = [
-    payloads.start_v2(),
-    payloads.full_v2(),
-    payloads.full_v2(consumptionWh=12400, meterReadEnd=13400),
-    payloads.stop_v1(),
-    payloads.start_v1(authorizedIdTag="OTHER"),
-    payloads.full_v2(transactionId="-1"),
-    payloads.full_v1(timeStampEnd="1970-01-01T00:00:00Z"),
-    payloads.start_v2(chargerId="CH/\\#?|~%"),
-    payloads.full_v2(chargerId="CH/\\#?|~%"),
-]
-EVENTS_OF_A_DAY = [
-    *SESSION_EVENTS,
-    payloads.state_v2(),
-    payloads.state_v2(errorCode="No Error"),
-    payloads.state_v2(status="Charging", deviceTimeStamp="2026-11-02T09:12:00Z"),
-    payloads.state_v2(status="Faulted"),
-    payloads.boot_v2(),
-    payloads.boot_v1(chargerModel="Wallbox 11"),
-    payloads.measurements(),
-]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-async def test_any_order_repetition_and_split_gives_the_same_rows(data: st.DataObject) -> None:
-    """The tables are a function of the set of events, whoever brings them and how often."""
-    chosen = data.draw(st.lists(st.sampled_from(EVENTS_OF_A_DAY), min_size=1, max_size=8))
-    shuffled = data.draw(st.permutations([*chosen, *data.draw(st.lists(st.sampled_from(chosen)))]))
-    cut = data.draw(st.integers(0, len(shuffled)))
-    together = MemoryTables(*ALL_TABLES)
-    apart = MemoryTables(*ALL_TABLES)
-
-    await ingestion(together).ingest(messages(*dict.fromkeys(chosen)))
-    for part in (shuffled[:cut], shuffled[cut:]):
-        await ingestion(apart).ingest(messages(*part))
-
-    assert content(apart) == content(together)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.permutations(SESSION_EVENTS), st.integers(0, 2**32), st.integers(2, 4))
-async def test_workers_side_by_side_give_the_same_rows(
-    bodies: list[bytes], seed: int, workers: int
-) -> None:
-    """Workers that meet in the middle of each other's writes leave what one worker leaves."""
-    turns = iter(range(10**9))
-
-    async def pause(_table: str, _moment: str) -> None:
-        for _ in range((seed >> (next(turns) % 32)) & 3):
-            await asyncio.sleep(0)
-
-    crowded = MemoryTables(*ALL_TABLES, pause=pause)
-    batches = [bodies[n::workers] + bodies[:2] for n in range(workers)]
-
-    await asyncio.gather(*(ingestion(crowded).ingest(messages(*batch)) for batch in batches))
-
-    assert content(crowded) == content(await after(*bodies))
+    assert await content(tables) == before
 
 
 async def test_a_crash_between_any_two_writes_is_made_whole_by_the_next_delivery() -> None:
     """Stopped at each write in turn, the batch delivered again leaves the same store."""
-    bodies = [*EVENTS_OF_A_DAY, b"not json"]
-    whole = content(await after(*bodies))
+    bodies = [*events_of("CH-0042"), *POISON]
+    whole = await content(await after(*bodies))
     stops = 0
     while True:
         tables = MemoryTables(*ALL_TABLES)
@@ -317,7 +176,7 @@ async def test_a_crash_between_any_two_writes_is_made_whole_by_the_next_delivery
             break
         tables.pause = MemoryTables().pause
         await ingestion(tables).ingest(messages(*bodies))
-        assert content(tables) == whole, stops
+        assert await content(tables) == whole, stops
 
     # Before and after each write: events, sessions, chargers and tags by partition, and parked.
     assert stops >= 14

@@ -135,7 +135,7 @@ def test_help_installs_nothing(machine: Machine) -> None:
         shown = machine.dev(*words)
         assert shown.returncode == 0
         assert "python dev.py up --port 8000" in shown.stdout
-    for command in ("setup", "demo", "up", "test", "prove", "lock", "format"):
+    for command in ("setup", "demo", "up", "test", "prove", "lock", "sbom", "format"):
         assert f"\n{command}" in machine.dev("--help").stdout
     assert machine.dev().returncode == 2
     assert not (machine.checkout / ".local").exists()
@@ -148,7 +148,7 @@ def test_an_unknown_command_is_told_which_there_are(machine: Machine) -> None:
 
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: command_unknown: 'demmo' is no command. What to do: ")
-    assert "setup, demo, up, test, prove, bench, simulate, lock, format" in answer.stderr
+    assert "setup, demo, up, test, prove, bench, simulate, lock, sbom, format" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from local.emabler import BASE_PATH
 from local.emabler.books import SHELF_TYPES, Books
+from local.emabler.habits import PERMISSIONS, Habits
 from local.emabler.server import make_app
 
 KEY = "the-key"
@@ -51,6 +52,10 @@ async def client(books: Books) -> AsyncIterator[TestClient[Any, Any]]:
 
 def fill(books: Books, shelf: str, *records: dict[str, Any]) -> None:
     books.put(shelf, msgspec.convert(list(records), SHELF_TYPES[shelf]))
+
+
+def convert(*records: dict[str, Any]) -> list[Any]:
+    return msgspec.convert(list(records), SHELF_TYPES["sessions"])  # type: ignore[no-any-return]
 
 
 async def ask(client: TestClient[Any, Any], **query: Any) -> dict[str, Any]:
@@ -196,6 +201,65 @@ async def test_sorting(client: TestClient[Any, Any], books: Books) -> None:
     assert await ids(client, sortKey="TimestampEnd") == [2, 1, 3]
     assert await ids(client, sortKey="vatPercent") == [2, 3, 1]
     assert await ids(client, sortKey="vatPercent", sortDescending=True) == [1, 3, 2]
+    assert await ids(client, sortKey="StopTime") == [2, 1, 3]
+
+
+async def test_pages_follow_what_the_books_become(
+    client: TestClient[Any, Any], books: Books
+) -> None:
+    """What is added, replaced or removed shows in its place at once, whatever the order."""
+    fill(books, "sessions", *(session(number) for number in (4, 2, 6)))
+    window = {"stopTimeSearchBegin": "2026-03-14T02:30:00Z", "sortKey": "TimestampEnd"}
+
+    async def seen() -> tuple[list[int], list[int]]:
+        return await ids(client, **window), await ids(client, sortDescending=True)
+
+    assert await seen() == ([4, 6], [6, 4, 2])
+    books.add("sessions", convert(session(5), session(3)))
+    assert await seen() == ([3, 4, 5, 6], [6, 5, 4, 3, 2])
+    books.add("sessions", convert(session(4, timestampEnd="2026-03-14T09:00:00Z")))
+    assert await seen() == ([3, 5, 6, 4], [6, 5, 4, 3, 2])
+    books.add("sessions", convert(session(5, timestampEnd="2026-03-14T02:00:00Z")))
+    assert await seen() == ([3, 6, 4], [6, 5, 4, 3, 2])
+    books.change("sessions", added=convert(session(3), session(8)), removed=convert(session(3)))
+    assert await seen() == ([6, 8, 4], [8, 6, 5, 4, 2])
+    books.change("sessions", removed=convert(session(8)))
+    assert await seen() == ([6, 4], [6, 5, 4, 2])
+    [six] = [record for record in books.shelves.sessions if record.id == 1006]
+    six.timestamp_end = "2026-03-14T10:00:00Z"
+    books.add("sessions", [six])
+    assert await seen() == ([4, 6], [6, 5, 4, 2])
+    books.shelves.sessions.append(*convert(session(7)))
+    assert await seen() == ([7, 4, 6], [7, 6, 5, 4, 2])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "starts", "ends"),
+    [("closed", [2, 3, 4], [2, 3, 4]), ("half_open", [2, 3], [2, 3]), ("open", [3], [3])],
+)
+async def test_bounds_of_time_filters_are_a_habit(
+    books: Books, bounds: Any, starts: list[int], ends: list[int]
+) -> None:
+    """Which bounds belong to a time filter is not documented, and can be chosen."""
+    records = (session(n, timestampEnd=f"2026-03-14T{n:02}:00:00Z") for n in range(1, 6))
+    fill(books, "sessions", *records)
+    server = TestServer(make_app(books, KEY, habits=Habits(bounds=bounds)))
+    async with TestClient(server, headers={"x-api-key": KEY}) as client:
+        first, last = "2026-03-14T01:30:00Z", "2026-03-14T03:30:00Z"
+        assert await ids(client, startTime=first, startTimeSearchEnd=last) == starts
+        first, last = "2026-03-14T02:00:00Z", "2026-03-14T04:00:00Z"
+        assert await ids(client, stopTimeSearchBegin=first, stopTime=last) == ends
+
+
+async def test_times_at_the_edges_of_the_calendar_are_times(
+    client: TestClient[Any, Any], books: Books
+) -> None:
+    """A time whose instant in UTC lies beyond the calendar is taken for the nearest there is."""
+    fill(books, "sessions", session(1))
+
+    assert await ids(client, startTime="0001-01-01T00:00:00+14:00") == [1]
+    assert await ids(client, stopTime="9999-12-31T23:59:59-12:00") == [1]
+    assert await ids(client, stopTime="0001-01-01t00:00:00z") == []
 
 
 async def test_sanity_flags_come_when_asked_for(client: TestClient[Any, Any], books: Books) -> None:
@@ -234,12 +298,15 @@ async def test_a_bad_value_is_answered_as_a_problem(
 async def test_a_bad_sort_key_is_answered_with_the_older_body(
     client: TestClient[Any, Any],
 ) -> None:
-    """A sort key that is not known gives 400 with the older error body."""
-    answer = await client.post(TRANSACTIONS, json={"sortKey": "nonsense"})
-    error = await answer.json()
-
-    assert answer.status == 400
-    assert error.keys() == {"errorCode", "message", "errorNumber", "helpLink"}
+    """A sort key that is not known, or empty, gives 400 with the older error body."""
+    for answer in (
+        await client.post(TRANSACTIONS, json={"sortKey": "nonsense"}),
+        await client.post(TRANSACTIONS, json={"sortKey": ""}),
+        await client.get(f"{CHARGERS}?sortKey="),
+    ):
+        error = await answer.json()
+        assert answer.status == 400
+        assert error.keys() == {"errorCode", "message", "errorNumber", "helpLink"}
 
 
 async def test_a_failure_within_is_answered_with_the_older_body(
@@ -333,8 +400,93 @@ async def test_ongoing_sessions(client: TestClient[Any, Any], books: Books) -> N
     assert "externalDriverId" not in (await answer.json())["items"][0]
 
 
+async def test_push_integrations(client: TestClient[Any, Any], books: Books) -> None:
+    """Configurations are listed, and below each of them its endpoints and their messages."""
+    endpoint = {"id": 3, "endpointType": "AzureServiceBus"}
+    message = {"id": 5, "endpointId": 3, "messageType": "ChargerState", "enabled": False}
+    configuration = {"id": 7, "name": "events", "endpoints": [endpoint], "messages": [message]}
+    fill(books, "push_configurations", {"id": 9}, configuration)
+    configurations = f"{BASE_PATH}/v2/push-integrations/configurations"
+
+    async def items(path: str) -> list[dict[str, Any]]:
+        answer = await client.get(configurations + path)
+        found: list[dict[str, Any]] = (await answer.json())["items"]
+        return found
+
+    assert await items("") == [
+        {"id": 7, "name": "events", "enabled": True},
+        {"id": 9, "name": "", "enabled": True},
+    ]
+    assert await items("/7/endpoints") == [endpoint | {"name": "", "enabled": True}]
+    assert await items("/7/messages") == [message]
+    assert await items("/9/messages") == []
+    for path, status in (("/8/messages", 404), ("/eight/endpoints", 400)):
+        answer = await client.get(configurations + path)
+        assert (answer.status, answer.content_type) == (status, "application/problem+json")
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=101", "page=x", "sortDescending=maybe", "siteId=one", "page=0"]
+    ("permission", "paths"),
+    [
+        ("ReadSessions", {TRANSACTIONS, TRANSACTIONS.replace("v2/t", "v3/t"), ONGOING}),
+        ("ReadChargers", {CHARGERS}),
+        ("ReadTags", {TAGS}),
+        ("ReadIntegrations", {f"{BASE_PATH}/v2/push-integrations/configurations"}),
+        ("ReadSites", set()),
+    ],
+)
+async def test_a_missing_permission_is_answered_403(
+    client: TestClient[Any, Any], permission: str, paths: set[str]
+) -> None:
+    """A key whose operator lacks a permission is refused where it is needed, not elsewhere."""
+    others = [each for each in PERMISSIONS if each != permission]
+    await client.put("/_habits", json={"permissions": others})
+
+    refused = set()
+    for method, path in (
+        ("POST", TRANSACTIONS),
+        ("POST", TRANSACTIONS.replace("v2/t", "v3/t")),
+        ("GET", ONGOING),
+        ("GET", CHARGERS),
+        ("GET", TAGS),
+        ("GET", f"{BASE_PATH}/v2/push-integrations/configurations"),
+    ):
+        answer = await client.request(method, path)
+        if answer.status == 403:
+            refused.add(path)
+            assert (await answer.json())["errorCode"] == "FORBIDDEN"
+
+    assert refused == paths
+
+
+async def test_limits_of_rate_are_a_habit(client: TestClient[Any, Any]) -> None:
+    """Each version of transactions has its own limit in a minute; beyond it comes 429."""
+    limits = {"v2CallsAMinute": 2, "v3CallsAMinute": 3}
+    assert (await client.put("/_habits", json=limits)).status == 400
+    limits = {"v2_calls_a_minute": 2, "v3_calls_a_minute": 3}
+    assert (await client.put("/_habits", json=limits)).status == 204
+
+    for version, most in (("v2", 2), ("v3", 3)):
+        answers = [await client.post(f"{BASE_PATH}/{version}/transactions") for _ in range(4)]
+        assert [answer.status for answer in answers] == [200] * most + [429] * (4 - most)
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    shown = await (await client.get("/_habits")).json()
+    assert shown["v2_calls_a_minute"] == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=101",
+        "page=x",
+        "page=0",
+        "page=",
+        "page=1_0",
+        "page=99999999999",
+        "sortDescending=maybe",
+        "siteId=one",
+        "siteId=99999999999999999999",
+    ],
 )
 async def test_a_bad_query_is_a_problem(client: TestClient[Any, Any], query: str) -> None:
     """A list refuses more than 100 rows and values that are none."""

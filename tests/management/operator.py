@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from management.context import Context
 from management.main import parser
 from management.output import Output
+from shared.emabler.client import EmablerClient
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
@@ -80,6 +82,7 @@ class Operator:
         self.blobs = MemoryBlobs(*ALL_CONTAINERS)
         self.settings = dict(SETTINGS)
         self.parts: dict[str, Any] = {}
+        self.emabler: Callable[[], EmablerClient] | None = None
 
     async def ingest(self, *bodies: bytes) -> None:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=SECRET.encode())
@@ -92,7 +95,7 @@ class Operator:
         options = parser().parse_args(arguments)
         out, err = io.StringIO(), io.StringIO()
         output = Output(as_json=options.json, out=out, err=err)
-        rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs)
+        rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs, emabler=self.emabler)
         rooms.__dict__.update(self.parts)
         code = await options.command.run(Context(options, output, rooms))
         return Ran(code, out.getvalue(), err.getvalue())

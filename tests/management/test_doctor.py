@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.storage.memory import MemoryTables
 from shared.storage.tables import ALL_TABLES, TAGS
+from tests.emabler.rest import client, page_of
 from tests.management.operator import Operator, Ran
-
-
-class Rest(HTTPServer):
-    """A REST API on a free port of this machine that answers one status."""
-
-    status = 200
-
-
-@pytest.fixture
-def rest() -> Iterator[Rest]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            answer = json.dumps({"items": [], "totalRecords": 7, "hasNextPage": False}).encode()
-            self.send_response(server.status)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_request(self, *_: object) -> None:
-            """Print nothing: the tests' own output is read by people."""
-
-    server = Rest(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 async def test_the_doctor_finds_what_is_missing(operator: Operator) -> None:
@@ -78,27 +47,89 @@ async def test_the_doctor_looks_at_the_store_for_real(operator: Operator) -> Non
     assert of(other, "store's stamp")["detail"].startswith("other_store: ")
 
 
-async def test_the_doctor_asks_emabler_for_real(operator: Operator, rest: Rest) -> None:
-    """A key that eMabler takes is well; one that it refuses comes with advice."""
-    operator.settings |= {
-        "EMABLER_BASE_URL": f"http://127.0.0.1:{rest.server_port}/api/",
-        "EMABLER_API_KEY": "key",
-        "RECONCILE_SCHEDULE": "0 */15 * * * *",
+class Rest:
+    """eMabler's REST, which answers some paths with a status of their own."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, int] = {}
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/api/v2/cpo/")
+        self.asked.append(path)
+        if path in self.statuses:
+            return httpx.Response(self.statuses[path])
+        return page_of({"id": 1}, more=True, totalRecords=7)
+
+
+@pytest.fixture
+def rest(operator: Operator) -> Rest:
+    rest = Rest()
+    operator.settings |= {"EMABLER_API_KEY": "key", "RECONCILE_SCHEDULE": "0 */15 * * * *"}
+    operator.emabler = lambda: client(rest, retry_seconds=0)
+    return rest
+
+
+CALLS = [
+    "v3/transactions",
+    "v2/ongoing-transactions",
+    "v2/chargers",
+    "v2/tags",
+    "v2/push-integrations/configurations",
+]
+
+
+def of_emabler(ran: Ran) -> dict[str, tuple[bool, str]]:
+    return {
+        row["check"].removeprefix("eMabler: "): (row["well"], row["detail"])
+        for row in ran.rows
+        if row["check"].startswith("eMabler: ")
     }
 
-    well = await operator.run("doctor", "--json")
-    rest.status = 401
-    refused = await operator.run("doctor", "--json")
 
-    assert well.rows[-1] == {
-        "check": "eMabler's REST",
-        "well": True,
-        "detail": "POST v3/transactions answers, 7 finished sessions",
+async def test_the_doctor_makes_each_call_of_emabler(operator: Operator, rest: Rest) -> None:
+    """What the key may read is told call by call, with how much there is of it."""
+    ran = await operator.run("doctor", "--json")
+
+    assert rest.asked == CALLS
+    assert of_emabler(ran) == {
+        "finished sessions": (True, "POST v3/transactions answers, 7 finished sessions"),
+        "ongoing sessions": (True, "GET v2/ongoing-transactions answers, 7 ongoing sessions"),
+        "chargers": (True, "GET v2/chargers answers, 7 chargers"),
+        "tags": (True, "GET v2/tags answers, 7 tags"),
+        "push configurations": (True, f"GET {CALLS[-1]} answers, 1 push configurations"),
     }
-    assert refused.rows[-1]["detail"] == (
-        "rest_refused: POST v3/transactions: 401: the API key is wrong or revoked: "
-        "check EMABLER_API_KEY"
-    )
+
+
+async def test_the_doctor_names_what_each_call_lacks(operator: Operator, rest: Rest) -> None:
+    """One permission that is missing is one finding; the other calls are checked all the same."""
+    rest.statuses = {"v2/tags": 403, "v2/chargers": 404}
+
+    found = of_emabler(await operator.run("doctor", "--json"))
+
+    assert [name for name, (well, _) in found.items() if not well] == ["chargers", "tags"]
+    assert found["chargers"][1].startswith("rest_not_found: GET v2/chargers: 404: ")
+    assert "EMABLER_CHARGERS_PATH" in found["chargers"][1]
+    assert found["tags"][1].startswith("rest_permission_missing: GET v2/tags: 403: ")
+    assert "probably ReadTags: grant it" in found["tags"][1]
+
+
+async def test_a_key_that_is_refused_is_told_once(operator: Operator, rest: Rest) -> None:
+    """With a wrong key every call would say the same."""
+    rest.statuses = dict.fromkeys(CALLS, 401)
+
+    ran = await operator.run("doctor", "--json")
+
+    assert of_emabler(ran) == {
+        "finished sessions": (
+            False,
+            (
+                "rest_key_refused: POST v3/transactions: 401: the API key is wrong or revoked: "
+                "check EMABLER_API_KEY"
+            ),
+        )
+    }
+    assert ran.code == 1
 
 
 async def test_the_doctor_tells_a_queue_that_cannot_be_reached(operator: Operator) -> None:
@@ -119,5 +150,5 @@ async def test_the_doctor_writes_a_table_for_people(operator: Operator) -> None:
     ran = await operator.run("doctor")
 
     assert ran.lines[0].split() == ["CHECK", "WELL", "DETAIL"]
-    assert any(line.startswith("tables                    yes") for line in ran.lines)
-    assert any(line.startswith("EMABLER_API_KEY           no ") for line in ran.lines)
+    assert any(line.startswith("tables                        yes") for line in ran.lines)
+    assert any(line.startswith("EMABLER_API_KEY               no ") for line in ran.lines)

@@ -75,6 +75,18 @@ def test_times_have_any_offset_and_are_cut_to_microseconds(text: str, instant: d
     assert decode(payloads.state_v2(deviceTimeStamp=text)).instant == instant
 
 
+@pytest.mark.parametrize("digits", range(10))
+def test_every_number_of_fractional_digits_is_read(digits: int) -> None:
+    """None to nine of them; those beyond the sixth are cut."""
+    fraction = "987654321"[:digits]
+    event = decode(
+        payloads.state_v2(deviceTimeStamp=f"2026-11-02T09:11:32.{fraction}Z".replace(".Z", "Z"))
+    )
+
+    microsecond = int(fraction[:6].ljust(6, "0"))
+    assert event.instant == datetime(2026, 11, 2, 9, 11, 32, microsecond, tzinfo=UTC)
+
+
 RECEIVED = datetime(2026, 11, 2, 9, 11, 3, 784943, tzinfo=UTC)
 
 
@@ -111,6 +123,45 @@ def test_the_limits_of_plausibility_are_plausible(device: str) -> None:
     assert event.flags == ()
 
 
+@pytest.mark.parametrize("device", ["2015-01-01T00:00:00Z", "2015-01-01T02:00:00+02:00"])
+def test_2015_itself_is_plausible(device: str) -> None:
+    """The limit belongs to what can be, where no time of reception says otherwise."""
+    event = decode(payloads.full_v1(timeStampEnd=device, timeStampStart=device))
+
+    assert isinstance(event, TransactionStop)
+    assert event.instant == event.start == datetime(2015, 1, 1, tzinfo=UTC)
+    assert event.flags == ()
+
+
+@pytest.mark.parametrize("received", ["9999-12-31T23:00:00Z", "0002-01-01T00:00:00Z"])
+def test_a_reception_at_the_end_of_the_calendar_is_read(received: str) -> None:
+    """No time of reception, however far, makes the message unreadable."""
+    event = decode(payloads.state_v2(receivedTimestamp=received))
+
+    assert event.instant == event.received
+    assert event.flags == ("device_time_implausible",)
+
+
+@pytest.mark.parametrize("nothing", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00", "", None, " "])
+def test_a_reception_that_was_never_set_is_none(nothing: str | None) -> None:
+    """The first instant of year 1 is what the platform writes for no time: the device's stands."""
+    event = decode(payloads.state_v2(receivedTimestamp=nothing))
+
+    assert event.received is None
+    assert event.instant == datetime(2026, 11, 2, 9, 11, 3, 680905, tzinfo=UTC)
+    assert event.flags == ()
+
+
+@pytest.mark.parametrize("absent", [None, "", "  "])
+def test_an_empty_field_gives_way_to_its_older_name(absent: str | None) -> None:
+    """A field that is there and empty hides no other that tells the same."""
+    event = decode(
+        payloads.state_v2(receivedTimestamp=absent, timeStamp="2026-11-02T09:11:03.7849436Z")
+    )
+
+    assert event.received == RECEIVED
+
+
 def test_an_implausible_start_is_left_out_and_the_end_stands() -> None:
     """Each of a full message's two times is judged for itself."""
     event = decode(payloads.full_v2(deviceTimeStampStart="1970-01-01T00:00:00Z"))
@@ -140,6 +191,10 @@ def test_a_message_without_any_time_is_undated() -> None:
         (None, "", None, None),
         ("  ", ABSENT, None, None),
         (-1, ABSENT, "-1", None),
+        ("00", ABSENT, "00", None),
+        (0, "7", "7", None),
+        ("7", "-1", "7", None),
+        (0, "-1", "-1", None),
     ],
 )
 def test_transaction_ids_are_text_and_the_evse_one_counts(
@@ -164,6 +219,55 @@ def test_numbers_may_be_written_as_text(value: Any, number: float | None) -> Non
     assert event.energy_wh == number
 
 
+@pytest.mark.parametrize(
+    ("value", "socket"), [(2, 2), ("2", 2), (2.0, 2), ("2.0", 2), (" 2 ", 2), (0, 0), ("0", 0)]
+)
+def test_a_socket_is_a_number_or_its_text(value: Any, socket: int) -> None:
+    """Whole numbers however they are written; 0 is the main controller."""
+    event = decode(payloads.state_v2(socketId=value))
+
+    assert isinstance(event, ChargerState)
+    assert event.socket == socket
+
+
+@pytest.mark.parametrize(
+    "value", [ABSENT, None, "", -1, "-1", 1.5, 2**31, True, [1], "1_0", "\u0661"]
+)
+def test_what_is_no_socket_is_a_fault(value: Any) -> None:
+    """No number, a negative, broken or huge one, and what only Python takes for a number."""
+    with pytest.raises(RejectedMessageError, match="socketId: expected a whole number from 0 on"):
+        decode(payloads.state_v2(socketId=value))
+
+
+@pytest.mark.parametrize(
+    "value", ["much", "1_000", "nan", "inf", "1e999", "\u0661", True, {}, 10**400]
+)
+def test_what_is_no_number_is_a_fault(value: Any) -> None:
+    """Energy is a finite number that everybody reads as one."""
+    with pytest.raises(RejectedMessageError, match="consumptionWh: expected a number"):
+        decode(payloads.full_v2(consumptionWh=value))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("n/a", "n/a"),
+        (True, "true"),
+        ({"b": 1, "a": [None]}, '{"a": [null], "b": 1}'),
+        ("OCMF|" + "x" * 9000, "OCMF|" + "x" * 9000),
+        (None, None),
+        (" ", None),
+    ],
+)
+def test_any_sample_value_is_read(value: Any, text: str | None) -> None:
+    """What is no number is kept as text, of any length (a signed value is long), and flagged."""
+    event = decode(payloads.measurements(measurements=[{"value": value}]))
+
+    assert isinstance(event, Measurements)
+    assert event.samples[0].value == text
+    assert "value_not_a_number" in event.flags
+
+
 def test_a_sample_that_is_no_number_is_kept_and_flagged() -> None:
     """Meter values are text in eMabler's contract; one that is no number is no fault."""
     event = decode(
@@ -185,6 +289,35 @@ def test_samples_are_ordered_and_the_latest_gives_the_time() -> None:
 
     assert one == other
     assert one.instant == datetime(2026, 11, 2, 9, 50, 9, tzinfo=UTC)
+
+
+SAMPLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "deviceTimeStamp": st.sampled_from(
+            ["2026-11-02T09:50:27Z", "2026-11-02T09:50:27.5Z", "0001-01-01T00:00:00Z", None, "?"]
+        ),
+        "value": st.sampled_from(["1", 1, "10", 9.5, "None", None, "n/a", "", True]),
+        "typeOfMeasurement": st.sampled_from(["Voltage", "Power", None]),
+        "phase": st.sampled_from(["L1", "L2", None, "  "]),
+        "unit": st.sampled_from(["V", None]),
+    },
+)
+
+
+@given(st.lists(SAMPLES, max_size=7), st.randoms())
+def test_any_order_of_samples_is_one_event(samples: list[dict[str, Any]], random: Any) -> None:
+    """Whatever is absent or no number in some of them, the samples have one order."""
+    shuffled = list(samples)
+    random.shuffle(shuffled)
+
+    one, other = (decode(payloads.measurements(measurements=each)) for each in (samples, shuffled))
+    assert isinstance(one, Measurements)
+    assert isinstance(other, Measurements)
+    assert one.samples == other.samples
+    assert one.instant == other.instant
+    times = [each.device_time for each in one.samples if each.device_time]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +386,32 @@ def test_all_faults_of_a_message_are_told_at_once() -> None:
     }
 
 
+def test_faults_within_samples_are_told_with_those_around_them() -> None:
+    """Each is named by its place in the message."""
+    with pytest.raises(RejectedMessageError) as rejection:
+        decode(
+            payloads.measurements(
+                socketId=None, measurements=[{"value": "1"}, 7, {"phase": [], "unit": {}}]
+            )
+        )
+
+    assert [fault.field for fault in rejection.value.faults] == [
+        "measurements[1]",
+        "measurements[2].phase",
+        "measurements[2].unit",
+        "socketId",
+    ]
+
+
+def test_a_message_of_broken_samples_is_told_by_the_first_hundred() -> None:
+    """A body full of faults cannot keep the worker busy telling them."""
+    with pytest.raises(RejectedMessageError) as rejection:
+        decode(payloads.measurements(measurements=[7] * 300_000, chargerId=None))
+
+    fields = [fault.field for fault in rejection.value.faults]
+    assert fields == [*(f"measurements[{index}]" for index in range(100)), "chargerId"]
+
+
 def test_an_identifier_of_255_characters_is_the_longest() -> None:
     """Lengths count code points; one more is a fault that names both numbers."""
     assert decode(payloads.state_v2(chargerId="🚗" * 255)).charger == "🚗" * 255
@@ -273,14 +432,70 @@ def test_a_declared_type_decides_only_where_the_shape_does_not() -> None:
     """A type property that contradicts the shape is flagged, and the shape counts."""
     contradicted = decode(payloads.state_v2(), "FullChargingTransaction")
     agreed = decode(payloads.state_v2(), "charger_state")
+    also_agreed = decode(payloads.state_v2(), "charger-state")
     bare_boot = b'{"chargerId": "CH", "receivedTimestamp": "2026-11-02T09:11:03Z"}'
 
     assert isinstance(contradicted, ChargerState)
     assert contradicted.flags == ("type_contradicts_shape",)
-    assert agreed.flags == ()
+    assert agreed.flags == also_agreed.flags == ()
     assert isinstance(decode(bare_boot, "ChargerBoot"), ChargerBoot)
     with pytest.raises(RejectedMessageError):
         decode(bare_boot)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"measurements": None}, ChargerState),
+        ({"meterRead": None, "consumptionWh": None}, ChargerState),
+        ({"action": "reboot"}, ChargerState),
+        ({"action": None, "serialNumber": None}, ChargerState),
+        ({"status": None, "serialNumber": "7"}, ChargerBoot),
+    ],
+)
+def test_a_field_that_is_null_shows_no_shape(changes: dict[str, Any], kind: type) -> None:
+    """A sender that writes all the fields it knows, most of them null, is understood."""
+    assert type(decode(payloads.state_v2(**changes))) is kind
+
+
+def test_a_boot_that_tells_nothing_is_a_boot() -> None:
+    """Where all that would show a shape is null, the names show it."""
+    nothing: dict[str, Any] = {"serialNumber": None, "chargerModel": None, "manufacturer": None}
+    left_out = ("firmwareVersion", "iccid", "imsi", "meterSerialNumber", "meterType")
+
+    event = decode(payloads.boot_v2(**nothing, **dict.fromkeys(left_out, ABSENT)))
+
+    assert isinstance(event, ChargerBoot)
+
+
+@pytest.mark.parametrize("name", ["deviceTimeStampStart", "timeStampStart"])
+def test_a_start_time_alone_shows_a_full_message(name: str) -> None:
+    """A stop that tells when its session began is no plain stop, whatever else it lacks."""
+    event = decode(payloads.stop_v1(**{name: "2026-11-02T09:11:32.4Z", "meterRead": ABSENT}))
+
+    assert isinstance(event, TransactionStop)
+    assert event.full
+    assert event.start == datetime(2026, 11, 2, 9, 11, 32, 400000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("action", ["transaction_start", "TRANSACTION_START", "TransactionStart"])
+def test_an_action_is_read_in_any_case(action: str) -> None:
+    """Names differ in case and underscores between eMabler's interfaces."""
+    assert isinstance(decode(payloads.start_v2(action=action)), TransactionStart)
+
+
+def test_an_unknown_action_is_a_fault() -> None:
+    """Neither start nor stop: nobody can say what the meter's reading means."""
+    with pytest.raises(RejectedMessageError, match="action: expected transaction_start or"):
+        decode(payloads.start_v2(action="transaction_paused"))
+
+
+def test_an_unknown_status_is_kept() -> None:
+    """A status of tomorrow is a status."""
+    event = decode(payloads.state_v2(status="Levitating", errorCode="E-77"))
+
+    assert isinstance(event, ChargerState)
+    assert (event.status, event.error_code) == ("Levitating", "E-77")
 
 
 @given(st.binary(max_size=300))

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
+from shared.emabler.calls import Options
 from shared.emabler.client import EmablerClient
+from shared.emabler.retries import Surroundings
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.reconciliation.reconcile import Reconciliation, Run
@@ -101,14 +103,16 @@ class Store:
 
     async def reconcile(self, books: Books, *, hours: float = 72, page_size: int = 2) -> Run:
         transport = httpx.MockTransport(books)
-        async with EmablerClient(BASE, "key", transport=transport) as client:
-            return await Reconciliation(
-                client,
-                self._sessions(),
-                path="v3/transactions",
-                page_size=page_size,
-                clock=self.clock,
-            ).run(timedelta(hours=hours))
+        async with EmablerClient(
+            BASE,
+            "key",
+            options=Options(page_size=page_size, retry_seconds=0, requests_per_second=1e6),
+            around=Surroundings(clock=self.clock),
+            transport=transport,
+        ) as client:
+            return await Reconciliation(client, self._sessions(), clock=self.clock).run(
+                timedelta(hours=hours)
+            )
 
     @property
     def summaries(self) -> list[Row]:

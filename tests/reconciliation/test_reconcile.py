@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from shared.emabler.calls import Options
 from shared.emabler.client import EmablerClient
 from shared.errors import RestRefusedError, RestUnavailableError, StoreUnavailableError
 from shared.instants import format_instant
@@ -214,7 +215,7 @@ async def test_all_pages_are_walked(store: Store) -> None:
 
     run = await store.reconcile(books, page_size=3)
 
-    assert (run.pages, run.rest_requests, dict(run.sessions)) == (3, 3, {"repaired": 7})
+    assert (run.pages, len(books.asked), dict(run.sessions)) == (3, 3, {"repaired": 7})
     assert len(store.summaries) == 7
     assert sum(row.key.startswith(END_ROWS) for row in store.tables.rows(SESSIONS)) == 7
 
@@ -278,29 +279,26 @@ async def test_a_store_that_is_away_is_told(store: Store) -> None:
         await store.reconcile(Books(PUSHED))
 
 
-async def test_a_run_is_told_in_the_wide_event(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_is_told_in_the_wide_event() -> None:
     """Pages, requests, sessions by class and the window stand in the line of the invocation."""
     books = Books(PUSHED, MISSED, {})
-    real = EmablerClient.__init__
-
-    def with_transport(self: EmablerClient, base_url: str, api_key: str) -> None:
-        assert (base_url, api_key) == (BASE, "key")
-        real(self, base_url, api_key, transport=httpx.MockTransport(books))
-
-    monkeypatch.setattr(EmablerClient, "__init__", with_transport)
     rooms = Rooms(
         {
             "DataStorageConnection": "UseDevelopmentStorage=true",
             "TAG_HASH_KEY": "k" * 32,
             "EMABLER_ENVIRONMENT": "test",
-            "EMABLER_BASE_URL": BASE,
             "EMABLER_API_KEY": "key",
-            "EMABLER_PAGE_SIZE": "2",
             "RECONCILE_SCHEDULE": "0 */15 * * * *",
             "RECONCILE_LOOKBACK_HOURS": "1",
         },
         tables=MemoryTables(*ALL_TABLES),
         clock=Clock(),
+        emabler=lambda: EmablerClient(
+            BASE,
+            "key",
+            options=Options(page_size=2, requests_per_second=1e6),
+            transport=httpx.MockTransport(books),
+        ),
     )
     wide = WideEvent("reconcile")
 

@@ -19,6 +19,7 @@ from tests.simulation import planted, shrinking
 from tests.simulation.ingestion import simulate
 
 _CHUNK = 4
+_TOLD_EVERY = 1000
 
 
 def play(seed: int, bug: str | None) -> str | None:
@@ -75,6 +76,8 @@ def main() -> int:
                     print(f"seed {seed} ended badly:\n{story}", flush=True)
             if sys.stderr.isatty():
                 print(f"\r{played} of {options.seeds}", end="", file=sys.stderr, flush=True)
+            elif played % _TOLD_EVERY == 0:
+                print(f"{played} of {options.seeds}", file=sys.stderr, flush=True)
             if bad and options.until_found:
                 pool.shutdown(cancel_futures=True)
                 break

@@ -23,14 +23,14 @@ from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Tables
-from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
+from shared.storage.tables import ALL_TABLES, EVENTS
 from tests import payloads
 from tests.simulation.queue import LOCK_SECONDS, Queue, QueuedMessage
-from tests.simulation.store import Faults, StoreOfOneWorker, Weather, WorkerStoppedError
+from tests.simulation.store import CALM, Faults, StoreOfOneWorker, Weather, WorkerStoppedError
 from tests.simulation.virtual_time import run
+from tests.stores import whole
 
 EPOCH = datetime(2026, 11, 2, 12, tzinfo=UTC)
-FIRST_RECEIPT = ("stored_at", "received", "enqueued", "message_id", "generation", "flags")
 
 CALM_AFTER_SECONDS = 20_000.0
 """From here on nothing goes wrong any more, so that every history ends."""
@@ -75,7 +75,11 @@ def delivery(tables: Tables) -> Delivery:
         tables, MemoryBlobs(*ALL_CONTAINERS), buckets=2, sessions=sessions, clock=clock
     )
     return Delivery(
-        ingestion, guard=_nothing_against_it, longest_wait=120, clock=clock, sleep=asyncio.sleep
+        ingestion,
+        guard=_nothing_against_it,
+        longest_wait=120,
+        clock=clock,
+        elapsed=asyncio.get_running_loop().time,
     )
 
 
@@ -162,7 +166,7 @@ async def _simulate(
     async def worker(name: str) -> None:
         while not day.over:
             calm = asyncio.get_running_loop().time() > CALM_AFTER_SECONDS
-            faults = Faults(0, 0, 0, 0, 0) if calm else conditions.faults
+            faults = CALM if calm else conditions.faults
             store = StoreOfOneWorker(tables, random, faults, weather)
             stores.append(store)
             try:
@@ -241,7 +245,7 @@ async def _check(
     story = "\n".join([*history.lines, *map(repr, history.sent)])
     assert not queue.dead, f"dead letters: {queue.dead}\n{story}"
     for table in ALL_TABLES:
-        left, right = content(tables, table), content(calm, table)
+        left, right = (whole(table, each.rows(table)) for each in (tables, calm))
         assert left == right, f"{table} differs:\n{_difference(left, right)}\n{story}"
     journaled = {row.columns["digest"] for row in tables.rows(EVENTS)}
     assert journaled == digests(history.sent), story
@@ -254,20 +258,6 @@ def digests(sent: list[bytes]) -> set[str]:
         with suppress(RejectedMessageError):
             found.add(digest_of(decode(body)))
     return found
-
-
-def content(tables: MemoryTables, table: str) -> list[Any]:
-    """A table's rows whole, but for the columns of first receipt."""
-    return [
-        (row.partition, row.key, {n: v for n, v in row.columns.items() if _counts(table, n)})
-        for row in tables.rows(table)
-    ]
-
-
-def _counts(table: str, name: str) -> bool:
-    if table == EVENTS:
-        return name not in FIRST_RECEIPT and not name.startswith("body_")
-    return table != PARKED or name not in ("parked_at", "delivery_count", "enqueued")
 
 
 def _difference(left: list[Any], right: list[Any]) -> str:

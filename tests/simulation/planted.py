@@ -8,10 +8,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from shared.errors import TransientError
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.messages import IncomingMessage
 from shared.push import digest
+from shared.push.events import PushEvent, TransactionStop
 from shared.sessions import planning
 from shared.storage.rows import Insert
 from tests.simulation.ingestion import Take, take_as_the_product_does
@@ -21,14 +24,16 @@ _PLAN = planning.plan_session
 _UNDER_WAY: set[asyncio.Task[None]] = set()
 
 
-def _without_energy(event: Any) -> dict[str, Any]:
+def _without_energy(event: PushEvent) -> list[object]:
     """A digest that forgot one field: two stops that differ in it are taken for one."""
-    return {name: value for name, value in _WHOLE(event).items() if name != "energy"}
+    if isinstance(event, TransactionStop):
+        event = replace(event, energy_wh=None)
+    return _WHOLE(event)
 
 
-def _without_claim(bucket: str, session: str, claims: Any, stored: Any) -> Any:
+def _without_claim(bucket: str, session: str, claims: Any, stored: Any, *limits: Any) -> Any:
     """A summary that is written without the claim it was folded from."""
-    plan = _PLAN(bucket, session, claims, stored)
+    plan = _PLAN(bucket, session, claims, stored, *limits)
     if stored is not None and stored.summary is not None:
         plan.operations[:] = [each for each in plan.operations if not isinstance(each, Insert)]
     return plan

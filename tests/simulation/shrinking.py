@@ -24,6 +24,7 @@ CONDITIONS = st.builds(
         own_row=_CHANCES,
         late=_CHANCES,
         stop=st.sampled_from([0.0, 0.01]),
+        freeze=st.sampled_from([0.0, 0.005]),
     ),
     outages=st.booleans(),
     sleepers=st.booleans(),

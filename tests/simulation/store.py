@@ -12,6 +12,9 @@ from shared.errors import RowConflictError, StoreUnavailableError
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Operation, Row
 
+FROZEN_SECONDS = 400.0
+"""How long a worker stands still that does: its locks end meanwhile, and it knows nothing of it."""
+
 
 class WorkerStoppedError(BaseException):
     """The worker's process is gone: no line of it runs on, no handler of it catches this."""
@@ -19,13 +22,22 @@ class WorkerStoppedError(BaseException):
 
 @dataclass(slots=True)
 class Faults:
-    """How likely each fault of a call is; the rest goes well. All zero: calm."""
+    """How likely each fault of a call is; the rest goes well.
+
+    `busy`: refused. `lost_answer`: done, and the caller is not told. `own_row`: the SDK sends it
+    again by itself and meets its own row. `late`: given up by the caller, done up to 90 s later.
+    `stop`: the worker's process is gone. `freeze`: it stands still for longer than its locks last.
+    """
 
     busy: float = 0.03
     lost_answer: float = 0.02
     own_row: float = 0.02
     late: float = 0.02
     stop: float = 0.005
+    freeze: float = 0.0005
+
+
+CALM = Faults(busy=0, lost_answer=0, own_row=0, late=0, stop=0, freeze=0)
 
 
 @dataclass(slots=True)
@@ -117,6 +129,8 @@ class StoreOfOneWorker:
     async def _answer(self) -> None:
         await asyncio.sleep(self._random.uniform(0.001, 0.05))
         self._maybe_stop()
+        if self._random.random() < self._faults.freeze:
+            await asyncio.sleep(FROZEN_SECONDS)
 
     def _maybe_stop(self) -> None:
         if self._random.random() < self._faults.stop:

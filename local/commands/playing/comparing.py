@@ -46,9 +46,14 @@ def compare_sessions(expected: Iterable[ExpectedSession], rows: Sequence[Row]) -
 def compare_sockets(expected: Iterable[ExpectedSocket], rows: Sequence[Row]) -> list[str]:
     """Give the differences between the socket states expected and the store's.
 
-    Rows without a socket tell of the charger as a whole; no state is expected there.
+    Rows without a socket tell of the charger as a whole; no state is expected there. The states are
+    those that push told: what eMabler's inventory says of a socket stands beside them.
     """
-    sockets = [row for row in rows if row.get("socket") is not None]
+    sockets = [
+        {**row, "status": row["pushed_status"], "instant": row["pushed_instant"]}
+        for row in rows
+        if row.get("socket") is not None and row.get("pushed_status") is not None
+    ]
     return _compare("socket", ("charger", "socket"), expected, sockets)
 
 

@@ -1,1 +1,1 @@
-"""The documented reads, one module each."""
+"""The documented reads, one module each; `reads` has all of them."""

@@ -1,57 +1,71 @@
-"""`GET /v2/ongoing-transactions`: sessions that have started and not ended."""
+"""`GET /v2/ongoing-transactions`: sessions that have started and not ended.
+
+`from` and `to` bound the start: a reading of the names.
+"""
 
 import msgspec
 from aiohttp import web
 
-from local.emabler.books import Books
 from local.emabler.errors import json_response
-from local.emabler.paging import page_of
-from local.emabler.records import OngoingSession, instant
+from local.emabler.habits import Habits
+from local.emabler.operations import Operation, Reading
+from local.emabler.paging import order_of
+from local.emabler.records import OngoingSession
 from local.emabler.rest import parameters
+from local.emabler.views import Query, Span
 
-_SORT_KEYS = {
-    "createdat": "created_at",
-    "updatedat": "updated_at",
-    "starttime": "start_time",
-    "chargerid": "charger_id",
-    "socketid": "socket_id",
-    "transactionid": "transaction_id",
+SORT_KEYS = {
+    "CreatedAt": "created_at",
+    "UpdatedAt": "updated_at",
+    "StartTime": "start_time",
+    "ChargerId": "charger_id",
+    "SocketId": "socket_id",
+    "TransactionId": "transaction_id",
 }
+FILTERS = ("chargerIds", "socketIds", "driverIds", "externalDriverIds", "externalUserIds")
 _FILTERS_ONLY = ("externalDriverId", "externalUserId")
 
 
-def ongoing_transactions(books: Books) -> web.RouteDef:
-    """Make the route. `from` and `to` bound the start, both included [a reading of the names]."""
+def ongoing_transactions(habits: Habits) -> Operation:
+    """Make the read."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request, reading: Reading) -> web.Response:
         asked = parameters.page_request(request)
-        wanted = [session for session in books.shelves.ongoing if _meets(request, session)]
-        return json_response(
-            page_of(wanted, asked, keys=_SORT_KEYS, default_key="created_at", show=_shown)
+        filters = tuple(parameters.texts(request, name) for name in FILTERS)
+        span = habits.span(Span(parameters.time(request, "from"), parameters.time(request, "to")))
+
+        def wanted(session: OngoingSession) -> bool:
+            values = zip(filters, _filtered_values(session), strict=True)
+            return all(not some or value in some for some, value in values)
+
+        query = Query(
+            name=(filters, span),
+            by=order_of(asked, SORT_KEYS, "created_at"),
+            descending=asked.sort_descending,
+            spans={"start_time": span},
+            wanted=wanted if any(filters) else None,
         )
+        rows = reading.view("ongoing").select(query)
+        return json_response(reading.page(rows, asked, _shown))
 
-    return web.get("/v2/ongoing-transactions", answer)
+    return Operation(
+        name="ongoing",
+        method="GET",
+        path="/v2/ongoing-transactions",
+        permission="ReadSessions",
+        answer=answer,
+    )
 
 
-def _meets(request: web.Request, session: OngoingSession) -> bool:
+def _filtered_values(session: OngoingSession) -> tuple[str, ...]:
+    """Give what each of `FILTERS` looks at, as text: eMabler's ids are numbers and texts."""
     driver = "" if session.authorized_user_id is None else str(session.authorized_user_id)
-    filters = {
-        "chargerIds": session.charger_id,
-        "socketIds": str(session.socket_id),
-        "driverIds": driver,
-        "externalDriverIds": session.external_driver_id,
-        "externalUserIds": session.external_user_id,
-    }
-    first, last = parameters.time(request, "from"), parameters.time(request, "to")
-    start = instant(session.start_time)
     return (
-        all(
-            value in wanted
-            for name, value in filters.items()
-            if (wanted := parameters.texts(request, name))
-        )
-        and (first is None or first <= start)
-        and (last is None or start <= last)
+        session.charger_id,
+        str(session.socket_id),
+        driver,
+        session.external_driver_id,
+        session.external_user_id,
     )
 
 

@@ -1,7 +1,12 @@
-"""Query parameters of the lists: numbers, flags, times and comma separated arrays."""
+"""Query parameters of the lists: numbers, flags, times and comma separated arrays.
 
+A parameter that is given must be of its type: an empty number is no number.
+"""
+
+import re
 from datetime import datetime
 
+import msgspec
 from aiohttp import web
 
 from local.emabler.errors import BadValueError
@@ -9,32 +14,42 @@ from local.emabler.paging import DEFAULT_LIMIT, PageRequest
 from local.emabler.records import instant
 
 MOST_ROWS = 100
+INT64_MOST = 2**63 - 1
+
+# Python's int() reads more than this: signs, underscores, blanks, digits of other scripts.
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
+
+
+class Search(msgspec.Struct, frozen=True):
+    """A search text, in lower case; the empty one finds all."""
+
+    text: str
+
+    def finds(self, *fields: str) -> bool:
+        """Whether it is part of one of the fields, in any case."""
+        return not self.text or any(self.text in field.lower() for field in fields)
 
 
 def page_request(request: web.Request) -> PageRequest:
     """Read page, limit, sortKey and sortDescending of a GET list (at most 100 rows)."""
     asked = PageRequest(
-        page=number(request, "page", 1),
-        limit=number(request, "limit", DEFAULT_LIMIT),
-        sort_key=request.query.get("sortKey", ""),
+        page=_number(request, "page", 1),
+        limit=_number(request, "limit", DEFAULT_LIMIT),
+        sort_key=request.query.get("sortKey"),
         sort_descending=flag(request, "sortDescending"),
     )
     asked.check(MOST_ROWS)
     return asked
 
 
-def number(request: web.Request, name: str, default: int) -> int:
-    """Read a whole number."""
-    text = request.query.get(name, "")
-    try:
-        return int(text) if text else default
-    except ValueError:
-        raise BadValueError(name, f"'{text}' is not a whole number") from None
-
-
 def optional_number(request: web.Request, name: str) -> int | None:
     """Read a whole number that may be absent."""
-    return number(request, name, 0) if request.query.get(name) else None
+    return _number(request, name, 0) if name in request.query else None
+
+
+def path_number(request: web.Request, name: str) -> int:
+    """Read a whole number of the path."""
+    return _whole(name, request.match_info[name])
 
 
 def flag(request: web.Request, name: str) -> bool:
@@ -47,9 +62,11 @@ def flag(request: web.Request, name: str) -> bool:
 
 def time(request: web.Request, name: str) -> datetime | None:
     """Read a time that may be absent."""
-    text = request.query.get(name, "")
+    if name not in request.query:
+        return None
+    text = request.query[name]
     try:
-        return instant(text) if text else None
+        return instant(text)
     except ValueError:
         raise BadValueError(name, f"'{text}' is not a date-time") from None
 
@@ -59,7 +76,16 @@ def texts(request: web.Request, name: str) -> frozenset[str]:
     return frozenset(part for part in request.query.get(name, "").split(",") if part)
 
 
-def matches_search(search: str, *fields: str) -> bool:
-    """Whether a search text is part of one of the fields, in any case."""
-    wanted = search.strip().lower()
-    return not wanted or any(wanted in field.lower() for field in fields)
+def search(request: web.Request) -> Search:
+    """Read the search text."""
+    return Search(request.query.get("search", "").strip().lower())
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    return _whole(name, request.query[name]) if name in request.query else default
+
+
+def _whole(name: str, text: str) -> int:
+    if not _NUMBER.fullmatch(text) or not -INT64_MOST <= int(text) <= INT64_MOST:
+        raise BadValueError(name, f"'{text}' is not a whole number")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Decoding beside a pydantic model that does the same."""

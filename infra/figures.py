@@ -1,0 +1,235 @@
+"""What a deployment costs and where it ends: `python infra/figures.py` prints both tables.
+
+The assumptions and prices below are inputs: change them to yours. docs/cost.md and docs/limits.md
+hold what this prints, and a test keeps them so. Standard library only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SECONDS_A_DAY = 86_400
+DAYS_A_MONTH = 30
+HOURS_A_MONTH = 730
+MILLION = 1_000_000
+FLEETS = (100, 1_000, 50_000)
+
+# A charger's day.
+SESSIONS = 4
+STATES = 20
+CHARGING_HOURS = 6
+MEASUREMENTS_AN_HOUR = 60
+TAPS = 4
+BYTES_OF_AN_EVENT = 1_000
+BYTES_OF_A_ROW = 1_500
+
+# Of the product: docs/performance.md, and one wide event for each invocation.
+WORKER_SECONDS_AN_EVENT = 0.0035
+REQUESTS_AN_EVENT = 0.352
+EVENTS_A_BATCH = 50
+"""A full batch holds 100; when the fleet is quiet, batches are smaller."""
+EVENTS_A_SECOND_AN_INSTANCE = 200
+SECONDS_OF_A_TAP = 0.05
+REQUESTS_A_TAP = 1
+KILOBYTES_OF_LOG_AN_INVOCATION = 3
+"""The wide event and what the host says beside it, in the traces and in the app's own log."""
+KILOBYTES_OF_LOG_A_WRITE = 1
+"""One line of the table service's log for each request that writes."""
+JOURNAL_DAYS = 400
+
+# Of Azure.
+INSTANCE_GB = 2
+QUEUE_GB = 5
+STANDARD_OPERATIONS_A_SECOND = 1_000
+ENTITIES_A_SECOND_A_PARTITION = 2_000
+REQUESTS_A_SECOND_AN_ACCOUNT = 20_000
+BUCKETS = 4
+PEAK = 3
+"""The busiest minutes of a day beside its average."""
+
+# US dollars, of the kind that Azure lists for a European region; not fetched from Azure.
+PRICES = {
+    "on demand, a GB-second": 0.000026,
+    "on demand, a million executions": 0.40,
+    "always ready, a GB-second": 0.000004,
+    "Service Bus Standard, a month": 10.0,
+    "Service Bus Standard, a million operations from 13 to 100 million": 0.80,
+    "Service Bus Standard, a million operations beyond": 0.50,
+    "Service Bus Premium, a messaging unit and hour": 0.928,
+    "table, ten thousand requests": 0.00036,
+    "table, a GB and month (zone redundant)": 0.056,
+    "logs, a GB": 2.76,
+    "private endpoint, an hour": 0.01,
+    "NAT gateway and its address, an hour": 0.05,
+}
+FREE_GB_SECONDS = 100_000
+FREE_EXECUTIONS = 250_000
+INCLUDED_OPERATIONS = 13 * MILLION
+STEP_OF_OPERATIONS = 100 * MILLION
+PRIVATE_ENDPOINTS = 7
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a fleet sends."""
+
+    chargers: int
+
+    @property
+    def events_a_day(self) -> int:
+        """Start, stop and the full message of each session, states, meter values."""
+        return self.chargers * (3 * SESSIONS + STATES + CHARGING_HOURS * MEASUREMENTS_AN_HOUR)
+
+    @property
+    def events_a_second(self) -> float:
+        """The average of a day."""
+        return self.events_a_day / SECONDS_A_DAY
+
+    @property
+    def events_a_month(self) -> int:
+        """Thirty days."""
+        return self.events_a_day * DAYS_A_MONTH
+
+    @property
+    def taps_a_month(self) -> int:
+        """Thirty days."""
+        return self.chargers * TAPS * DAYS_A_MONTH
+
+    @property
+    def invocations_a_month(self) -> float:
+        """Batches and taps."""
+        return self.events_a_month / EVENTS_A_BATCH + self.taps_a_month
+
+
+def costs(traffic: Traffic) -> dict[str, float]:
+    """US dollars a month by driver."""
+    requests = traffic.events_a_month * REQUESTS_AN_EVENT + traffic.taps_a_month * REQUESTS_A_TAP
+    seconds = (
+        traffic.events_a_month * WORKER_SECONDS_AN_EVENT + traffic.taps_a_month * SECONDS_OF_A_TAP
+    )
+    executions = max(0, traffic.invocations_a_month - FREE_EXECUTIONS)
+    gb_seconds = max(0, seconds * INSTANCE_GB - FREE_GB_SECONDS)
+    stored_gb = traffic.events_a_day * JOURNAL_DAYS * BYTES_OF_A_ROW / 1e9
+    log_gb = (
+        traffic.invocations_a_month * KILOBYTES_OF_LOG_AN_INVOCATION
+        + traffic.events_a_month * REQUESTS_AN_EVENT * KILOBYTES_OF_LOG_A_WRITE
+    ) / 1e6
+    return {
+        "instances on demand": gb_seconds * PRICES["on demand, a GB-second"]
+        + executions / MILLION * PRICES["on demand, a million executions"],
+        "one instance always ready": HOURS_A_MONTH
+        * 3600
+        * INSTANCE_GB
+        * PRICES["always ready, a GB-second"],
+        "Service Bus": min(standard(traffic), premium()),
+        "table requests": requests / 1e4 * PRICES["table, ten thousand requests"],
+        "tables, when the journal is full": stored_gb
+        * PRICES["table, a GB and month (zone redundant)"],
+        "logs": log_gb * PRICES["logs, a GB"],
+    }
+
+
+def standard(traffic: Traffic) -> float:
+    """Service Bus Standard, a month: a message is sent once and delivered once."""
+    operations = 2 * traffic.events_a_month
+    first = min(max(0, operations - INCLUDED_OPERATIONS), STEP_OF_OPERATIONS - INCLUDED_OPERATIONS)
+    rest = max(0, operations - STEP_OF_OPERATIONS)
+    return (
+        PRICES["Service Bus Standard, a month"]
+        + first
+        / MILLION
+        * PRICES["Service Bus Standard, a million operations from 13 to 100 million"]
+        + rest / MILLION * PRICES["Service Bus Standard, a million operations beyond"]
+    )
+
+
+def premium() -> float:
+    """Service Bus Premium with one messaging unit, a month."""
+    return HOURS_A_MONTH * PRICES["Service Bus Premium, a messaging unit and hour"]
+
+
+def isolation() -> float:
+    """What a closed network adds a month, Premium aside."""
+    return HOURS_A_MONTH * (
+        PRIVATE_ENDPOINTS * PRICES["private endpoint, an hour"]
+        + PRICES["NAT gateway and its address, an hour"]
+    )
+
+
+def cost_table() -> list[str]:
+    """The worked example of docs/cost.md."""
+    fleets = [costs(Traffic(chargers)) for chargers in FLEETS]
+    lines = [
+        "| US dollars a month | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
+        "|---|" + "---:|" * len(FLEETS),
+        *(
+            f"| {driver} | " + " | ".join(f"{each[driver]:,.0f}" for each in fleets) + " |"
+            for driver in fleets[0]
+        ),
+        "| **together** | " + " | ".join(f"**{sum(e.values()):,.0f}**" for e in fleets) + " |",
+    ]
+    per_charger = (sum(e.values()) / n for e, n in zip(fleets, FLEETS, strict=True))
+    lines.append("| a charger | " + " | ".join(f"{each:,.2f}" for each in per_charger) + " |")
+    return lines
+
+
+def drain_minutes(traffic: Traffic, hours: float, deliveries_a_second: float) -> float:
+    """How long a backlog of so many hours takes while new events go on arriving."""
+    backlog = traffic.events_a_second * hours * 3600
+    return backlog / (deliveries_a_second - traffic.events_a_second) / 60
+
+
+def limit_table() -> list[str]:
+    """The arithmetic of docs/limits.md: what each limit leaves for each fleet."""
+    rows: dict[str, list[str]] = {}
+    for traffic in map(Traffic, FLEETS):
+        peak = traffic.events_a_second * PEAK
+        instances = max(1, -(-peak // EVENTS_A_SECOND_AN_INSTANCE))
+        # Standard counts sending and delivering together.
+        deliveries = STANDARD_OPERATIONS_A_SECOND - traffic.events_a_second
+        backlog = traffic.events_a_second * 2 * 3600
+        for name, value in {
+            "events a second, average": f"{traffic.events_a_second:,.1f}",
+            "events a second, peak": f"{peak:,.0f}",
+            "instances of ingestion at the peak": f"{instances:.0f}",
+            "Service Bus Standard, used at the peak": (
+                f"{2 * peak / STANDARD_OPERATIONS_A_SECOND:.0%}"
+            ),
+            "busiest partition, used at the peak": (
+                f"{peak / BUCKETS / ENTITIES_A_SECOND_A_PARTITION:.1%}"
+            ),
+            "account, used at the peak": (
+                f"{peak * REQUESTS_AN_EVENT / REQUESTS_A_SECOND_AN_ACCOUNT:.1%}"
+            ),
+            "messages after two hours of outage": f"{backlog:,.0f}",
+            "of a queue of 5 GB": f"{backlog * BYTES_OF_AN_EVENT / (QUEUE_GB * 1e9):.0%}",
+            "minutes to drain them on Standard": f"{drain_minutes(traffic, 2, deliveries):,.0f}",
+            "instances that this takes": f"{-(-deliveries // EVENTS_A_SECOND_AN_INSTANCE):.0f}",
+            "minutes with 20 instances on Premium": (
+                f"{drain_minutes(traffic, 2, 20 * EVENTS_A_SECOND_AN_INSTANCE):,.0f}"
+            ),
+        }.items():
+            rows.setdefault(name, []).append(value)
+    return [
+        "| | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
+        "|---|" + "---:|" * len(FLEETS),
+        *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()),
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print both tables; the exit code."""
+    if arguments:
+        print(__doc__)
+        return 0 if arguments[0] in {"-h", "--help"} else 2
+    print("\n".join([*cost_table(), "", *limit_table()]))
+    print(
+        f"\na closed network adds {isolation():,.0f} US dollars a month, Premium {premium():,.0f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,297 @@
+metadata name = 'Function app'
+metadata description = 'The app on Flex Consumption, its plan, and all of its settings.'
+
+import { appSettingsDefaults, appSettingsType, secretNames } from '../../settings.bicep'
+
+@description('Required. Name of the app.')
+@minLength(2)
+@maxLength(60)
+param name string
+
+@description('Required. Name of the plan.')
+@minLength(1)
+@maxLength(60)
+param planName string
+
+@description('Required. Region.')
+param location string
+
+@description('Required. Tags.')
+param tags object
+
+@description('Required. Name of the service in azure.yaml that is deployed here.')
+param serviceName string
+
+@description('Required. How the app scales.')
+param scale scaleType
+
+@description('Required. True: instances are spread over availability zones.')
+param zoneRedundant bool
+
+@description('Required. The app\'s identity.')
+param identity {
+  @description('Required. Resource id.')
+  resourceId: string
+
+  @description('Required. Client id.')
+  clientId: string
+}
+
+@description('Required. The host\'s storage account, and the address of the container that packages are deployed to.')
+param host {
+  @description('Required. Name of the account.')
+  accountName: string
+
+  @description('Required. Address of the container.')
+  packageContainerUrl: string
+}
+
+@description('Required. Connection string of the Application Insights component.')
+param telemetryConnectionString string
+
+@description('Required. Address of the data account\'s table service.')
+param tableEndpoint string
+
+@description('Required. Address of the data account\'s blob service.')
+param blobEndpoint string
+
+@description('Required. Host name of the Service Bus namespace.')
+param serviceBusHostName string
+
+@description('Required. Name of the queue of push events.')
+param queueName string
+
+@description('Required. Which eMabler this is.')
+param emablerEnvironment string
+
+@description('Required. What the operator sets of the app.')
+param appSettings appSettingsType
+
+@description('Required. Settings that refer to a secret of the vault.')
+param secretSettings string[]
+
+@description('Required. Address of the vault.')
+param vaultUri string
+
+@description('Required. Resource id of the subnet that the app calls out through; empty: none.')
+param subnetId string
+
+@description('Required. IPv4 addresses or ranges that may call the app; empty: everybody, who then needs the Authorization value all the same.')
+param callerAddresses string[]
+
+@description('Required. IPv4 addresses or ranges that may deploy to the app; heeded where `deploymentRestricted`.')
+param deploymentAddresses string[]
+
+@description('Required. True: only `deploymentAddresses` may deploy.')
+param deploymentRestricted bool
+
+@description('Required. Resource id of the workspace that logs and metrics go to.')
+param workspaceId string
+
+@export()
+@sealed()
+@description('How the app scales.')
+type scaleType = {
+  @description('Optional. Memory of an instance, in megabytes. 2048 by default.')
+  instanceMemoryMB: 512 | 2048 | 4096?
+
+  @description('Optional. How many instances there are at most. 100 by default.')
+  @minValue(40)
+  @maxValue(1000)
+  maximumInstanceCount: int?
+
+  @description('Optional. How many instances are always ready for taps and webhook calls. 1 by default; 2 at least with zone redundancy.')
+  @minValue(0)
+  @maxValue(20)
+  alwaysReadyHttp: int?
+
+  @description('Optional. How many taps and webhook calls one instance answers side by side. 16 by default.')
+  @minValue(1)
+  @maxValue(1000)
+  httpConcurrency: int?
+}
+
+var alwaysReadyAsked = scale.?alwaysReadyHttp ?? 1
+var alwaysReady = zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked
+
+var ownSettings = mapValues(union(appSettingsDefaults, appSettings), value => string(value))
+
+var secretReferences = toObject(
+  secretSettings,
+  setting => setting,
+  setting => '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${secretNames[setting]})'
+)
+
+var platformSettings = {
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.clientId};Authorization=AAD'
+  APPLICATIONINSIGHTS_CONNECTION_STRING: telemetryConnectionString
+  AzureWebJobsStorage__accountName: host.accountName
+  AzureWebJobsStorage__clientId: identity.clientId
+  AzureWebJobsStorage__credential: 'managedidentity'
+}
+
+var connectionSettings = {
+  DataStorageConnection__blobServiceUri: blobEndpoint
+  DataStorageConnection__clientId: identity.clientId
+  DataStorageConnection__credential: 'managedidentity'
+  DataStorageConnection__tableServiceUri: tableEndpoint
+  EMABLER_ENVIRONMENT: emablerEnvironment
+  PUSH_QUEUE_NAME: queueName
+  ServiceBusConnection__clientId: identity.clientId
+  ServiceBusConnection__credential: 'managedidentity'
+  ServiceBusConnection__fullyQualifiedNamespace: serviceBusHostName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+    zoneRedundant: zoneRedundant
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': serviceName })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.resourceId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    clientAffinityEnabled: false
+    httpsOnly: true
+    keyVaultReferenceIdentity: identity.resourceId
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: host.packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.resourceId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: scale.?instanceMemoryMB ?? 2048
+        maximumInstanceCount: scale.?maximumInstanceCount ?? 100
+        alwaysReady: alwaysReady == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: alwaysReady
+              }
+            ]
+        triggers: {
+          http: {
+            perInstanceConcurrency: scale.?httpConcurrency ?? 16
+          }
+        }
+      }
+    }
+    siteConfig: {
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      ipSecurityRestrictions: [
+        for (address, index) in callerAddresses: {
+          action: 'Allow'
+          ipAddress: contains(address, '/') ? address : '${address}/32'
+          name: 'caller-${index}'
+          priority: 100 + index
+        }
+      ]
+      ipSecurityRestrictionsDefaultAction: empty(callerAddresses) ? 'Allow' : 'Deny'
+      minTlsVersion: '1.2'
+      remoteDebuggingEnabled: false
+      scmIpSecurityRestrictions: [
+        for (address, index) in (deploymentRestricted ? deploymentAddresses : []): {
+          action: 'Allow'
+          ipAddress: contains(address, '/') ? address : '${address}/32'
+          name: 'deployer-${index}'
+          priority: 100 + index
+        }
+      ]
+      scmIpSecurityRestrictionsDefaultAction: deploymentRestricted ? 'Deny' : 'Allow'
+      scmIpSecurityRestrictionsUseMain: false
+      scmMinTlsVersion: '1.2'
+    }
+  }
+
+  resource settings 'config' = {
+    name: 'appsettings'
+    properties: union(ownSettings, connectionSettings, platformSettings, secretReferences)
+  }
+
+  resource basicFtp 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: {
+      allow: false
+    }
+  }
+
+  resource basicScm 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: {
+      allow: false
+    }
+  }
+}
+
+resource planDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: plan
+  name: 'to-workspace'
+  properties: {
+    workspaceId: workspaceId
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource appDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: app
+  name: 'to-workspace'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'FunctionAppLogs'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Resource id of the app.')
+output resourceId string = app.id
+
+@description('Host name of the app.')
+output hostName string = app.properties.defaultHostName

@@ -1,0 +1,138 @@
+metadata name = 'App settings'
+metadata description = 'The one list of the app\'s own settings. tests/infra holds it to shared/settings.py, local.settings.sample.json and docs/settings.md.'
+
+// A new setting has one place here: a value that an operator may set is a property of
+// appSettingsType, a secret is a row of secretNames, and what the template itself knows (an
+// address, a name of a resource) is set in modules/function-app/main.bicep.
+
+@export()
+@sealed()
+@description('What an operator may set of the app. What is left out has the default of the code (docs/settings.md).')
+type appSettingsType = {
+  @description('Optional. Over how many partitions each table is spread. Fixed when the store is made.')
+  @minValue(1)
+  @maxValue(64)
+  STORE_BUCKETS: int?
+
+  @description('Optional. Message properties that may name a message\'s type, parted by commas.')
+  @minLength(1)
+  @maxLength(200)
+  PUSH_TYPE_PROPERTIES: string?
+
+  @description('Optional. How old an event may be when it arrives, in days.')
+  @minValue(30)
+  @maxValue(3660)
+  RETENTION_JOURNAL_DAYS: int?
+
+  @description('Optional. The most that a socket of the fleet gives, in kW.')
+  @minValue(1)
+  @maxValue(4000)
+  SESSION_MAX_POWER_KW: int?
+
+  @description('Optional. How long one delivery of a batch waits at most for a store that is away, in seconds.')
+  @minValue(0)
+  @maxValue(240)
+  INGEST_LONGEST_WAIT_SECONDS: int?
+
+  @description('Optional. How long a tap may take, in milliseconds.')
+  @minValue(100)
+  @maxValue(60000)
+  AUTHORIZATION_BUDGET_MILLISECONDS: int?
+
+  @description('Optional. The address of eMabler\'s REST API where it is not the environment\'s own.')
+  @minLength(9)
+  @maxLength(200)
+  EMABLER_BASE_URL: string?
+
+  @description('Optional. The call that lists finished sessions, below the base address.')
+  @minLength(1)
+  @maxLength(100)
+  EMABLER_TRANSACTIONS_PATH: string?
+
+  @description('Optional. Sessions in a page of REST.')
+  @minValue(1)
+  @maxValue(1000)
+  EMABLER_PAGE_SIZE: int?
+
+  @description('Optional. When reconciliation runs: six fields, seconds first, UTC.')
+  @minLength(11)
+  @maxLength(100)
+  RECONCILE_SCHEDULE: string?
+
+  @description('Optional. How far back each run of reconciliation walks, in hours.')
+  @minValue(1)
+  @maxValue(8784)
+  RECONCILE_LOOKBACK_HOURS: int?
+
+  @description('Optional. The call that lists ongoing sessions, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_ONGOING_PATH: string?
+
+  @description('Optional. The call that lists chargers, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_CHARGERS_PATH: string?
+
+  @description('Optional. The call that lists tags, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_TAGS_PATH: string?
+
+  @description('Optional. The call that lists the Push API\'s configurations, below the base address.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_PUSH_CONFIGURATIONS_PATH: string?
+
+  @description('Optional. Rows in a page of all other lists: at most 100.')
+  @minValue(1)
+  @maxValue(100)
+  EMABLER_LIST_PAGE_SIZE: int?
+
+  @description('Optional. How many requests one run sends to eMabler\'s REST API at most in a second. Its own limits are not documented.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_REQUESTS_PER_SECOND: string?
+
+  @description('Optional. How long eMabler\'s REST API may be silent. One whole answer may take twice as long.')
+  @minLength(1)
+  @maxLength(200)
+  EMABLER_TIMEOUT_SECONDS: string?
+
+  @description('Optional. How long one request is tried again while REST throttles, fails or is away. A Retry-After that asks for more ends the run; the next one comes by itself.')
+  @minValue(0)
+  @maxValue(600)
+  EMABLER_RETRY_SECONDS: int?
+
+  @description('Optional. How old the inventory may be before a run of reconciliation refreshes it. 0: never.')
+  @minValue(0)
+  @maxValue(10080)
+  INVENTORY_EVERY_MINUTES: int?
+}
+
+@export()
+@description('Values that stand where an operator sets none and the code has no default.')
+var appSettingsDefaults = {
+  RECONCILE_SCHEDULE: '0 */15 * * * *'
+}
+
+@export()
+@description('Settings that are secrets, and the secret of the vault that each one refers to.')
+var secretNames = {
+  EMABLER_API_KEY: 'emabler-api-key'
+  TAG_HASH_KEY: 'tag-hash-key'
+  WEBHOOK_AUTHORIZATION: 'webhook-authorization'
+  WEBHOOK_AUTHORIZATION_PREVIOUS: 'webhook-authorization-previous'
+}
+
+@export()
+@description('Secrets that every deployment has.')
+var requiredSecrets = [
+  'EMABLER_API_KEY'
+  'TAG_HASH_KEY'
+  'WEBHOOK_AUTHORIZATION'
+]
+
+@export()
+@description('Secrets that are referred to on request only: an unresolved reference counts as a wrong setting and would disable what heeds it.')
+type optionalSecretType = 'WEBHOOK_AUTHORIZATION_PREVIOUS'

@@ -1,0 +1,34 @@
+metadata name = 'Store'
+metadata description = 'What the data account holds. A test holds these lists to shared/storage.'
+
+@export()
+@description('All tables, as in shared/storage/tables.py.')
+var tables = [
+  'events'
+  'sessions'
+  'chargers'
+  'tags'
+  'parked'
+  'store'
+]
+
+@export()
+@description('A private blob container of the data account.')
+type containerType = {
+  @description('Required. Its name, as in shared/storage/containers.py.')
+  @minLength(3)
+  @maxLength(63)
+  name: string
+
+  @description('Optional. After how many days the account deletes a blob by itself; none: never.')
+  @minValue(1)
+  @maxValue(3650)
+  deleteAfterDays: int?
+}
+
+@export()
+@description('All blob containers, as in shared/storage/containers.py.')
+var containers containerType[] = [
+  { name: 'bodies' }
+  { name: 'snapshots' }
+]

@@ -1,0 +1,124 @@
+"""Settings of a deployed environment: what azd knows of it, and its secrets from the vault.
+
+The outputs of the deployment are named as the app's settings (infra/main.bicep); secrets are read
+with the Azure CLI, as whoever runs the command. Nothing is written to a file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from shared.errors import SettingError
+from shared.settings import IDENTITY_SUFFIXES, SETTINGS
+
+AZD = "azd"
+_SECONDS = 60
+_INSTALL = {
+    "azd": "install the Azure Developer CLI, or set the settings in the environment",
+    "az": "install the Azure CLI and `az login`, or set the secrets in the environment",
+}
+
+
+def load_azd_environment(
+    name: str | None, environ: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, str]:
+    """The settings of an azd environment (None: the one that is selected), the caller's above them.
+
+    A secret that cannot be read is told and left out: what needs it says so, the rest works.
+
+    Raises:
+        SettingError: azd is not there, or knows no such environment, or it was not provisioned.
+    """
+    words = [AZD, "env", "get-values", "--output", "json"]
+    if name:
+        words += ["--environment", name]
+    told = _values(words)
+    values = {key: value for key, value in told.items() if _is_ours(key) and value}
+    if not any(key.startswith("DataStorageConnection") for key in values):
+        which = f"the azd environment {name}" if name else "the selected azd environment"
+        message = f"{which} was not provisioned. What to do: azd provision"
+        raise SettingError(message, code="setting_missing")
+    vault = told.get("AZURE_KEY_VAULT_NAME")
+    wanted = [secret for secret in _secrets() if secret not in environ]
+    if vault and wanted:
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            for setting, (value, why) in zip(
+                wanted, pool.map(lambda each: _secret(vault, each), wanted), strict=True
+            ):
+                if value:
+                    values[setting] = value
+                else:
+                    say(f"{setting} was not read from the vault {vault}: {why}")
+    return {**values, **environ}
+
+
+def secret_name(setting: str) -> str:
+    """The name of a setting's secret in the vault, as infra/settings.bicep has it."""
+    return setting.lower().replace("_", "-")
+
+
+def _secrets() -> list[str]:
+    return [
+        setting.name
+        for setting in SETTINGS
+        if setting.secret and setting.needed_by and setting.name not in IDENTITY_SUFFIXES
+    ]
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition("__")[0] in {setting.name for setting in SETTINGS}
+
+
+def _values(words: list[str]) -> dict[str, str]:
+    run = _run(words)
+    try:
+        values = json.loads(run.stdout) if run.returncode == 0 else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        message = (
+            f"azd tells no values: {_last_line(run.stderr or run.stdout)}. "
+            "What to do: azd env list, and azd env select NAME"
+        )
+        raise SettingError(message)
+    return {key: value for key, value in values.items() if isinstance(value, str)}
+
+
+def _secret(vault: str, setting: str) -> tuple[str, str]:
+    """A secret, or empty and why not."""
+    name = secret_name(setting)
+    words = ["az", "keyvault", "secret", "show", "--vault-name", vault, "--name", name]
+    try:
+        run = _run([*words, "--query", "value", "--output", "tsv"])
+    except SettingError as error:
+        return "", str(error)
+    value = run.stdout.strip()
+    return (value, "") if run.returncode == 0 and value else ("", _last_line(run.stderr))
+
+
+def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    program = shutil.which(words[0])
+    if program is None:
+        message = f"{words[0]} is not on PATH. What to do: {_INSTALL[words[0]]}"
+        raise SettingError(message)
+    try:
+        return subprocess.run(  # noqa: S603 - words of ours, no shell
+            [program, *words[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{words[0]} did not answer within {_SECONDS} s. What to do: sign in again"
+        raise SettingError(message) from error
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason was given"

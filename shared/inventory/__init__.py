@@ -1,0 +1,1 @@
+"""eMabler's inventory: which chargers, sockets and sites there are."""

@@ -1,0 +1,54 @@
+using '../../../infra/main.bicep'
+
+// Everything at its limit: the longest name, all settings, the most of everything, nothing from outside.
+param environmentName = 'The_(Longest).Name--of.an_environment-that-azd-takes-in-2026-001'
+param location = 'germanywestcentral'
+param tags = {
+  costCentre: 'charging'
+}
+param principalId = '11111111-1111-1111-1111-111111111111'
+param emablerEnvironment = 'production'
+param emablerApiKey = 'made up: eMabler key'
+param webhookAuthorization = 'made up: value of the webhook, long enough'
+param tagHashKey = 'made up: key of the tag hash, long enough'
+param emablerSenderAuth = 'entra'
+param optionalSecrets = ['WEBHOOK_AUTHORIZATION_PREVIOUS']
+param appSettings = {
+  STORE_BUCKETS: 16
+  PUSH_TYPE_PROPERTIES: 'messageType,eventType,type'
+  RETENTION_JOURNAL_DAYS: 400
+  SESSION_MAX_POWER_KW: 400
+  INGEST_LONGEST_WAIT_SECONDS: 120
+  AUTHORIZATION_BUDGET_MILLISECONDS: 1500
+  EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
+  EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
+  EMABLER_PAGE_SIZE: 200
+  RECONCILE_SCHEDULE: '0 */5 * * * *'
+  RECONCILE_LOOKBACK_HOURS: 72
+  EMABLER_ONGOING_PATH: 'v2/ongoing-transactions'
+  EMABLER_CHARGERS_PATH: 'v2/chargers'
+  EMABLER_TAGS_PATH: 'v2/tags'
+  EMABLER_PUSH_CONFIGURATIONS_PATH: 'v2/push-integrations/configurations'
+  EMABLER_LIST_PAGE_SIZE: 100
+  EMABLER_REQUESTS_PER_SECOND: '5'
+  EMABLER_TIMEOUT_SECONDS: '30'
+  EMABLER_RETRY_SECONDS: 60
+  INVENTORY_EVERY_MINUTES: 60
+}
+param scale = {
+  instanceMemoryMB: 4096
+  maximumInstanceCount: 1000
+  alwaysReadyHttp: 1
+  httpConcurrency: 100
+}
+param queueName = 'push-events-of-the-whole-fleet'
+param queueMegabytes = 81920
+param serviceBusTier = 'Premium'
+param messagingUnits = 16
+param dataRedundancy = 'Standard_RAGZRS'
+param hostRedundancy = 'Standard_ZRS'
+param zoneRedundant = true
+param logRetentionDays = 730
+param logDailyCapGb = 1000
+param blobSoftDeleteDays = 30
+param networkIsolation = true

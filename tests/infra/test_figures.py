@@ -1,0 +1,75 @@
+"""docs/cost.md and docs/limits.md hold what infra/figures.py computes."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from itertools import pairwise
+from types import ModuleType
+
+import pytest
+
+from tests.infra.compiler import INFRA
+from tests.test_docs import page
+
+
+@pytest.fixture(scope="module")
+def figures() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("figures", INFRA / "figures.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclass looks its own module up.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_cost_page_is_the_script_s(figures: ModuleType) -> None:
+    """The worked example is what the script prints, and so are the prices beside it."""
+    text = page("docs/cost.md")
+
+    assert "\n".join(figures.cost_table()) in text
+    assert f"adds {figures.isolation():,.0f} a month" in text
+    assert f"Premium ({figures.premium():,.0f})" in text
+    assert f"{figures.Traffic(1).events_a_day} events a day" in text
+
+
+def test_the_limits_page_is_the_script_s(figures: ModuleType) -> None:
+    """The arithmetic of the limits is what the script prints."""
+    assert "\n".join(figures.limit_table()) in page("docs/limits.md")
+
+
+def test_costs_add_up(figures: ModuleType) -> None:
+    """Twice the fleet costs less than twice as much, since some of it is a fixed price."""
+    one, two = (sum(figures.costs(figures.Traffic(n)).values()) for n in (10_000, 20_000))
+
+    assert one < two < 2 * one
+
+
+def test_steps_of_service_bus_join(figures: ModuleType) -> None:
+    """The price of Standard has no jump where its steps meet, and never falls."""
+    prices = [figures.standard(figures.Traffic(n)) for n in range(0, 20_000, 10)]
+
+    assert prices == sorted(prices)
+    assert max(b - a for a, b in pairwise(prices)) < 1
+
+
+def test_a_backlog_takes_longer_the_longer_the_outage(figures: ModuleType) -> None:
+    """Two hours drain in twice the time of one; deliveries that only just keep up never end."""
+    fleet = figures.Traffic(50_000)
+
+    assert figures.drain_minutes(fleet, 2, 1_000) == pytest.approx(
+        2 * figures.drain_minutes(fleet, 1, 1_000)
+    )
+    assert figures.drain_minutes(fleet, 2, fleet.events_a_second + 1) > 24 * 60
+
+
+def test_the_script_runs_by_itself() -> None:
+    """Any Python prints both tables; a word it does not know is wrong usage."""
+    script = str(INFRA / "figures.py")
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+
+    assert run.stdout.count("| chargers |") + run.stdout.count("50,000 chargers |") == 2
+    assert subprocess.run([sys.executable, script, "x"], check=False).returncode == 2
