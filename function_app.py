@@ -40,7 +40,7 @@ async def ingest_push_events(messages: typing.List[func.ServiceBusMessage]) -> N
 
 
 @app.function_name("push_webhook")
-@app.route(route="emabler/push", methods=["GET", "POST"])
+@app.route(route="emabler/push")
 async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
     """Answer eMabler: its check, a tap, or an event that goes onto the queue."""
     with invocation("push_webhook") as wide:
@@ -51,7 +51,12 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
             content_type=req.headers.get("content-type"),
             wide=wide,
         )
-    return func.HttpResponse(answer.body, status_code=answer.status, mimetype="application/json")
+    return func.HttpResponse(
+        answer.body,
+        status_code=answer.status,
+        headers=dict(answer.headers),
+        mimetype="application/json",
+    )
 
 
 @app.function_name("reconcile")
@@ -70,6 +75,16 @@ async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     """Delete what is beyond its age, for eight minutes at most."""
     with invocation("retain") as wide:
         await rooms.retain(wide)
+
+
+if rooms.taps.keeps_snapshot:
+
+    @app.function_name("refresh_tag_snapshot")
+    @app.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
+    async def refresh_tag_snapshot(timer: func.TimerRequest) -> None:  # noqa: ARG001 - bound
+        """Write down which tags may charge while the store is away."""
+        with invocation("refresh_tag_snapshot") as wide:
+            await rooms.taps.refresh_snapshot(wide)
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

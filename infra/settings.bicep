@@ -39,6 +39,29 @@ type appSettingsType = {
   @maxValue(60000)
   AUTHORIZATION_BUDGET_MILLISECONDS: int?
 
+  @description('Optional. Which other spellings of a card\'s number find its tag: reversed (the bytes turned round), padded (with or without zeros in front), parted by commas. Each costs a tap more reads, side by side.')
+  @minLength(1)
+  @maxLength(200)
+  TAG_SPELLINGS: string?
+
+  @description('Optional. What answers a tap when the store does not, or not in time: defer (503: eMabler\'s own fallback decides), deny, or last-known (the snapshot of the tags; without one as defer).')
+  AUTHORIZATION_FALLBACK: ('defer' | 'deny' | 'last-known')?
+
+  @description('Optional. How old the snapshot of the tags may be, from the beginning of its scan, to answer taps under last-known.')
+  @minValue(1)
+  @maxValue(168)
+  AUTHORIZATION_SNAPSHOT_HOURS: int?
+
+  @description('Optional. How long a worker remembers what it read of chargers and groups. A tag is read at each tap, and no tap is denied on remembered facts.')
+  @minValue(0)
+  @maxValue(3600)
+  AUTHORIZATION_FACTS_SECONDS: int?
+
+  @description('Optional. How long a session whose end is not known counts as open.')
+  @minValue(1)
+  @maxValue(720)
+  AUTHORIZATION_OPEN_SESSION_HOURS: int?
+
   @description('Optional. The address of eMabler\'s REST API where it is not the environment\'s own.')
   @minLength(9)
   @maxLength(200)
@@ -121,6 +144,7 @@ var appSettingsDefaults = {
 var secretNames = {
   EMABLER_API_KEY: 'emabler-api-key'
   TAG_HASH_KEY: 'tag-hash-key'
+  TAG_HASH_KEY_PREVIOUS: 'tag-hash-key-previous'
   WEBHOOK_AUTHORIZATION: 'webhook-authorization'
   WEBHOOK_AUTHORIZATION_PREVIOUS: 'webhook-authorization-previous'
 }
@@ -135,4 +159,4 @@ var requiredSecrets = [
 
 @export()
 @description('Secrets that are referred to on request only: an unresolved reference counts as a wrong setting and would disable what heeds it.')
-type optionalSecretType = 'WEBHOOK_AUTHORIZATION_PREVIOUS'
+type optionalSecretType = 'TAG_HASH_KEY_PREVIOUS' | 'WEBHOOK_AUTHORIZATION_PREVIOUS'

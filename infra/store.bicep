@@ -8,6 +8,9 @@ var tables = [
   'sessions'
   'chargers'
   'tags'
+  'taggroups'
+  'authorizations'
+  'unknowntags'
   'parked'
   'store'
 ]

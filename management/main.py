@@ -31,6 +31,7 @@ _EXAMPLES = """examples:
   python manage.py sessions export --format parquet --output sessions.parquet
   python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
+  python manage.py authorize CH-0042 04A22B7F
   python manage.py doctor --env azd
 
 Settings come from the environment, over local.settings.json in this folder, or with --env azd over
@@ -44,6 +45,7 @@ _GROUPS = {
     "parked": "messages that were put aside: look, bring back, put away",
     "tags": "the tags that may charge",
     "privacy": "one person's data, by their tag",
+    "groups": "what tags have in common: scope, end, limit",
     "store": "the tables themselves",
 }
 

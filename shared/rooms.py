@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.authorization.authorize import Authorization
 from shared.errors import EmablerFunctionsError, FunctionDisabledError, SettingError
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingested, Ingestion
@@ -24,18 +23,18 @@ from shared.messaging.queue import ServiceBusQueue
 from shared.sessions.plausibility import Limits
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
-    AUTHORIZATION,
     INGESTION,
     RECONCILIATION,
     RETENTION,
     WEBHOOK,
-    Settings,
     read_settings,
 )
+from shared.settings_checked import Settings
 from shared.storage.blobs import Blobs
 from shared.storage.connect import connect_blobs, connect_tables
 from shared.storage.rows import Tables
 from shared.storage.stamp import Stamp
+from shared.tap_room import TapRoom
 from shared.telemetry import LOGGER, WideEvent
 from shared.webhook import Webhook
 
@@ -116,6 +115,12 @@ class Rooms:
         )
 
     @property
+    def tag_hash_keys(self) -> list[bytes]:
+        """All keys under which a tag may lie: the current one, and the one before."""
+        previous = self.settings["TAG_HASH_KEY_PREVIOUS"]
+        return [self.tag_hash_key] + ([str(previous).encode()] if previous else [])
+
+    @property
     def plausible(self) -> Limits:
         """What a session of this fleet can be."""
         return Limits(max_power_kw=self.settings["SESSION_MAX_POWER_KW"])
@@ -157,18 +162,19 @@ class Rooms:
                 for name in ("WEBHOOK_AUTHORIZATION", "WEBHOOK_AUTHORIZATION_PREVIOUS")
                 if (value := self.settings[name])
             ],
-            authorization=self._authorization(),
+            authorization=self.taps.authorization,
             queue=self._queue(),
         )
 
-    def _authorization(self) -> Authorization | None:
-        if self.settings.problems_of(AUTHORIZATION):
-            return None
-        return Authorization(
-            self.tables,
-            tag_hash_key=self.tag_hash_key,
+    @cached_property
+    def taps(self) -> TapRoom:
+        """Answers taps, and keeps what they need."""
+        return TapRoom(
+            self.settings,
+            tables=lambda: self.tables,
+            blobs=lambda: self.blobs,
+            given_tables=self._given_tables,
             clock=self._clock,
-            budget=self.settings["AUTHORIZATION_BUDGET_MILLISECONDS"] / 1000,
         )
 
     def _queue(self) -> ServiceBusQueue | None:
@@ -210,6 +216,7 @@ class Rooms:
         _ = self.tables
         for problem in self.settings.problems:
             LOGGER.error("%s: %s", problem.code, problem)
+        self.taps.warm_up()
 
     async def _may_ingest(self) -> None:
         try:
@@ -339,7 +346,7 @@ class Rooms:
             self.blobs,
             ages={name: timedelta(days=self.settings[name]) for name in settings},
             buckets=self.settings["STORE_BUCKETS"],
-            hash_keys=[self.tag_hash_key],
+            hash_keys=self.tag_hash_keys,
             clock=self._clock,
         ).run()
         wide.add(deleted=dict(done.deleted), finished=done.finished, resumed=done.resumed)
@@ -358,10 +365,10 @@ class Rooms:
             wide.add(inventory=(await inventory.refresh()).told())
 
     async def close(self) -> None:
-        """Give back connections."""
-        for name in ("tables", "blobs", "queue"):
+        """Give back connections; what waits for the audit is written first."""
+        for name in ("taps", "tables", "blobs", "queue"):
             if name in self.__dict__:
-                await getattr(self, name).close()
+                await self.__dict__[name].close()
 
 
 def client_options(settings: Settings) -> Options:

@@ -137,3 +137,28 @@ def path(value: str) -> str:
     if not re.fullmatch(r"[\w.\-]+(?:/[\w.\-]+)*", value):
         raise ValueError("is no relative path such as v3/transactions")
     return value
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(value: str) -> str:
+        if value not in words:
+            message = f"is none of {', '.join(words)}"
+            raise ValueError(message)
+        return value
+
+    return read
+
+
+def some_of(*words: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of these words, parted by commas."""
+
+    def read(value: str) -> tuple[str, ...]:
+        given = tuple(value.split(","))
+        if not set(given) <= set(words):
+            message = f"is no list, parted by commas, of {', '.join(words)}"
+            raise ValueError(message)
+        return given
+
+    return read

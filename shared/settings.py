@@ -6,23 +6,24 @@ wrong disables the functions that need it, which then say so when they are calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import SettingError
 from shared.schedules import schedule
 from shared.setting_values import ENVIRONMENTS
 from shared.setting_values import environment as _environment
 from shared.setting_values import key as _key
 from shared.setting_values import names as _names
 from shared.setting_values import number as _number
+from shared.setting_values import one_of as _one_of
 from shared.setting_values import path as _path
 from shared.setting_values import seconds as _seconds
 from shared.setting_values import secret as _secret
+from shared.setting_values import some_of as _some_of
 from shared.setting_values import text as _text
 from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
+from shared.settings_checked import Problem, Setting, Settings
 
 _MAX_LOOKBACK_HOURS = 24 * 366
 
@@ -34,73 +35,6 @@ INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "retention",
 )
 ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One app setting: its name, who needs it, how it is read, and one that is right.
-
-    `default` None means that it must be set where `needed_by` names somebody. Where nobody needs
-    it, `heeded_by` names whom a wrong value disables.
-    """
-
-    name: str
-    meaning: str
-    example: str
-    read: Callable[[str], Any]
-    needed_by: tuple[str, ...] = ()
-    heeded_by: tuple[str, ...] = ()
-    default: Any = None
-    secret: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with the settings, and whom it disables."""
-
-    setting: str
-    code: str
-    message: str
-    needed_by: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings by name, and all that is wrong with them."""
-
-    values: Mapping[str, Any]
-    problems: tuple[Problem, ...] = field(default=())
-
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - each setting has a type of its own
-        return self.values[name]
-
-    def problems_of(self, room: str) -> tuple[Problem, ...]:
-        """What is wrong for one room (`INGESTION` …)."""
-        return tuple(problem for problem in self.problems if room in problem.needed_by)
-
-    def require(self, room: str) -> None:
-        """Refuse to go on where something that the room needs is wrong.
-
-        Raises:
-            SettingError: All of it, in one message.
-        """
-        self._refuse(self.problems_of(room))
-
-    def require_set(self, *names: str) -> None:
-        """Refuse to go on where one of these settings is missing or wrong.
-
-        Raises:
-            SettingError: All of it, in one message.
-        """
-        self._refuse([problem for problem in self.problems if problem.setting in names])
-
-    @staticmethod
-    def _refuse(problems: Sequence[Problem]) -> None:
-        if problems:
-            raise SettingError("; ".join(map(str, problems)), code=problems[0].code)
 
 
 def _age(what: str, meaning: str, days: int) -> Setting:
@@ -214,9 +148,63 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "TAG_HASH_KEY_PREVIOUS",
+        "While tags are moved to a new key (`manage.py tags rehash`): the key before. Tags are "
+        "found under both, and what lies under the current one counts.",
+        "(the key before)",
+        _secret,
+        heeded_by=(AUTHORIZATION,),
+        secret=True,
+    ),
+    Setting(
+        "TAG_SPELLINGS",
+        "Which other spellings of a card's number find its tag: `reversed` (the bytes turned "
+        "round), `padded` (with or without zeros in front), parted by commas. Each costs a tap "
+        "more reads, side by side.",
+        "reversed,padded",
+        _some_of("reversed", "padded"),
+        heeded_by=(AUTHORIZATION,),
+    ),
+    Setting(
+        "AUTHORIZATION_FALLBACK",
+        "What answers a tap when the store does not, or not in time: `defer` (503: eMabler's own "
+        "fallback decides), `deny`, or `last-known` (the snapshot of the tags; without one as "
+        "`defer`).",
+        "defer",
+        _one_of("defer", "deny", "last-known"),
+        (AUTHORIZATION,),
+        default="defer",
+    ),
+    Setting(
+        "AUTHORIZATION_SNAPSHOT_HOURS",
+        "How old the snapshot of the tags may be, from the beginning of its scan, to answer taps "
+        "under `last-known`.",
+        "24",
+        _whole(1, 24 * 7),
+        (AUTHORIZATION,),
+        default=24,
+    ),
+    Setting(
+        "AUTHORIZATION_FACTS_SECONDS",
+        "How long a worker remembers what it read of chargers and groups. A tag is read at each "
+        "tap, and no tap is denied on remembered facts.",
+        "30",
+        _seconds(3600),
+        (AUTHORIZATION,),
+        default=30,
+    ),
+    Setting(
+        "AUTHORIZATION_OPEN_SESSION_HOURS",
+        "How long a session whose end is not known counts as open.",
+        "24",
+        _whole(1, 24 * 30),
+        (AUTHORIZATION,),
+        default=24,
+    ),
+    Setting(
         "AUTHORIZATION_BUDGET_MILLISECONDS",
-        "How long a tap may take. Beyond it the answer is 503, and eMabler's own fallback decides; "
-        "eMabler's time-out has to be longer.",
+        "How long a tap may take. Beyond it AUTHORIZATION_FALLBACK answers; eMabler's time-out has "
+        "to be longer.",
         "1500",
         _whole(100, 60_000),
         (AUTHORIZATION,),

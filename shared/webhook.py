@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from shared.authorization.access import is_authorized
 from shared.authorization.authorize import Authorization
-from shared.authorization.taps import Cause, answer_body, tap_fields
-from shared.errors import QueueUnavailableError, TransientError
+from shared.authorization.taps import answer_body, tap_fields
+from shared.errors import QueueUnavailableError
 from shared.messaging.queue import PushQueue
 from shared.telemetry import WideEvent
 
@@ -16,12 +17,16 @@ MAX_EVENT_BYTES = 192 * 1024
 """A Service Bus message of the Standard tier holds 256 KB with its properties."""
 
 
+_METHODS = ("GET", "HEAD", "POST")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: status, and JSON where there is any."""
+    """An HTTP answer: status, JSON where there is any, and headers beside its type."""
 
     status: int
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Webhook:
@@ -52,7 +57,8 @@ class Webhook:
         GET and an empty POST are eMabler's check of the endpoint: 200. A 503 makes eMabler send an
         event again, and lets its own fallback decide a tap.
         """
-        answer = await self._answer(method, authorization, body, content_type, wide)
+        began = asyncio.get_running_loop().time()
+        answer = await self._answer(method, authorization, body, content_type, wide, began)
         wide.add(status=answer.status)
         return answer
 
@@ -63,8 +69,12 @@ class Webhook:
         body: bytes,
         content_type: str | None,
         wide: WideEvent,
+        began: float,
     ) -> Answer:
-        if method in ("GET", "HEAD") or not body:
+        if method not in _METHODS:
+            wide.add(outcome="refused", error_code="method_not_allowed")
+            return Answer(405, headers={"Allow": ", ".join(_METHODS)})
+        if method != "POST" or not body:
             return Answer(200)
         if not self._accepted:
             wide.add(outcome="disabled", error_code="webhook_not_configured")
@@ -74,24 +84,30 @@ class Webhook:
             return Answer(401)
         fields = tap_fields(body)
         if fields is not None:
-            return await self._tap(fields, wide)
+            return await self._tap(fields, wide, began)
         return await self._event(body, content_type, wide)
 
-    async def _tap(self, fields: dict[str, object], wide: WideEvent) -> Answer:
+    async def _tap(self, fields: Mapping[str, object], wide: WideEvent, began: float) -> Answer:
         if self._authorization is None:
             wide.add(outcome="disabled", decision="deferred", error_code="setting_wrong")
             return Answer(503)
-        try:
-            decision = await self._authorization.authorize(fields)
-        except TransientError as error:
-            wide.fail(error)
-            wide.add(decision="deferred", cause=str(Cause.STORE_UNAVAILABLE))
-            return Answer(503)
+        answered = await self._authorization.authorize(fields, began=began)
+        decision, audit = answered.decision, self._authorization.audit
+        if answered.error is not None:
+            wide.fail(answered.error)
         wide.add(
-            decision="allowed" if decision.allowed else "denied",
+            decision=decision.word,
             cause=str(decision.cause),
             reason=None if decision.reason is None else str(decision.reason),
+            source=str(decision.source),
+            charger=answered.charger,
+            charger_judged=answered.charger_judged,
+            findings=answered.findings,
+            audit_waiting=audit.waiting if audit else None,
+            audit_lost=audit.lost if audit else None,
         )
+        if decision.allowed is None:
+            return Answer(503)
         return Answer(200, answer_body(decision))
 
     async def _event(self, body: bytes, content_type: str | None, wide: WideEvent) -> Answer:

@@ -1,9 +1,11 @@
-"""What all tests share: Azurite, started once when the first test asks for it."""
+"""What all tests share: Azurite, started once, and a watch over everything that is logged."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,33 @@ async def azurite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azu
     node = os.environ.get("NODE", "node")
     async with await Azurite.start(tmp_path_factory.mktemp("azurite"), node=node) as azurite:
         yield azurite
+
+
+CANARIES = ("CANARY", "04A22B7F")
+"""Tags of tests, whole or in part, that no line of a log may hold."""
+
+
+class _Watch(logging.Handler):
+    """Keeps every line of a log, or text of an exception in it, that holds a canary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "".join(traceback.format_exception(record.exc_info[1]))
+        if any(canary in text.upper() for canary in CANARIES):
+            self.found.append(f"{record.name}: {text}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_canary_is_logged() -> Iterator[None]:
+    """Tags of the whole test run are in no line and no exception text of any log."""
+    watch, product = _Watch(), logging.getLogger("emabler")
+    logging.getLogger().addHandler(watch)
+    product.setLevel(logging.INFO)
+    yield
+    logging.getLogger().removeHandler(watch)
+    assert watch.found == []

@@ -59,8 +59,18 @@ class PrefixedTables:
     ) -> AsyncIterator[Row]:
         return self._tables.range(self.prefix + table, partition, start, end)
 
-    def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
-        return self._tables.scan(self.prefix + table, start, end)
+    def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
+        return self._tables.scan(
+            self.prefix + table, start, end, keys_from=keys_from, keys_to=keys_to
+        )
 
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
         return await self._tables.write(self.prefix + table, operations)

@@ -28,9 +28,9 @@ from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES
-from shared.tags.importing import write_tags
 from shared.tags.records import Tag
 from tests import payloads
+from tests.tagging import put_tags
 
 HASH_KEY = b"k" * 32
 
@@ -270,7 +270,7 @@ async def test_no_key_of_any_table_tells_a_tag() -> None:
     ]
 
     await ingestion.ingest([IncomingMessage(body=body) for body in bodies])
-    await write_tags(tables, [Tag(tag="secret-77")], HASH_KEY, lambda _more: None)
+    await put_tags(tables, [Tag(tag="secret-77")], HASH_KEY)
 
     keys = [(r.partition + r.key).upper() for name in ALL_TABLES for r in tables.rows(name)]
     assert len(keys) > 10

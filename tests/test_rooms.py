@@ -54,7 +54,9 @@ from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES
 from shared.telemetry import WideEvent
 
-function_app.rooms.__dict__["tables"] = MemoryTables(*ALL_TABLES)
+tables = MemoryTables(*ALL_TABLES)
+function_app.rooms.__dict__["tables"] = tables
+function_app.rooms.taps.__dict__["tables"] = tables
 answer = asyncio.run(function_app.rooms.webhook.answer(
     method="POST", authorization=sys.argv[1], content_type=None, wide=WideEvent("push_webhook"),
     body=b'{"charger_id": "CH", "rfid_tag_id": "T"}',

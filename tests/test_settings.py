@@ -124,6 +124,13 @@ WRONG = [
     ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),
     ("INGEST_LONGEST_WAIT_SECONDS", "1e2", {INGESTION}, "seconds from 0 to 240"),
+    ("TAG_HASH_KEY_PREVIOUS", "x" * 31, {AUTHORIZATION}, "has 31 characters"),
+    ("TAG_SPELLINGS", "reversed, padded", {AUTHORIZATION}, "no list, parted by commas, of rev"),
+    ("TAG_SPELLINGS", "decimal", {AUTHORIZATION}, "no list, parted by commas, of reversed"),
+    ("AUTHORIZATION_FALLBACK", "allow", {AUTHORIZATION}, "none of defer, deny, last-known"),
+    ("AUTHORIZATION_SNAPSHOT_HOURS", "169", {AUTHORIZATION}, "whole number from 1 to 168"),
+    ("AUTHORIZATION_FACTS_SECONDS", "3601", {AUTHORIZATION}, "seconds from 0 to 3600"),
+    ("AUTHORIZATION_OPEN_SESSION_HOURS", "0", {AUTHORIZATION}, "whole number from 1 to 720"),
     ("AUTHORIZATION_BUDGET_MILLISECONDS", "99", {AUTHORIZATION}, "whole number from 100 to"),
     (
         "TAG_HASH_KEY",

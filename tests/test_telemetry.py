@@ -15,10 +15,10 @@ from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
 from shared.storage.memory import MemoryTables
 from shared.storage.tables import ALL_TABLES, EVENTS, TAGS
-from shared.tags.importing import write_tags
 from shared.tags.records import Tag
 from shared.telemetry import FIELDS, WideEvent, invocation
 from tests import payloads
+from tests.tagging import put_tags
 
 SECRET = "correct horse battery staple 0123456789"
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -183,7 +183,7 @@ async def test_no_line_tells_a_tag_or_a_secret(caplog: pytest.LogCaptureFixture)
         clock=lambda: NOW,
     )
     rooms.start()
-    await write_tags(tables, [Tag(tag="HIDDEN-77")], rooms.tag_hash_key, lambda _more: None)
+    await put_tags(tables, [Tag(tag="HIDDEN-77")], rooms.tag_hash_key)
     tap = b'{"charger_id": "CH-0042", "rfid_tag_id": "hidden-77"}'
 
     async def tapped() -> None:

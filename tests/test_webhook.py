@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,15 +18,13 @@ from shared.messaging.queue import PushQueue
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.tables import ALL_TABLES
-from shared.tags.importing import write_tags
 from shared.tags.records import Tag
 from shared.telemetry import WideEvent
 from shared.webhook import MAX_EVENT_BYTES, Answer, Webhook
 from tests import payloads
+from tests.authorization.taps import NOW, Store, Tapper
 
-NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
-HASH_KEY = b"k" * 32
 CURRENT, PREVIOUS = "current " * 5, "previous " * 5
 LONGEST = "x" * 255
 
@@ -51,14 +49,13 @@ class Caller:
         self.tables = MemoryTables(*ALL_TABLES)
         self.queue = FakeQueue()
         self.accepted: Sequence[str] = (CURRENT, PREVIOUS)
-        self.authorization: Authorization | None = Authorization(
-            self.tables, tag_hash_key=HASH_KEY, clock=lambda: NOW
-        )
+        self.tapper = Tapper(Store(self.tables))
+        self.authorization: Authorization | None = self.tapper.authorization
         self.given_queue: PushQueue | None = self.queue
         self.wide = WideEvent("push_webhook")
 
     async def knows(self, *tags: Tag) -> None:
-        await write_tags(self.tables, tags, HASH_KEY, lambda _more: None)
+        await self.tapper.store.knows(*tags)
 
     async def call(
         self,
@@ -107,6 +104,17 @@ async def test_a_check_of_the_endpoint_is_answered_to_anybody(
     caller.accepted, caller.authorization, caller.given_queue = (), None, None
 
     assert await caller.call(body, method=method, authorization="") == Answer(200)
+    assert caller.queue.sent == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "FROB"])
+@pytest.mark.parametrize("body", [b"", payloads.state_v2()])
+async def test_other_methods_are_refused(caller: Caller, method: str, body: bytes) -> None:
+    """405 with the methods that there are, whoever calls; nothing is done."""
+    assert await caller.call(body, method=method) == Answer(
+        405, headers={"Allow": "GET, HEAD, POST"}
+    )
+    assert caller.noted("outcome", "error_code") == ("refused", "method_not_allowed")
     assert caller.queue.sent == []
 
 
@@ -169,7 +177,7 @@ async def test_each_configured_value_is_compared_whatever_comes(
 
 @pytest.mark.parametrize("spelled", ["04A22B7F", "04:a2:2b:7f", " 04-A2-2B-7F "])
 async def test_a_known_tag_may_charge(caller: Caller, spelled: str) -> None:
-    """A known tag is allowed however the reader spells it, in one request to the store."""
+    """A known tag is allowed however the reader spells it, its row and sessions in one request."""
     await caller.knows(Tag(tag="04 a2 2b 7f"))
 
     with counted() as requests:
@@ -181,7 +189,7 @@ async def test_a_known_tag_may_charge(caller: Caller, spelled: str) -> None:
         "known_tag",
         None,
     )
-    assert requests.by_purpose == {"tags_get": 1}
+    assert requests.by_purpose == {"tags_range": 1, "chargers_range": 1, "store_get": 1}
 
 
 @pytest.mark.parametrize(
@@ -283,7 +291,7 @@ async def test_a_tap_is_deferred_while_the_store_is_away(caller: Caller) -> None
 
 async def test_a_missing_table_defers_as_well(caller: Caller) -> None:
     """A store that was not made yet denies nobody."""
-    caller.authorization = Authorization(MemoryTables(), tag_hash_key=HASH_KEY, clock=lambda: NOW)
+    caller.authorization = Tapper(Store(MemoryTables("chargers"))).authorization
 
     assert await caller.call(b'{"charger_id": "CH", "rfid_tag_id": "T"}') == Answer(503)
     assert caller.noted("error_code") == ("table_missing",)

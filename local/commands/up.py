@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from local.commands import local_settings
 from local.commands.frame import DONE, ROOT, STATE, Arguments, run_command
 from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
+from local.emabler.fleet.faults import Rates
+from local.errors import LocalError
 from local.ports import AzuritePorts, Ports, choose_port
 
 if TYPE_CHECKING:
@@ -39,7 +41,17 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--reset", action="store_true")
     parser.add_argument("--settings", type=Path, default=ROOT / "local.settings.json")
     parser.add_argument("--func", action="store_true")
-    return parser.parse_args(words)
+    parser.add_argument("--no-simulator", action="store_true")
+    parser.add_argument("--fleet", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", default="off")
+    arguments = parser.parse_args(words)
+    if arguments.fleet is not None and arguments.no_simulator:
+        parser.error(
+            "a fleet lives in the simulator: --fleet and --no-simulator exclude each other"
+        )
+    Rates.read(arguments.faults)
+    return arguments
 
 
 def choose_ports(arguments: argparse.Namespace) -> Ports:
@@ -73,9 +85,12 @@ async def up() -> int:
     environment = app_settings_of(os.environ)
     environment |= {name: os.environ[name] for name in file.values if name in os.environ}
     ports = choose_ports(arguments)
+    overrides = {**file.values, **environment}
+    if arguments.no_simulator:
+        _expect_an_emabler(overrides)
     # Imported once the rest of the command line is known to be right: they take most of a second.
     from local.core_tools import core_tools_program  # noqa: PLC0415
-    from local.stack import LocalAzure  # noqa: PLC0415
+    from local.stack import LocalAzure, Part  # noqa: PLC0415
 
     if arguments.func:
         core_tools_program()
@@ -84,8 +99,9 @@ async def up() -> int:
     async with LocalAzure(
         data=arguments.data.resolve(),
         reset=arguments.reset,
+        parts=[part for part in Part if part is not Part.EMABLER or not arguments.no_simulator],
         ports=ports,
-        overrides={**file.values, **environment},
+        overrides=overrides,
         core_tools=arguments.func,
         before_host=_create_store,
         report=lambda line: console.print(f"  {line}"),
@@ -97,7 +113,11 @@ async def up() -> int:
         if not file.users_own:
             port = int(azure.host.url.rsplit(":", 1)[1])
             local_settings.write(arguments.settings, azure.settings, port=port)
-        _tell(console, azure)
+        _tell(console, azure, simulated=not arguments.no_simulator)
+        if arguments.fleet is not None:
+            await _bring_to_life(azure, arguments)
+            told = "eMabler's log tells when they cannot reach the app"
+            console.print(f"\n  {arguments.fleet} chargers live here; {told}.")
         if not file.users_own:
             told = "for manage.py and other tools"
             console.print(f"\n  The settings are in {arguments.settings}, {told}.")
@@ -106,12 +126,41 @@ async def up() -> int:
     return DONE
 
 
+def _expect_an_emabler(settings: Mapping[str, str]) -> None:
+    """Refuse to ask the real eMabler with a key that was made up here.
+
+    Raises:
+        LocalError: `setting_wrong`.
+    """
+    if not settings.get("EMABLER_API_KEY"):
+        raise LocalError(
+            "setting_wrong",
+            "--no-simulator leaves eMabler out, and EMABLER_API_KEY is not set",
+            "set it in the environment or in local.settings.json, and EMABLER_BASE_URL where it "
+            "is not the environment's own address",
+        )
+
+
+async def _bring_to_life(azure: "LocalAzure", arguments: argparse.Namespace) -> None:
+    """Let a fleet live at the pace of the clock; the operator knows its tags."""
+    from local.commands.playing.fleet import FleetOnStack, write_fleet_tags  # noqa: PLC0415
+
+    fleet = FleetOnStack(azure)
+    tags = await fleet.prepare(
+        seed=arguments.seed, chargers=arguments.fleet, faults=arguments.faults, days=None
+    )
+    file = (azure.data or STATE) / "fleet-tags.csv"
+    write_fleet_tags(file, tags, datetime.now(UTC))
+    await Operator(azure.settings, azure.data or STATE).run("tags", "import", file)
+    await fleet.begin()
+
+
 async def _create_store(azure: "LocalAzure") -> None:
     """Make the tables that are missing, as an operator would."""
     await Operator(azure.settings, azure.data or STATE).create_store()
 
 
-def _tell(console: Console, azure: "LocalAzure") -> None:
+def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
     """Print the addresses and lines that can be pasted into another terminal."""
     settings, url = azure.settings, azure.host.url
     state = examples.load(datetime.now(UTC)).messages["v2/charger_state"]
@@ -120,13 +169,15 @@ def _tell(console: Console, azure: "LocalAzure") -> None:
     lines = {
         "Functions": url,
         "webhook": f"{url}/api/emabler/push",
-        "eMabler REST": settings["EMABLER_BASE_URL"],
-        "its books": f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)",
+        "eMabler REST": settings.get("EMABLER_BASE_URL", "that of EMABLER_ENVIRONMENT"),
         "Service Bus": settings["ServiceBusConnection"],
         "Storage": settings["DataStorageConnection"],
         "data": str(azure.data),
         "logs": str(azure.logs),
     }
+    if simulated:
+        books = f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)"
+        lines |= {"its books": books, "its fleet": f"{azure.emabler.fleet_url} (GET, PUT, …)"}
     width = max(map(len, lines))
     console.print()
     for name, value in lines.items():

@@ -18,8 +18,13 @@ from aiohttp import web
 
 from local.emabler import options
 from local.emabler.books import Books
+from local.emabler.fleet.command_line import add_fleet_arguments, order_from
+from local.emabler.fleet.control import FleetControl
 from local.emabler.server import make_app
+from local.errors import LocalError
 from local.ports import LOOPBACK
+
+WRONG_USE = 2
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,6 +40,7 @@ def _arguments() -> argparse.Namespace:
         "--exit-with-stdin", action="store_true", help="end when standard input ends"
     )
     options.add_to(parser)
+    add_fleet_arguments(parser)
     arguments = parser.parse_args()
     if not arguments.api_key:
         parser.error("--api-key, or LOCAL_EMABLER_API_KEY, is needed")
@@ -50,20 +56,22 @@ async def _serve(arguments: argparse.Namespace) -> None:
             loop.add_signal_handler(getattr(signal, name), ended.set)
     if arguments.exit_with_stdin:
         _watch_stdin(loop, ended)
-    app = make_app(
-        Books(arguments.books),
-        arguments.api_key,
-        habits=options.habits(arguments),
-        faults=options.faults(arguments),
-    )
+    books = Books(arguments.books)
+    faults = options.faults(arguments)
+    fleet = FleetControl(books, faults)
+    app = make_app(books, arguments.api_key, habits=options.habits(arguments), faults=faults)
+    app.add_routes(fleet.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
+        if arguments.fleet is not None:
+            (await fleet.prepare(order_from(arguments))).begin()
         await web.TCPSite(runner, LOOPBACK, arguments.port).start()
         port = runner.addresses[0][1]
         print(json.dumps({"ready": True, "port": port, "pid": os.getpid()}), flush=True)
         await ended.wait()
     finally:
+        await fleet.stop()
         await runner.cleanup()
 
 
@@ -80,5 +88,9 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_arguments()))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(_arguments()))
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        sys.exit(WRONG_USE)

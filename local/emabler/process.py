@@ -100,6 +100,11 @@ class EmablerServer:
         """Where its books are filled."""
         return f"http://{LOOPBACK}:{self.port}/_books"
 
+    @property
+    def fleet_url(self) -> str:
+        """Where a fleet is ordered and watched (see `local.emabler.fleet.control`)."""
+        return f"http://{LOOPBACK}:{self.port}/_fleet"
+
     async def put(self, shelf: str, records: Sequence[dict[str, Any]]) -> None:
         """Make these records the whole content of a shelf (see `local.emabler.control`).
 

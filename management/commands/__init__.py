@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from management.commands import (
+    authorize,
     chargers,
     doctor,
     events,
+    groups,
     parked,
     parked_acting,
     privacy,
@@ -15,6 +17,8 @@ from management.commands import (
     sessions_show,
     store,
     tags,
+    tags_changing,
+    tags_reading,
 )
 
 COMMANDS = (
@@ -31,6 +35,20 @@ COMMANDS = (
     parked_acting.DISCARD,
     parked.COLLECT,
     tags.IMPORT,
+    tags_reading.EXPORT,
+    tags_reading.LIST,
+    tags_reading.SHOW,
+    tags_changing.BLOCK,
+    tags_changing.UNBLOCK,
+    tags_reading.UNKNOWN,
+    tags_changing.REHASH,
+    groups.IMPORT,
+    groups.EXPORT,
+    groups.LIST,
+    groups.SHOW,
+    groups.BLOCK,
+    groups.UNBLOCK,
+    authorize.COMMAND,
     privacy.EXPORT,
     privacy.ERASE,
     rebuild.COMMAND,

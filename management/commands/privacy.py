@@ -53,7 +53,7 @@ async def _search(context: Context) -> Search | None:
         rooms.tables,
         rooms.blobs,
         tag,
-        hash_keys=[rooms.tag_hash_key],
+        hash_keys=rooms.tag_hash_keys,
         buckets=rooms.settings["STORE_BUCKETS"],
         walked=WALKED_FOR_TAGS,
     )

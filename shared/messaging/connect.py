@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient
 
-    from shared.settings import Settings
+    from shared.settings_checked import Settings
 
 
 def connect_service_bus(settings: Settings) -> ServiceBusClient:

@@ -31,14 +31,18 @@ class PushQueue(Protocol):
 
 
 class ServiceBusQueue:
-    """The queue through Microsoft's SDK, on one link that is kept open."""
+    """The queue through Microsoft's SDK, on one link that is kept open.
+
+    Calls side by side take turns: the SDK's sender is not made for two coroutines, and one that
+    closes the link after an error must not take it from another that is sending.
+    """
 
     def __init__(self, queue: str, connect: Callable[[], ServiceBusClient]) -> None:
         self._queue = queue
         self._connect = connect
         self._client: ServiceBusClient | None = None
         self._sender: ServiceBusSender | None = None
-        self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def send(
         self,
@@ -61,29 +65,29 @@ class ServiceBusQueue:
             body, content_type=content_type, application_properties=told or None
         )
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                sender = await self._open()
-                await sender.send_messages(message)
+            async with asyncio.timeout(SEND_SECONDS), self._turn:
+                try:
+                    await self._open().send_messages(message)
+                except BaseException:  # also cancelled: nobody knows what the link still carries
+                    await self.close()
+                    raise
         except MessageSizeExceededError as error:
             text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
             raise MessageTooLargeError(text) from error
         except (TimeoutError, AzureError, OSError, ValueError) as error:
-            await self.close()
             text = f"queue {self._queue}: {type(error).__name__}"
             raise QueueUnavailableError(text) from error
 
-    async def _open(self) -> ServiceBusSender:
-        async with self._opening:
-            if self._sender is None:
-                self._client = self._connect()
-                self._sender = self._client.get_queue_sender(self._queue)
-            return self._sender
+    def _open(self) -> ServiceBusSender:
+        if self._sender is None:
+            self._client = self._connect()
+            self._sender = self._client.get_queue_sender(self._queue)
+        return self._sender
 
     async def close(self) -> None:
         """Give back the link; the next message opens another."""
-        client, sender = self._client, self._sender
-        self._client = self._sender = None
-        # The client knows its senders weakly: one that is let go before is never closed.
+        client, sender, self._client, self._sender = self._client, self._sender, None, None
+        # The client knows its senders weakly: it would not close one that is held nowhere else.
         if sender is not None:
             await sender.close()
         if client is not None:

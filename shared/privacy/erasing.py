@@ -1,7 +1,7 @@
 """Taking a person out of the store: what was charged and when stays, who it was goes.
 
 The order makes a stopped run whole when it is run again: the tag's own partition, by which all the
-rest is found, goes last. Keys and digests stay as they are (docs/decisions/0023).
+rest is found, goes last. Keys and digests stay as they are (docs/decisions/0031).
 """
 
 from __future__ import annotations

@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.storage.containers import BODIES, SNAPSHOTS
-from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.storage.tables import (
+    AUTHORIZATIONS,
+    CHARGERS,
+    EVENTS,
+    PARKED,
+    SESSIONS,
+    STORE,
+    TAG_GROUPS,
+    TAGS,
+    UNKNOWN_TAGS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,27 @@ POLICIES: tuple[Policy, ...] = (
         ages=Kept("a tag stays until it is taken out; rows of its sessions go with the sessions"),
         erasure="the tag's whole partition is deleted",
         backup=True,
+    ),
+    Policy(
+        name=TAG_GROUPS,
+        ages=Kept("a group stays until it is taken out"),
+        erasure="the tag's membership is deleted",
+        backup=True,
+        walked=True,
+    ),
+    Policy(
+        name=AUTHORIZATIONS,
+        ages=ByDay("RETENTION_AUTHORIZATION_DAYS"),
+        erasure="taps lose the tag and its hash; what was decided stays",
+        backup=True,
+        walked=True,
+    ),
+    Policy(
+        name=UNKNOWN_TAGS,
+        ages=ByColumn("RETENTION_AUTHORIZATION_DAYS", "last"),
+        erasure="the tag's row is deleted",
+        backup=True,
+        walked=True,
     ),
     Policy(
         name=PARKED,

@@ -66,13 +66,27 @@ class AzureTables:
             parameters["end"] = end
         return self._query(table, "range", query, parameters)
 
-    def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
+    def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         query = "PartitionKey ge @start"
         parameters = {"start": start}
         if end is not None:
             query += " and PartitionKey lt @end"
             parameters["end"] = end
+        if keys_from:
+            query += " and RowKey ge @keys_from"
+            parameters["keys_from"] = keys_from
+        if keys_to is not None:
+            query += " and RowKey lt @keys_to"
+            parameters["keys_to"] = keys_to
         return self._query(table, "scan", query, parameters)
 
     async def _query(
@@ -132,7 +146,7 @@ async def _write_one(
 ) -> Mapping[str, Any]:
     match operation:
         case Insert(row=row):
-            return await client.create_entity(_entity(row))
+            return await client.create_entity(_entity(row), response_preference="return-no-content")
         case Upsert(row=row):
             return await client.upsert_entity(_entity(row), mode=UpdateMode.REPLACE)
         case Replace(row=row):

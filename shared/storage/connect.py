@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from azure.data.tables.aio import TableServiceClient
 
 from shared.errors import SettingError
-from shared.settings import BLOB_ADDRESS, Settings
+from shared.settings import BLOB_ADDRESS
+from shared.settings_checked import Settings
 from shared.storage.azure import AzureTables
 from shared.storage.azure_blobs import AzureBlobs
 
@@ -26,8 +27,21 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def connect_tables(settings: Settings) -> AzureTables:
+def impatient(budget: float) -> dict[str, Any]:
+    """Options of a client for who waits `budget` seconds for all: a try, and one more."""
+    return {
+        "connection_timeout": budget * 0.4,
+        "read_timeout": budget * 0.6,
+        "retry_total": 1,
+        "retry_backoff_factor": 0.02,
+        "retry_backoff_max": budget / 4,
+    }
+
+
+def connect_tables(settings: Settings, **options: Any) -> AzureTables:  # noqa: ANN401 - the SDK's
     """Open the gateway; nothing is asked of the network yet.
+
+    `options` are the SDK's, in place of those that suit work which can wait.
 
     Raises:
         SettingError: There is no connection, or it is no connection string.
@@ -35,12 +49,13 @@ def connect_tables(settings: Settings) -> AzureTables:
     for problem in settings.problems:
         if problem.setting == "DataStorageConnection":
             raise SettingError(str(problem), code=problem.code)
+    options = _OPTIONS | options
     uri = settings["DataStorageConnection__tableServiceUri"]
     if uri:
-        return AzureTables(TableServiceClient(uri, credential=_identity(settings), **_OPTIONS))
+        return AzureTables(TableServiceClient(uri, credential=_identity(settings), **options))
     try:
         return AzureTables(
-            TableServiceClient.from_connection_string(settings["DataStorageConnection"], **_OPTIONS)
+            TableServiceClient.from_connection_string(settings["DataStorageConnection"], **options)
         )
     except ValueError as error:
         # The text of the SDK's error may hold the key.

@@ -62,14 +62,25 @@ class MemoryTables:
         for _, row in found:
             yield row
 
-    async def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
+    async def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         with request(table, "scan"):
             await self.pause(table, "before_read")
             found = sorted(
                 (address_, row)
                 for address_, row in self._table(table).items()
-                if start <= address_[0] and (end is None or address_[0] < end)
+                if start <= address_[0]
+                and (end is None or address_[0] < end)
+                and keys_from <= address_[1]
+                and (keys_to is None or address_[1] < keys_to)
             )
         for _, row in found:
             yield row

@@ -88,8 +88,20 @@ class Tables(Protocol):
         """The rows of one partition with `start <= key < end`, by key; `end` None is no bound."""
         ...
 
-    def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
-        """The rows of all partitions with `start <= partition < end`, by partition and key."""
+    def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
+        """The rows of all partitions with `start <= partition < end`, by partition and key.
+
+        Of each partition those with `keys_from <= key < keys_to`: the service still walks over the
+        others, but does not send them.
+        """
         ...
 
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:

@@ -4,6 +4,9 @@ EVENTS = "events"
 SESSIONS = "sessions"
 CHARGERS = "chargers"
 TAGS = "tags"
+TAG_GROUPS = "taggroups"
+AUTHORIZATIONS = "authorizations"
+UNKNOWN_TAGS = "unknowntags"
 PARKED = "parked"
 STORE = "store"
 
@@ -12,6 +15,9 @@ ALL_TABLES = (
     SESSIONS,
     CHARGERS,
     TAGS,
+    TAG_GROUPS,
+    AUTHORIZATIONS,
+    UNKNOWN_TAGS,
     PARKED,
     STORE,
 )

@@ -1,130 +1,145 @@
-"""Tags from CSV: read as a whole with all faults by line, then written."""
+"""Tags in CSV: the columns, a line as a tag and a tag as a line."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from shared.identifiers import MAX_ID_CHARACTERS, normalise_tag
-from shared.instants import parse_instant
-from shared.storage.rows import Tables, Upsert
-from shared.storage.tables import TAGS
-from shared.storage.together import SIDE_BY_SIDE, all_done
-from shared.tags.records import Tag, tag_row
+from shared.identifiers import normalise_tag
+from shared.instants import format_instant
+from shared.tags.csv_reading import (
+    Line,
+    boolean,
+    identifier,
+    instant,
+    joined,
+    most_sessions,
+    read_header,
+    read_lines,
+    scope,
+    yes_no,
+)
+from shared.tags.records import Scope, Tag
 
-COLUMNS = ("tag", "blocked", "valid_from", "valid_until", "type")
-_BOOLEANS = {"": False, "no": False, "false": False, "0": False}
-_BOOLEANS |= {"yes": True, "true": True, "1": True}
+COLUMNS = (
+    "tag",
+    "blocked",
+    "valid_from",
+    "valid_until",
+    "type",
+    "group",
+    "chargers",
+    "sites",
+    "most_sessions",
+    "offline",
+)
 _MAX_TYPE_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the file: its number, and the tag that it is or what is wrong with it."""
+class TagFile:
+    """The lines of a file, and which columns its header names: the others are left as they are."""
 
-    number: int
-    tag: Tag | None
-    fault: str | None = None
+    columns: frozenset[str]
+    lines: Iterator[Line[Tag]]
 
 
-def read_tags(lines: Iterable[str]) -> Iterator[Line]:
-    """Read CSV with a header: `tag`, and optionally `blocked`, `valid_from`, `valid_until`, `type`.
+def read_tags(lines: Iterable[str], groups: Collection[str] | None = None) -> TagFile:
+    """Read CSV with a header: `tag`, and any of the other columns.
 
-    Instants are ISO 8601; a day is its beginning, UTC. A tag may stand in the file once, however
-    it is spelled.
+    Instants are ISO 8601; a day is its beginning, UTC. Ids of a list are parted by `|`. A tag may
+    stand in the file once, however it is spelled. With `groups`, a group has to be one of them.
 
     Raises:
         ValueError: The header is not one.
     """
-    reader = csv.DictReader(lines, restkey="", strict=True)
-    _check_header(reader)
-    seen: dict[str, int] = {}
-    while True:
-        try:
-            tag = _tag(next(reader))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # The reader of dictionaries counts a line when it has read it.
-            yield Line(reader.reader.line_num, None, f"is no CSV: {error}")
-            continue
-        except ValueError as error:
-            yield Line(reader.line_num, None, str(error))
-            continue
-        number = reader.line_num
-        first = seen.setdefault(normalise_tag(tag.tag), number)
-        if first == number:
-            yield Line(number, tag)
-        else:
-            yield Line(number, None, f"the same tag as in line {first}")
+    return _file(lines, groups, check=True)
 
 
-def _check_header(reader: csv.DictReader[str]) -> None:
-    message = f"the first line has to name the columns: {','.join(COLUMNS)}"
-    try:
-        header = reader.fieldnames or ()
-    except csv.Error as error:
-        raise ValueError(message) from error
-    unknown = [name for name in header if name not in COLUMNS]
-    if unknown:
-        message += f"; unknown: {', '.join(unknown)}"
-    if len(set(header)) < len(header):
-        message += "; each once"
-    if "tag" not in header or unknown or len(set(header)) < len(header):
-        raise ValueError(message)
+def read_tags_again(lines: Iterable[str]) -> TagFile:
+    """Read a file that was read before: what was checked over all lines is not checked again.
+
+    Raises:
+        ValueError: The header is not one.
+    """
+    return _file(lines, None, check=False)
 
 
-def _tag(fields: dict[str, str | None]) -> Tag:
-    if "" in fields:
-        raise ValueError("more fields than the header has")
-    text = {name: (fields.get(name) or "").strip() for name in COLUMNS}
-    if not normalise_tag(text["tag"]):
-        raise ValueError("tag is empty")
-    if len(text["tag"]) > MAX_ID_CHARACTERS:
-        message = f"tag has more than {MAX_ID_CHARACTERS} characters"
-        raise ValueError(message)
-    if text["blocked"].lower() not in _BOOLEANS:
-        raise ValueError("blocked is none of yes, no, true, false, 1, 0")
-    if len(text["type"]) > _MAX_TYPE_CHARACTERS:
-        message = f"type has more than {_MAX_TYPE_CHARACTERS} characters"
-        raise ValueError(message)
-    valid_from = _instant("valid_from", text["valid_from"])
-    valid_until = _instant("valid_until", text["valid_until"])
-    if valid_from and valid_until and valid_until <= valid_from:
-        raise ValueError("valid_until is not after valid_from")
-    return Tag(
-        tag=text["tag"],
-        blocked=_BOOLEANS[text["blocked"].lower()],
-        valid_from=valid_from,
-        valid_until=valid_until,
-        kind=text["type"] or None,
+def _file(lines: Iterable[str], groups: Collection[str] | None, *, check: bool) -> TagFile:
+    reader = read_header(lines, COLUMNS, "tag")
+
+    def make(texts: Mapping[str, str]) -> Tag:
+        tag = _tag(texts)
+        if groups is not None and tag.group is not None and tag.group not in groups:
+            raise ValueError("there is no group of that name (manage.py groups list)")
+        return tag
+
+    same = (lambda tag: normalise_tag(tag.tag)) if check else None
+    return TagFile(
+        frozenset(reader.fieldnames or ()),
+        read_lines(reader, COLUMNS, make, same),
     )
 
 
-def _instant(name: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        instant = parse_instant(text)
-    if instant is None:
-        message = f"{name} is no instant such as 2026-11-01 or 2026-11-01T08:30:00Z"
+def _tag(texts: Mapping[str, str]) -> Tag:
+    if not normalise_tag(texts["tag"]):
+        raise ValueError("tag is empty")
+    if len(texts["type"]) > _MAX_TYPE_CHARACTERS:
+        message = f"type has more than {_MAX_TYPE_CHARACTERS} characters"
         raise ValueError(message)
-    return instant
+    tag = Tag(
+        tag=identifier("tag", texts["tag"]),
+        blocked=boolean("blocked", texts["blocked"]),
+        valid_from=instant("valid_from", texts["valid_from"]),
+        valid_until=instant("valid_until", texts["valid_until"]),
+        kind=texts["type"] or None,
+        group=identifier("group", texts["group"]) or None,
+        scope=scope(texts),
+        most_sessions=most_sessions(texts["most_sessions"]),
+        offline=boolean("offline", texts["offline"]) if texts["offline"] else None,
+    )
+    if tag.valid_from and tag.valid_until and tag.valid_until <= tag.valid_from:
+        raise ValueError("valid_until is not after valid_from")
+    return tag
 
 
-async def write_tags(
-    tables: Tables, tags: Sequence[Tag], hash_key: bytes, written: Callable[[int], None]
-) -> None:
-    """Write tags, some side by side; `written` is told how many more are in the store.
+def fields_of(tag: Tag) -> dict[str, str]:
+    """A tag as the fields of a line: what `read_tags` makes it from."""
+    return {
+        "tag": tag.tag,
+        "blocked": yes_no(tag.blocked),
+        "valid_from": format_instant(tag.valid_from) if tag.valid_from else "",
+        "valid_until": format_instant(tag.valid_until) if tag.valid_until else "",
+        "type": tag.kind or "",
+        "group": tag.group or "",
+        "chargers": joined(tag.scope.chargers),
+        "sites": joined(tag.scope.sites),
+        "most_sessions": str(tag.most_sessions or ""),
+        "offline": yes_no(tag.offline),
+    }
 
-    Raises:
-        StoreUnavailableError: Some are written; the same call writes the rest.
-    """
-    for n in range(0, len(tags), SIDE_BY_SIDE):
-        part = tags[n : n + SIDE_BY_SIDE]
-        await all_done(tables.write(TAGS, [Upsert(tag_row(tag, hash_key))]) for tag in part)
-        written(len(part))
+
+_NAMES = {"type": "kind"}
+
+
+def merged(present: Tag, read: Tag, columns: Collection[str]) -> Tag:
+    """The tag that is there with what a line says of it: only the columns of the header count."""
+    changes: dict[str, Any] = {
+        _NAMES.get(name, name): getattr(read, _NAMES.get(name, name))
+        for name in columns
+        if name not in ("chargers", "sites", "tag")
+    }
+    changes["scope"] = Scope(
+        read.scope.chargers if "chargers" in columns else present.scope.chargers,
+        read.scope.sites if "sites" in columns else present.scope.sites,
+    )
+    return replace(present, tag=read.tag, **changes)
+
+
+def write_csv(file: Any, columns: Iterable[str]) -> csv.DictWriter[str]:  # noqa: ANN401 - a text file
+    """A writer of lines below a header."""
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    return writer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,13 +12,38 @@ from shared.storage.rows import SCHEMA, Row, Value
 
 TAG_ROWS = "tag|"
 SESSION_ROWS = "session|"
+AFTER_TAG_ROWS = "tag|~"
+UNDATED = "undated"
+START = "start"
+"""The source of a row that opens a session; a row of any other source ends it."""
+
+_BETWEEN = "\n"
+"""Parts the ids of a scope in a column: no id that a line of CSV names holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a tag or a group may charge: at these chargers, and at all chargers of these sites."""
+
+    chargers: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it limits anything: a scope that names nothing is everywhere."""
+        return bool(self.chargers or self.sites)
+
+
+EVERYWHERE = Scope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
     """A tag that an operator knows. Validity is from `valid_from` on and before `valid_until`.
 
-    `driver` and `driver_external` are eMabler's id of the driver and the operator's own.
+    `scope` counts before its group's. `most_sessions` is how many sessions it may have open at
+    once, None is any number. `offline` says whether it may charge while the store is away; None
+    leaves that to the snapshot's rule. `driver` and `driver_external` are eMabler's id of the
+    driver and the operator's own.
     """
 
     tag: str
@@ -27,11 +53,19 @@ class Tag:
     kind: str | None = None
     driver: str | None = None
     driver_external: str | None = None
+    group: str | None = None
+    scope: Scope = EVERYWHERE
+    most_sessions: int | None = None
+    offline: bool | None = None
+
+
+def tag_key(hashed: str) -> tuple[str, str]:
+    """The partition and the row key of the tag of this hash."""
+    return hashed, f"{TAG_ROWS}{hashed[:8]}"
 
 
 def tag_row(tag: Tag, hash_key: bytes) -> Row:
     """The tag's row: one partition for each tag, which holds its sessions as well."""
-    hashed = hash_tag(tag.tag, hash_key)
     columns: dict[str, Value] = {
         "schema": SCHEMA,
         "tag": normalise_tag(tag.tag),
@@ -48,19 +82,31 @@ def tag_row(tag: Tag, hash_key: bytes) -> Row:
         columns["driver"] = tag.driver
     if tag.driver_external is not None:
         columns["driver_external"] = tag.driver_external
-    return Row(hashed, f"{TAG_ROWS}{hashed[:8]}", columns)
+    if tag.group is not None:
+        columns["group"] = tag.group
+    if tag.most_sessions is not None:
+        columns["most_sessions"] = tag.most_sessions
+    if tag.offline is not None:
+        columns["offline"] = tag.offline
+    return Row(*tag_key(hash_tag(tag.tag, hash_key)), columns=columns | scope_columns(tag.scope))
 
 
 def tag_from_row(row: Row) -> Tag:
     """The tag that a row holds."""
+    columns = row.columns
+    most, offline = columns.get("most_sessions"), columns.get("offline")
     return Tag(
-        tag=str(row.columns["spelling"]),
-        blocked=bool(row.columns["blocked"]),
-        valid_from=_instant(row.columns.get("valid_from")),
-        valid_until=_instant(row.columns.get("valid_until")),
-        kind=_text(row.columns.get("kind")),
-        driver=_text(row.columns.get("driver")),
-        driver_external=_text(row.columns.get("driver_external")),
+        tag=str(columns["spelling"]),
+        blocked=bool(columns["blocked"]),
+        valid_from=instant_in(columns, "valid_from"),
+        valid_until=instant_in(columns, "valid_until"),
+        kind=_text(columns.get("kind")),
+        driver=_text(columns.get("driver")),
+        driver_external=_text(columns.get("driver_external")),
+        group=_text(columns.get("group")),
+        scope=scope_in(columns),
+        most_sessions=None if most is None else int(most),
+        offline=None if offline is None else bool(offline),
     )
 
 
@@ -68,7 +114,28 @@ def _text(value: Value | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _instant(value: Value | None) -> datetime | None:
+def scope_columns(scope: Scope) -> dict[str, Value]:
+    """A scope as columns of a tag's or a group's row."""
+    columns: dict[str, Value] = {}
+    if scope.chargers:
+        columns["chargers"] = _BETWEEN.join(scope.chargers)
+    if scope.sites:
+        columns["sites"] = _BETWEEN.join(scope.sites)
+    return columns
+
+
+def scope_in(columns: Mapping[str, Value]) -> Scope:
+    """The scope that columns hold."""
+    chargers, sites = str(columns.get("chargers", "")), str(columns.get("sites", ""))
+    return Scope(
+        tuple(chargers.split(_BETWEEN)) if chargers else (),
+        tuple(sites.split(_BETWEEN)) if sites else (),
+    )
+
+
+def instant_in(columns: Mapping[str, Value], name: str) -> datetime | None:
+    """The instant that a column holds, if any."""
+    value = columns.get(name)
     return None if value is None else parse_instant(str(value))
 
 
@@ -76,7 +143,7 @@ def tag_session_row(
     hashed: str, session: str, source: str, digest: str, instant: datetime | None
 ) -> Row:
     """That a session of this tag started or ended: what an authorization reads beside the tag."""
-    when = format_instant(instant) if instant else "undated"
+    when = format_instant(instant) if instant else UNDATED
     return Row(
         hashed,
         f"{SESSION_ROWS}{when}|{session}|{source}|{digest}",

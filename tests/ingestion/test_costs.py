@@ -100,7 +100,7 @@ async def test_a_batch_that_comes_again_costs_little_more(
     rows = len(MEASURED) + 2 * len(SEEN) + len(STARTED) + len(STOPPED)
     assert spent == {
         "events_write": 2 * BUCKETS,
-        # Whether the day holds rows that an erasure rewrote (docs/decisions/0023).
+        # Whether the day holds rows that an erasure rewrote (docs/decisions/0031).
         "store_get": BUCKETS,
         **({} if warm else {"chargers_write": BUCKETS, "chargers_get": rows}),
         # A start that the worker does not remember is taken for new: where it is not, that is one

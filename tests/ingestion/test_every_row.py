@@ -6,10 +6,10 @@ from shared.sessions.claims import Claim, Source
 from shared.storage.rows import SCHEMA
 from shared.storage.stamp import create_store
 from shared.storage.tables import ALL_TABLES, STORE
-from shared.tags.importing import write_tags
 from shared.tags.records import Tag
 from tests.ingestion.day import EVERYTHING, HASH_KEY, NOW, deliver, ingestion, sessions
 from tests.stores import Stores
+from tests.tagging import put_tags
 
 
 async def test_every_row_of_every_table_carries_the_schema_number(stores: Stores) -> None:
@@ -27,7 +27,7 @@ async def test_every_row_of_every_table_carries_the_schema_number(stores: Stores
         observed=NOW,
     )
     await sessions(tables).write([rest])
-    await write_tags(tables, [Tag(tag="TAG123")], HASH_KEY, lambda _more: None)
+    await put_tags(tables, [Tag(tag="TAG123")], HASH_KEY)
 
     found = {name: [row async for row in tables.scan(name)] for name in ALL_TABLES}
 

@@ -17,11 +17,11 @@ from shared.storage.bodies import read_body
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import PARKED, TAGS
-from shared.tags.importing import write_tags
 from shared.tags.records import SESSION_ROWS, TAG_ROWS, Tag, tag_from_row
 from tests import payloads
 from tests.ingestion.day import HASH_KEY, NOW, deliver, ingestion
 from tests.stores import InMemory, OnAzurite, Stores
+from tests.tagging import put_tags
 
 MARKS = (
     "/\\#?% '\"|=~!&+;:,.-_<>(){}[]$@^`*\x00\x01\t\n\r\x1f\x7f\x80\x85\x9f\xa0\u2028\ufeff\uffff"
@@ -59,7 +59,7 @@ async def tables(request: pytest.FixtureRequest, azurite: Azurite) -> AsyncItera
     worker = ingestion(tables)
     for batch in batched(told_of_all(), 100, strict=False):
         await deliver(worker, batch)
-    await write_tags(tables, [Tag(tag=each) for each in HOSTILE], HASH_KEY, lambda _more: None)
+    await put_tags(tables, [Tag(tag=each) for each in HOSTILE], HASH_KEY)
     yield tables
     await stores.close()
 

@@ -49,9 +49,9 @@ async def start(tmp_path: Path, *words: str) -> Process:
 
 
 @asynccontextmanager
-async def running(tmp_path: Path) -> AsyncIterator[tuple[Process, str]]:
+async def running(tmp_path: Path, *words: str) -> AsyncIterator[tuple[Process, str]]:
     """A stack that is ready, and what it printed until then."""
-    process = await start(tmp_path)
+    process = await start(tmp_path, *words)
     try:
         yield process, await asyncio.wait_for(_until_ready(process), 60)
     finally:
@@ -210,3 +210,55 @@ def _writers_of(folder: Path) -> list[str]:
         with contextlib.suppress(OSError):
             lines.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
     return [line for line in lines if str(folder) in line]
+
+
+async def test_a_fleet_lives_beside_it(tmp_path: Path) -> None:
+    """With --fleet chargers are in eMabler's books, and their first hours are in the store."""
+    async with running(tmp_path, "--fleet", "2", *ANY_PORTS) as (_, told):
+        address = re.search(r"http://127\.0\.0\.1:\d+/_fleet", told)
+        assert address is not None
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def sent() -> bool:
+                return bool((await client.get(address[0])).json()["messages"] > 10)
+
+            await until(sent, within=60, what="that the fleet sent its first hours")
+            books = await client.get(address[0].replace("_fleet", "_books/chargers"))
+            progress = (await client.get(address[0])).json()
+
+    assert len(books.json()) == 2
+    assert (progress["stage"], progress["ends"]) == ("playing", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--no-simulator", "--fleet", "3"), "usage_wrong"),
+        (("--no-simulator",), "EMABLER_API_KEY is not set"),
+    ],
+)
+async def test_no_simulator_needs_an_emabler(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    """Without the simulator neither a fleet can live nor a made-up key be sent to eMabler."""
+    process = await start(tmp_path, *words)
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 2
+    assert told in said.decode()
+
+
+async def test_without_the_simulator_the_emabler_is_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key and an address of one's own the rest starts, and the app is given both."""
+    monkeypatch.setenv("EMABLER_API_KEY", "mine")
+    monkeypatch.setenv("EMABLER_BASE_URL", "http://127.0.0.1:9/api/v2/cpo/")
+    async with running(tmp_path, "--no-simulator", *ANY_PORTS) as (_, told):
+        values = settings_of(tmp_path)["Values"]
+
+    assert "its books" not in told
+    assert (values["EMABLER_API_KEY"], values["EMABLER_BASE_URL"]) == (
+        "mine",
+        "http://127.0.0.1:9/api/v2/cpo/",
+    )

@@ -98,7 +98,7 @@ async def test_right_lines_are_written_when_asked(operator: Operator, tags_csv: 
     """With --skip-invalid the right lines are in the store; the wrong ones still exit 1."""
     ran = await operator.run("tags", "import", str(tags_csv), "--skip-invalid")
 
-    assert (ran.code, ran.err) == (1, "2 tags written\n")
+    assert (ran.code, ran.err) == (1, "2 tags: 2 new, 0 changed, 0 same\n")
     tags = [row for row in operator.tables.rows(TAGS) if row.key.startswith("tag|")]
     assert {tag_from_row(row).tag for row in tags} == {"04:A2", "06"}
 
@@ -107,13 +107,16 @@ async def test_right_lines_are_written_when_asked(operator: Operator, tags_csv: 
 async def test_a_dry_run_writes_nothing(
     operator: Operator, tags_csv: Path, more: tuple[str, ...]
 ) -> None:
-    """The same faults and the same exit code, and no request to the store."""
+    """The same faults and the same exit code, what would come of each line, and no write."""
     with counted() as requests:
-        ran = await operator.run("tags", "import", str(tags_csv), "--dry-run", *more)
+        ran = await operator.run("tags", "import", str(tags_csv), "--dry-run", "--json", *more)
 
     assert ran.code == 1
-    assert requests.total == 0
-    assert ("2 tags would be written" in ran.err) == bool(more)
+    assert not [purpose for purpose in requests.by_purpose if "write" in purpose]
+    assert ("2 tags: 2 new, 0 changed, 0 same; nothing was written" in ran.err) == bool(more)
+    assert [row for row in ran.rows if "outcome" in row] == (
+        [{"line": n, "outcome": "new", "changes": []} for n in (2, 5)] if more else []
+    )
 
 
 async def test_a_right_file_is_imported(operator: Operator, tmp_path: Path) -> None:
@@ -124,8 +127,10 @@ async def test_a_right_file_is_imported(operator: Operator, tmp_path: Path) -> N
     dry = await operator.run("tags", "import", str(path), "--dry-run")
     ran = await operator.run("tags", "import", str(path))
 
-    assert (dry.code, dry.out, dry.err) == (0, "", "2 tags would be written\n")
-    assert (ran.code, ran.out, ran.err) == (0, "", "2 tags written\n")
+    assert dry.code == 0
+    assert dry.err == "2 tags: 2 new, 0 changed, 0 same; nothing was written\n"
+    assert (ran.code, ran.out, ran.err) == (0, "", "2 tags: 2 new, 0 changed, 0 same\n")
+    assert "SECRET" not in dry.out
     assert len(operator.tables.rows(STORE)) == 1
 
 

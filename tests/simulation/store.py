@@ -78,9 +78,18 @@ class StoreOfOneWorker:
         for row in rows:
             yield row
 
-    async def scan(self, table: str, start: str = "", end: str | None = None) -> AsyncIterator[Row]:
+    async def scan(
+        self,
+        table: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        keys_from: str = "",
+        keys_to: str | None = None,
+    ) -> AsyncIterator[Row]:
         await self._reach()
-        rows = [row async for row in self._tables.scan(table, start, end)]
+        found = self._tables.scan(table, start, end, keys_from=keys_from, keys_to=keys_to)
+        rows = [row async for row in found]
         await self._answer()
         for row in rows:
             yield row

@@ -247,6 +247,21 @@ async def test_a_scan_goes_over_partitions_in_order(tables: Tables, table: str) 
     assert len(everything) == 6
 
 
+async def test_a_scan_may_want_some_keys_only(tables: Tables, table: str) -> None:
+    """Of each partition those from a key (held) to another (not held)."""
+    for partition in ("p", "q"):
+        for key in ("session|1", "tag|0", "tag|9", "tag}"):
+            await tables.write(table, [Insert(row(key, partition))])
+
+    found = [
+        (r.partition, r.key) async for r in tables.scan(table, keys_from="tag|", keys_to="tag|9")
+    ]
+    rest = [r.key async for r in tables.scan(table, "q", keys_from="tag|9")]
+
+    assert found == [("p", "tag|0"), ("q", "tag|0")]
+    assert rest == ["tag|9", "tag}"]
+
+
 async def test_a_range_of_more_than_a_page_is_whole(tables: Tables, table: str) -> None:
     """More rows than one answer holds (1,000) all come, each once."""
     for hundred in range(11):

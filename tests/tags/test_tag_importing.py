@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,29 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag, normalise_tag
 from shared.storage import limits
-from shared.storage.memory import MemoryTables
-from shared.storage.tables import TAGS
-from shared.tags.importing import Line, read_tags, write_tags
-from shared.tags.records import Tag, tag_from_row, tag_row, tag_session_row
+from shared.tags.csv_reading import Line
+from shared.tags.importing import COLUMNS, fields_of, read_tags, read_tags_again, write_csv
+from shared.tags.records import Scope, Tag, tag_from_row, tag_row, tag_session_row
 
 HASH_KEY = b"k" * 32
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def read(text: str) -> list[Line]:
-    return list(read_tags(io.StringIO(text, newline="")))
+def read(text: str) -> list[Line[Tag]]:
+    return list(read_tags(io.StringIO(text, newline="")).lines)
 
 
 def faults(text: str) -> dict[int, str]:
     return {line.number: line.fault for line in read(text) if line.fault is not None}
 
 
-def only_tag(fields: str, header: str = "tag,blocked,valid_from,valid_until,type") -> Tag | None:
+def only_tag(fields: str, header: str = ",".join(COLUMNS)) -> Tag | None:
     (line,) = read(f"{header}\n{fields}\n")
-    return line.tag
+    return line.record
 
 
 @pytest.mark.parametrize(
@@ -65,6 +62,10 @@ def only_tag(fields: str, header: str = "tag,blocked,valid_from,valid_until,type
         ("::,,,,", Tag(tag="::")),
         ("x" * 255, Tag(tag="x" * 255)),
         (f"T,,,,{'y' * 32}", Tag(tag="T", kind="y" * 32)),
+        ("T,,,,,Family", Tag(tag="T", group="Family")),
+        ("T,,,,,,CH-1 | CH 2||CH-1,S", Tag(tag="T", scope=Scope(("CH-1", "CH 2"), ("S",)))),
+        ("T,,,,,,,,3,yes", Tag(tag="T", most_sessions=3, offline=True)),
+        ("T,,,,,,,,10000,no", Tag(tag="T", most_sessions=10_000, offline=False)),
     ],
 )
 def test_a_line_is_a_tag(fields: str, tag: Tag) -> None:
@@ -85,7 +86,14 @@ def test_a_line_is_a_tag(fields: str, tag: Tag) -> None:
         ("T,,2026-11-02,2026-11-01", "valid_until is not after valid_from"),
         ("T,,2026-11-01,2026-11-01", "valid_until is not after valid_from"),
         (f"T,,,,{'y' * 33}", "type has more than 32 characters"),
-        ("T,,,,VIN,more", "more fields than the header has"),
+        ("T,,,,,,,,0", "most_sessions is no whole number from 1 to 10000"),
+        ("T,,,,,,,,10001", "most_sessions is no whole number from 1 to 10000"),
+        ("T,,,,,,,,many", "most_sessions is no whole number from 1 to 10000"),
+        ("T,,,,,,,,,maybe", "offline is none of yes, no, true, false, 1, 0"),
+        ("T,,,,," + "g" * 256, "group has more than 255 characters"),
+        ("T,,,,,," + "c" * 256, "chargers has more than 255 characters"),
+        ("T,,,,,,," + "|".join(map(str, range(501))), "sites holds more than 500 ids"),
+        ("T,,,,,,,,,,more", "more fields than the header has"),
         ('T,"no"t', "is no CSV"),
         ('T,"no', "is no CSV"),
         (f"T,{'y' * 140_000}", "is no CSV"),
@@ -93,15 +101,22 @@ def test_a_line_is_a_tag(fields: str, tag: Tag) -> None:
 )
 def test_each_fault_names_its_line(fields: str, fault: str) -> None:
     """A wrong line is told with its number and what is wrong; the others are read all the same."""
-    header = "tag,blocked,valid_from,valid_until,type"
+    header = ",".join(COLUMNS)
 
     before, wrong = read(f"{header}\nA\n{fields}\n")
     assert before == Line(2, Tag(tag="A"))
-    assert (wrong.number, wrong.tag) == (3, None)
+    assert (wrong.number, wrong.record) == (3, None)
     assert fault in str(wrong.fault)
     if '"no' not in fields or fields.endswith("t"):
         after = read(f"{header}\n{fields}\nB\n")[-1]
         assert after == Line(3, Tag(tag="B"))
+
+
+def test_an_id_has_one_line() -> None:
+    """Ids of a list stand in a column one below the other: none of them has two lines."""
+    assert faults('tag,chargers\nA,"a\nb"\nB,"c|\n d"\n') == {
+        3: "chargers holds an id of two lines"
+    }
 
 
 def test_a_fault_tells_no_tag() -> None:
@@ -168,7 +183,7 @@ def test_files_of_windows_and_a_byte_order_mark_are_read(tmp_path: Path) -> None
     path.write_bytes("\ufefftag,blocked\r\nKarte-ä,yes\r\n".encode())
 
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        assert list(read_tags(lines)) == [Line(2, Tag(tag="Karte-ä", blocked=True))]
+        assert list(read_tags(lines).lines) == [Line(2, Tag(tag="Karte-ä", blocked=True))]
 
 
 @given(st.text(st.sampled_from('"",\n\r\x00 atag1') | st.characters(codec="utf-8"), max_size=60))
@@ -180,9 +195,10 @@ def test_no_file_raises_anything_else(text: str) -> None:
         except ValueError as error:
             assert "the first line" in str(error)  # noqa: PT017 - it may be refused or not
             continue
-        assert all((line.tag is None) == (line.fault is not None) for line in lines)
+        assert all((line.record is None) == (line.fault is not None) for line in lines)
 
 
+IDS = st.lists(st.text("aB-.=ü", min_size=1), unique=True, max_size=3).map(tuple)
 TAGS_OF_ALL_KINDS = st.builds(
     Tag,
     tag=st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=255),
@@ -190,6 +206,10 @@ TAGS_OF_ALL_KINDS = st.builds(
     valid_from=st.none() | st.datetimes(timezones=st.just(UTC)),
     valid_until=st.none() | st.datetimes(timezones=st.just(UTC)),
     kind=st.none() | st.text(alphabet=st.characters(codec="utf-8"), max_size=32),
+    group=st.none() | st.text("aB |", min_size=1),
+    scope=st.builds(Scope, IDS, IDS),
+    most_sessions=st.none() | st.integers(1, 10_000),
+    offline=st.none() | st.booleans(),
 )
 
 
@@ -205,6 +225,47 @@ def test_a_tag_comes_back_from_its_row(tag: Tag) -> None:
     assert row.columns["tag"] == normalise_tag(tag.tag)
 
 
+TAGS_OF_LINES = TAGS_OF_ALL_KINDS.filter(
+    lambda tag: (
+        tag.tag == tag.tag.strip()
+        and bool(tag.tag)
+        and "\r" not in tag.tag + (tag.kind or "")
+        and (tag.kind is None or (tag.kind == tag.kind.strip() and tag.kind != ""))
+        and (tag.group is None or tag.group == tag.group.strip())
+        and not (tag.valid_from and tag.valid_until and tag.valid_until <= tag.valid_from)
+    )
+)
+
+
+@given(st.lists(TAGS_OF_LINES, max_size=5, unique_by=lambda tag: normalise_tag(tag.tag)))
+def test_what_is_exported_reads_back(tags: list[Tag]) -> None:
+    """An export's lines are the tags again, in all their columns."""
+    file = io.StringIO(newline="")
+    writer = write_csv(file, COLUMNS)
+    for tag in tags:
+        writer.writerow(fields_of(tag))
+
+    assert [line.record for line in read(file.getvalue())] == tags
+
+
+def test_a_group_has_to_be_there() -> None:
+    """A line whose group is not known is a fault; a line without one is none."""
+    file = read_tags(io.StringIO("tag,group\nA,Family\nB,family\nC,\n"), {"Family"})
+
+    assert [line.fault for line in file.lines] == [
+        None,
+        "there is no group of that name (manage.py groups list)",
+        None,
+    ]
+
+
+def test_a_second_reading_checks_no_line_against_others() -> None:
+    """What the first reading found over all lines is not found again: it needs no memory."""
+    lines = list(read_tags_again(io.StringIO("tag,group\nA,G\nA,G\nB,G,\n")).lines)
+
+    assert [line.fault for line in lines] == [None, None, "more fields than the header has"]
+
+
 def test_a_session_row_sorts_by_time_before_the_tag() -> None:
     """One range, from a time on up to the tag's row, is what an authorization reads."""
     row = tag_row(Tag(tag="T"), HASH_KEY)
@@ -212,57 +273,6 @@ def test_a_session_row_sorts_by_time_before_the_tag() -> None:
     keys = [tag_session_row(row.partition, "CH|7", "start", "d", at).key for at in instants]
 
     assert sorted([*keys, row.key]) == [keys[2], keys[1], keys[0], row.key]
-
-
-async def test_tags_are_written_under_their_hash() -> None:
-    """Each tag is one row of its own partition, and progress is told as it is made."""
-    tables = MemoryTables(TAGS)
-    told: list[int] = []
-    tags = [Tag(tag=f"T{n}") for n in range(40)]
-
-    await write_tags(tables, tags, HASH_KEY, told.append)
-
-    assert {tag_from_row(row).tag for row in tables.rows(TAGS)} == {tag.tag for tag in tags}
-    assert sum(told) == 40
-    assert len(told) > 1
-
-
-async def test_a_tag_is_written_over() -> None:
-    """Importing a tag again replaces all that was known of it, in whatever spelling it comes."""
-    tables = MemoryTables(TAGS)
-    await write_tags(
-        tables,
-        [Tag(tag="04:A2", blocked=True, valid_from=NOVEMBER, kind="TAG")],
-        HASH_KEY,
-        lambda _more: None,
-    )
-
-    await write_tags(tables, [Tag(tag="04a2")], HASH_KEY, lambda _more: None)
-
-    (row,) = tables.rows(TAGS)
-    assert tag_from_row(row) == Tag(tag="04a2")
-
-
-async def test_an_import_goes_on_where_it_broke_off() -> None:
-    """A store that goes away in the middle is told; the same import again writes the rest."""
-    tables = MemoryTables(TAGS)
-    tags = [Tag(tag=f"T{n}") for n in range(40)]
-    writes = iter(range(1000))
-
-    async def away_after_20(_table: str, moment: str) -> None:
-        await asyncio.sleep(0)
-        if moment == "before_write" and next(writes) >= 20:
-            raise StoreUnavailableError("away")
-
-    quiet, tables.pause = tables.pause, away_after_20
-    with pytest.raises(StoreUnavailableError):
-        await write_tags(tables, tags, HASH_KEY, lambda _more: None)
-    tables.pause = quiet
-    assert 0 < len(tables.rows(TAGS)) < 40
-
-    await write_tags(tables, tags, HASH_KEY, lambda _more: None)
-
-    assert len(tables.rows(TAGS)) == 40
 
 
 def test_validity_is_kept_in_utc() -> None:

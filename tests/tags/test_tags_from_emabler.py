@@ -12,8 +12,8 @@ from shared.storage.memory import MemoryTables
 from shared.storage.rows import Upsert
 from shared.storage.tables import TAGS
 from shared.tags.from_emabler import Outcome, import_listed, is_usable, merged, one_for_each
-from shared.tags.importing import write_tags
 from shared.tags.records import Tag, tag_from_row, tag_row
+from tests.tagging import put_tags
 
 HASH_KEY = b"k" * 32
 ITEM: dict[str, Any] = {
@@ -108,7 +108,7 @@ async def test_new_changed_and_same_are_told_apart() -> None:
 async def test_a_dry_run_counts_and_writes_nothing() -> None:
     """The same counts as the import that follows."""
     tables = MemoryTables(TAGS)
-    await write_tags(tables, [Tag(tag="04A22B")], HASH_KEY, lambda _more: None)
+    await put_tags(tables, [Tag(tag="04A22B")], HASH_KEY)
     before = tables.rows(TAGS)
     tags = (listed(), listed(id=6, idTag="05"))
 
@@ -121,7 +121,7 @@ async def test_a_dry_run_counts_and_writes_nothing() -> None:
 async def test_tags_that_are_not_listed_stay() -> None:
     """An import adds and changes; nobody loses a tag by it."""
     tables = MemoryTables(TAGS)
-    await write_tags(tables, [Tag(tag="OURS")], HASH_KEY, lambda _more: None)
+    await put_tags(tables, [Tag(tag="OURS")], HASH_KEY)
 
     await imported(tables, listed())
 

@@ -35,7 +35,7 @@ async def check(ground: Ground) -> Verdict:
 
 CLAIM = Claim(
     "crashes_change_nothing",
-    "Stopped between any two writes, with lost locks, lost answers and writes that arrive late, "
-    "the store ends as the events say.",
+    "Stopped between any two writes, with lost locks, frozen workers, lost answers and writes that "
+    "arrive late, the store ends as the events say.",
     check,
 )

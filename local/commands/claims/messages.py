@@ -65,6 +65,25 @@ def sessions(prefix: str, count: int, *, chargers: int = 8) -> list[bytes]:
     return bodies
 
 
+def start(charger: str, tag: str, transaction: str) -> bytes:
+    """Make the start of a session, a quarter of an hour ago, that has not ended."""
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
+    return json.dumps(
+        {
+            "chargerId": charger,
+            "socketId": 1,
+            "siteId": "1",
+            "externalSiteId": "",
+            "transactionId": transaction,
+            "authorizedIdTag": tag,
+            "receivedTimestamp": _text(began + timedelta(seconds=1)),
+            "deviceTimeStamp": _text(began),
+            "action": "transaction_start",
+            "meterRead": 1000,
+        }
+    ).encode()
+
+
 def name_of(body: bytes) -> Name:
     """Name the event of a message that this module made."""
     fields = json.loads(body)

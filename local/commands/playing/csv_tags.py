@@ -15,6 +15,8 @@ class CsvTag:
     valid_from: str = ""
     valid_until: str = ""
     type: str = ""
+    chargers: str = ""
+    most_sessions: str = ""
 
 
 def write_tags(path: Path, tags: Iterable[CsvTag]) -> Path:

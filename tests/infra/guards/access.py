@@ -119,11 +119,11 @@ def vault_keeps(deployment: Deployment) -> Iterator[str]:
 def expected_grants(deployment: Deployment) -> set[Grant]:
     """The roles of docs/security.md, table by table and secret by secret."""
     people = [] if deployment.name == "sas" else ["operators"]
-    secrets = REQUIRED_SECRETS | (
-        {"webhook-authorization-previous"}
-        if "WEBHOOK_AUTHORIZATION_PREVIOUS" in deployment.app_settings
-        else set()
-    )
+    secrets = REQUIRED_SECRETS | {
+        name.lower().replace("_", "-")
+        for name in ("TAG_HASH_KEY_PREVIOUS", "WEBHOOK_AUTHORIZATION_PREVIOUS")
+        if name in deployment.app_settings
+    }
     grants = {
         Grant("the app", "Storage Blob Data Owner", "the host's storage account"),
         Grant("the app", "Azure Service Bus Data Receiver", "the queue"),

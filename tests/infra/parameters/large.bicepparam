@@ -12,7 +12,7 @@ param emablerApiKey = 'made up: eMabler key'
 param webhookAuthorization = 'made up: value of the webhook, long enough'
 param tagHashKey = 'made up: key of the tag hash, long enough'
 param emablerSenderAuth = 'entra'
-param optionalSecrets = ['WEBHOOK_AUTHORIZATION_PREVIOUS']
+param optionalSecrets = ['TAG_HASH_KEY_PREVIOUS', 'WEBHOOK_AUTHORIZATION_PREVIOUS']
 param appSettings = {
   STORE_BUCKETS: 16
   PUSH_TYPE_PROPERTIES: 'messageType,eventType,type'
@@ -20,6 +20,11 @@ param appSettings = {
   SESSION_MAX_POWER_KW: 400
   INGEST_LONGEST_WAIT_SECONDS: 120
   AUTHORIZATION_BUDGET_MILLISECONDS: 1500
+  TAG_SPELLINGS: 'reversed,padded'
+  AUTHORIZATION_FALLBACK: 'last-known'
+  AUTHORIZATION_SNAPSHOT_HOURS: 24
+  AUTHORIZATION_FACTS_SECONDS: 30
+  AUTHORIZATION_OPEN_SESSION_HOURS: 24
   EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
   EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
   EMABLER_PAGE_SIZE: 200

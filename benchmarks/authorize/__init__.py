@@ -1,0 +1,1 @@
+"""How long a tap takes beside a function that does nothing and a bare range query."""

@@ -1,0 +1,1 @@
+"""How fast tags are imported beside bare upserts, and how little memory they take."""
