@@ -10,6 +10,7 @@ import azure.functions as func
 
 from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.instants import as_utc
+from shared.parked.replaying import first_enqueued
 from shared.rooms import Rooms
 from shared.telemetry import invocation
 
@@ -66,6 +67,16 @@ async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the tri
         await rooms.on_schedule(wide)
 
 
+@app.function_name("retain")
+@app.timer_trigger(
+    arg_name="timer", schedule=rooms.settings["RETENTION_SCHEDULE"], run_on_startup=False
+)
+async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
+    """Delete what is beyond its age, for eight minutes at most."""
+    with invocation("retain") as wide:
+        await rooms.retain(wide)
+
+
 if rooms.taps.keeps_snapshot:
 
     @app.function_name("refresh_tag_snapshot")
@@ -81,6 +92,7 @@ def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:
         body=message.get_body(),
         message_id=message.message_id,
         enqueued=as_utc(message.enqueued_time_utc),
+        first_enqueued=first_enqueued(message.application_properties),
         delivery_count=message.delivery_count or 1,
         locked_until=as_utc(message.locked_until),
         # Not the subject: in a batch Azure leaves empty ones out, so it may be another message's.

@@ -28,6 +28,8 @@ _EXAMPLES = """examples:
   python manage.py doctor
   python manage.py events list --charger CH-0042 --from 2026-11-01
   python manage.py sessions list --state open --json
+  python manage.py sessions export --format parquet --output sessions.parquet
+  python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
   python manage.py authorize CH-0042 04A22B7F
   python manage.py doctor --env azd
@@ -40,8 +42,9 @@ _GROUPS = {
     "events": "the journal: every push event, once",
     "sessions": "charging sessions, folded from what push and REST say",
     "chargers": "the latest state of chargers and sockets",
-    "parked": "messages that could not be read",
+    "parked": "messages that were put aside: look, bring back, put away",
     "tags": "the tags that may charge",
+    "privacy": "one person's data, by their tag",
     "groups": "what tags have in common: scope, end, limit",
     "store": "the tables themselves",
 }

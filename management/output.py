@@ -59,7 +59,7 @@ class Output:
     def progress(self, what: str, total: int | None) -> Progress:
         """A progress bar on standard error, gone when done; nothing where that is no terminal.
 
-        Without a total it counts.
+        Where the total is not known, the bar tells how many are done.
         """
         progress = Progress(
             TextColumn(what),

@@ -6,6 +6,7 @@ EmablerFunctionsError
 │   ├── RejectedMessageError     a push message that no retry can help: it is parked
 │   ├── SettingError             an app setting is missing or wrong
 │   ├── RowRejectedError         a row breaks a documented limit of Table Storage
+│   ├── MessageTooLargeError     a message is larger than the queue takes
 │   └── RestRefusedError         eMabler's REST answered 3xx or 4xx: key, permission, address
 ├── TransientError               the same call may succeed later
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
@@ -83,6 +84,12 @@ class RowRejectedError(PermanentError):
     """A row breaks a documented limit of Table Storage, so the service would answer 400."""
 
     code = "row_rejected"
+
+
+class MessageTooLargeError(PermanentError):
+    """A message is larger than the queue takes; it can be kept, not sent."""
+
+    code = "message_too_large"
 
 
 class RestRefusedError(PermanentError):

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 MAX_ID_CHARACTERS = 255
 """Beyond this many code points it is no identifier of eMabler's; its message is parked."""
@@ -42,6 +43,13 @@ def key_part(identifier: str) -> str:
         return escaped
     digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"{escaped[:_PREFIX_CHARACTERS]}=~{digest}"
+
+
+def identifier_of(part: str) -> str | None:
+    """The identifier that a part of a key stands for; None where it is a hash."""
+    if "=~" in part:
+        return None
+    return unquote(part.replace("=", "%"), errors="surrogatepass")
 
 
 @lru_cache(maxsize=65_536)

@@ -6,6 +6,7 @@ Each room is made when it is first asked for, so that a tap waits for nothing th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,12 +18,14 @@ from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, format_instant, system_clock
 from shared.messaging.connect import connect_service_bus
+from shared.messaging.dead_letters import DeadLetters, open_dead_letters
 from shared.messaging.queue import ServiceBusQueue
 from shared.sessions.plausibility import Limits
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
     INGESTION,
     RECONCILIATION,
+    RETENTION,
     WEBHOOK,
     read_settings,
 )
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from shared.emabler.client import EmablerClient
     from shared.inventory.refresh import Inventory
     from shared.reconciliation.reconcile import Run
+    from shared.retention.retain import Retained
 
 _CLIENT_SETTINGS = (
     "EMABLER_ENVIRONMENT",
@@ -107,8 +111,19 @@ class Rooms:
             self.tables,
             buckets=self.settings["STORE_BUCKETS"],
             tag_hash_key=self.tag_hash_key,
-            plausible=Limits(max_power_kw=self.settings["SESSION_MAX_POWER_KW"]),
+            plausible=self.plausible,
         )
+
+    @property
+    def tag_hash_keys(self) -> list[bytes]:
+        """All keys under which a tag may lie: the current one, and the one before."""
+        previous = self.settings["TAG_HASH_KEY_PREVIOUS"]
+        return [self.tag_hash_key] + ([str(previous).encode()] if previous else [])
+
+    @property
+    def plausible(self) -> Limits:
+        """What a session of this fleet can be."""
+        return Limits(max_power_kw=self.settings["SESSION_MAX_POWER_KW"])
 
     @property
     def tag_hash_key(self) -> bytes:
@@ -166,6 +181,29 @@ class Rooms:
         if self.settings.problems_of(WEBHOOK):
             return None
         return ServiceBusQueue(
+            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+        )
+
+    @cached_property
+    def queue(self) -> ServiceBusQueue:
+        """The queue, for an operator's replay.
+
+        Raises:
+            SettingError: Its connection or its name is missing or wrong.
+        """
+        self.settings.require_set("ServiceBusConnection", "PUSH_QUEUE_NAME")
+        return ServiceBusQueue(
+            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+        )
+
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
+        """The queue's dead letters.
+
+        Raises:
+            SettingError: Its connection or its name is missing or wrong.
+        """
+        self.settings.require_set("ServiceBusConnection", "PUSH_QUEUE_NAME")
+        return open_dead_letters(
             self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
         )
 
@@ -289,6 +327,31 @@ class Rooms:
         )
         return run
 
+    async def retain(self, wide: WideEvent) -> Retained:
+        """Delete what is beyond its age and note in the wide event what it was.
+
+        Raises:
+            StoreUnavailableError: The next run goes on.
+            SettingError: A setting that retention needs is missing or wrong.
+        """
+        self.settings.require(RETENTION)
+        await self.stamp.check()
+        # Loaded at the first run: no tap needs it.
+        from shared.retention.retain import Retention  # noqa: PLC0415
+
+        names = ("JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED")
+        settings = {name: f"RETENTION_{name}_DAYS" for name in names}.values()
+        done = await Retention(
+            self.tables,
+            self.blobs,
+            ages={name: timedelta(days=self.settings[name]) for name in settings},
+            buckets=self.settings["STORE_BUCKETS"],
+            hash_keys=self.tag_hash_keys,
+            clock=self._clock,
+        ).run()
+        wide.add(deleted=dict(done.deleted), finished=done.finished, resumed=done.resumed)
+        return done
+
     def inventory(self, client: EmablerClient) -> Inventory:
         """Refreshes the chargers table."""
         from shared.inventory.refresh import Inventory  # noqa: PLC0415
@@ -303,7 +366,7 @@ class Rooms:
 
     async def close(self) -> None:
         """Give back connections; what waits for the audit is written first."""
-        for name in ("taps", "tables", "blobs"):
+        for name in ("taps", "tables", "blobs", "queue"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
 

@@ -6,10 +6,10 @@ wrong disables the functions that need it, which then say so when they are calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from shared.schedules import schedule
 from shared.setting_values import ENVIRONMENTS
 from shared.setting_values import environment as _environment
 from shared.setting_values import key as _key
@@ -23,35 +23,23 @@ from shared.setting_values import some_of as _some_of
 from shared.setting_values import text as _text
 from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
-from shared.settings_checked import Problem, Settings
+from shared.settings_checked import Problem, Setting, Settings
 
 _MAX_LOOKBACK_HOURS = 24 * 366
 
-INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION = (
+INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "ingestion",
     "authorization",
     "webhook",
     "reconciliation",
+    "retention",
 )
-ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One app setting: its name, who needs it, how it is read, and one that is right.
-
-    `default` None means that it must be set where `needed_by` names somebody. Where nobody needs
-    it, `heeded_by` names whom a wrong value disables.
-    """
-
-    name: str
-    meaning: str
-    example: str
-    read: Callable[[str], Any]
-    needed_by: tuple[str, ...] = ()
-    heeded_by: tuple[str, ...] = ()
-    default: Any = None
-    secret: bool = False
+def _age(what: str, meaning: str, days: int) -> Setting:
+    name, read = f"RETENTION_{what}_DAYS", _whole(1, 36_600)
+    return Setting(name, f"How many days {meaning}.", str(days), read, (RETENTION,), default=days)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -100,12 +88,23 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "RETENTION_JOURNAL_DAYS",
-        "How old an event may be when it arrives. An older one is parked, since its repeat could "
-        "not be recognised.",
+        "How many days the journal keeps an event, and how old one may be when it arrives. An "
+        "older one is parked, since its repeat could not be recognised.",
         "400",
         _whole(30, 3660),
-        (INGESTION,),
+        (INGESTION, RETENTION),
         default=400,
+    ),
+    _age("SESSIONS", "a session is kept after its end, with all that was said of it", 3650),
+    _age("AUTHORIZATION", "the record of a tap is kept", 90),
+    _age("PARKED", "a parked message is kept, whatever its state", 400),
+    Setting(
+        "RETENTION_SCHEDULE",
+        "When what is beyond its age is deleted: six fields, seconds first, UTC.",
+        "0 30 2 * * *",
+        schedule,
+        (RETENTION,),
+        default="0 30 2 * * *",
     ),
     Setting(
         "SESSION_MAX_POWER_KW",
@@ -129,7 +128,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The key of the hash that stands for a tag in table keys. At least 32 characters.",
         "(a random text of 44 characters: openssl rand -base64 32)",
         _secret,
-        (INGESTION, AUTHORIZATION, RECONCILIATION),
+        (INGESTION, AUTHORIZATION, RECONCILIATION, RETENTION),
         secret=True,
     ),
     Setting(

@@ -1,12 +1,30 @@
-"""Settings as they were read: by name, and all that is wrong with them."""
+"""One setting, settings as they were read: by name, and all that is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One app setting: its name, who needs it, how it is read, and one that is right.
+
+    `default` None means that it must be set where `needed_by` names somebody. Where nobody needs
+    it, `heeded_by` names whom a wrong value disables.
+    """
+
+    name: str
+    meaning: str
+    example: str
+    read: Callable[[str], Any]
+    needed_by: tuple[str, ...] = ()
+    heeded_by: tuple[str, ...] = ()
+    default: Any = None
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,9 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "findings": ("count by class", "findings, by class"),
     "window_start": ("instant", "start of the range of session ends that was walked"),
     "window_end": ("instant", "end of it"),
+    "deleted": ("count by table", "rows and blobs that retention deleted, by table or container"),
+    "finished": ("boolean", "false: retention's time was over; the next run goes on"),
+    "resumed": ("boolean", "true: retention went on where a run before had stopped"),
 }
 
 

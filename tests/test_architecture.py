@@ -18,7 +18,14 @@ import shared.errors
 from shared.errors import EmablerFunctionsError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CAPABILITIES = ("ingestion", "authorization", "reconciliation", "inventory")
+CAPABILITIES = (
+    "ingestion",
+    "authorization",
+    "reconciliation",
+    "inventory",
+    "retention",
+    "privacy",
+)
 OTHERS_THAN_PRODUCT = (
     "local",
     "management",
@@ -127,6 +134,7 @@ def test_capabilities_do_not_import_each_other(capability: str) -> None:
         ("sessions", "chargers"),
         ("chargers", "sessions tags"),
         ("tags", "sessions chargers push"),
+        ("parked", "sessions chargers tags push emabler"),
     ],
 )
 def test_lower_layers_know_nothing_of_higher_ones(layer: str, above: str) -> None:
@@ -155,7 +163,11 @@ def test_each_sdk_has_its_gateway() -> None:
     """Tables, Service Bus and HTTP are spoken in one place each."""
     places = {
         "azure.data": {"shared/storage/azure.py", "shared/storage/connect.py"},
-        "azure.servicebus": {"shared/messaging/connect.py", "shared/messaging/queue.py"},
+        "azure.servicebus": {
+            "shared/messaging/connect.py",
+            "shared/messaging/dead_letters.py",
+            "shared/messaging/queue.py",
+        },
         "httpx": {"shared/emabler/exchange.py"},
         "azure.identity": {"shared/messaging/connect.py", "shared/storage/connect.py"},
         "azure.functions": set[str](),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from shared.errors import RestRefusedError, RestUnavailableError
 from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
 from shared.inventory.refresh import Refreshed
+from shared.parked.records import DEAD_LETTERED
 from shared.push import decode, fields, json_reading
+from shared.sessions.columns import COLUMNS
 from shared.sessions.plausibility import FINDINGS
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
@@ -81,11 +84,11 @@ def test_each_reason_for_parking_is_documented() -> None:
         for module in (decode, json_reading, ingest)
     )
     codes = set(re.findall(r'(?:_reject\(|RejectedMessageError\(\s*)"(\w+)"', source))
-    codes.add(UNEXPECTED)
+    codes |= {UNEXPECTED, DEAD_LETTERED}
     text = page("docs/promises.md").partition("## Why a message is parked")[2]
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == codes
-    assert len(codes) == 8
+    assert len(codes) == 9
 
 
 def test_each_flag_is_documented() -> None:
@@ -166,6 +169,14 @@ def test_each_blob_container_is_documented() -> None:
     assert [row[0].strip("`") for row in rows(text) if row[0].startswith("`")] == [*ALL_CONTAINERS]
 
 
+def test_each_exported_column_is_documented() -> None:
+    """docs/sessions-export.md has one row for each column, with its kind and meaning, in order."""
+    text = page("docs/sessions-export.md").partition("| column | kind |")[2]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{each.name}`", str(each.kind), each.meaning] for each in COLUMNS]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(path: Path) -> None:
     """Each relative link of a page names a file that is there."""
@@ -178,7 +189,7 @@ def test_every_documented_command_is_understood(path: Path) -> None:
     """Each `python manage.py …` line of a page is one that the command line takes."""
     text = path.read_text(encoding="utf-8")
     for line in re.findall(r"python manage\.py ([^`\n|]+)", text):
-        words = line.split()
+        words = shlex.split(line)
         if words == ["--help"]:
             continue
         assert parser().parse_args(words)

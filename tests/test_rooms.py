@@ -21,7 +21,9 @@ from shared.errors import (
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
 from shared.settings import SETTINGS
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.requests import counted
 from shared.storage.rows import Insert, Row
 from shared.storage.tables import ALL_TABLES, EVENTS, STORE
@@ -46,7 +48,9 @@ RIGHT = {
 TAP = """
 import asyncio, json, sys
 import function_app
+from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES
 from shared.telemetry import WideEvent
 
@@ -223,6 +227,25 @@ async def test_two_workers_may_stamp_a_new_store_at_once() -> None:
         await other.stamp.check()
 
     assert [row.columns["environment"] for row in tables.rows(STORE)] == ["test"]
+
+
+async def test_a_retention_run_is_told_in_the_wide_event() -> None:
+    """What was deleted by table, and whether the run came to its end; its settings are heeded."""
+    written = NOW - timedelta(days=50)
+    tables = MemoryTables(*ALL_TABLES, clock=lambda: written)
+    blobs = MemoryBlobs(*ALL_CONTAINERS)
+    then = Rooms(RIGHT, tables=tables, blobs=blobs, clock=lambda: written)
+    old = {"receivedTimestamp": "2026-09-13T09:00:00Z", "deviceTimeStamp": "2026-09-13T09:00:00Z"}
+    await then.ingest([message(payloads.state_v2(**old)), message(b"x")], WideEvent("ingest"))
+    wide = WideEvent("retain")
+
+    settings = RIGHT | {"RETENTION_JOURNAL_DAYS": "30", "RETENTION_PARKED_DAYS": "30"}
+    await Rooms(settings, tables=tables, blobs=blobs, clock=lambda: NOW).retain(wide)
+
+    told = {"deleted": {"events": 1, "parked": 1}, "finished": True, "resumed": False}
+    assert told.items() <= wide.fields.items()
+    with pytest.raises(SettingError, match="RETENTION_PARKED_DAYS"):
+        await Rooms(RIGHT | {"RETENTION_PARKED_DAYS": "0"}, tables=tables).retain(wide)
 
 
 async def test_reconciliation_waits_for_its_settings() -> None:

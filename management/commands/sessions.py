@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import AsyncIterator
 from typing import Any
 
 from management.context import Command, Context, limit_argument, time_arguments
@@ -38,19 +39,36 @@ _PLAIN = (
 )
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
+def filter_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments by which sessions are chosen."""
     parser.add_argument("--charger", metavar="ID", help="sessions of this charger only")
     parser.add_argument("--state", choices=[str(s) for s in State], help="open or ended ones only")
+    parser.add_argument(
+        "--finding", metavar="NAME", help="those with this finding only; `any`: with one at all"
+    )
     time_arguments(parser)
     limit_argument(parser)
 
 
-async def _list(context: Context) -> int:
+async def wanted_rows(context: Context) -> AsyncIterator[Row]:
+    """The summaries that the arguments ask for, as they come, up to the limit."""
     options, rooms = context.options, context.rooms
     rows = read_summaries(
         rooms.tables, charger=options.charger, buckets=rooms.settings["STORE_BUCKETS"]
     )
-    wanted = (_fields(row) async for row in rows if _wanted(row, options))
+    left = options.limit
+    if left == 0:
+        return
+    async for row in rows:
+        if _wanted(row, options):
+            yield row
+            left = None if left is None else left - 1
+            if left == 0:
+                return
+
+
+async def _list(context: Context) -> int:
+    wanted = (_fields(row) async for row in wanted_rows(context))
     return await print_rows(context, _WIDTHS, wanted, "sessions")
 
 
@@ -60,6 +78,9 @@ def _wanted(row: Row, options: argparse.Namespace) -> bool:
     An open one lasts until now: it touches all that comes after its start.
     """
     if options.state and row.columns["state"] != options.state:
+        return False
+    findings = str(row.columns.get("findings", "")).split(",")
+    if options.finding and options.finding not in (*findings, "any" if findings[0] else ""):
         return False
     start = str(row.columns.get("start", ""))
     end = str(row.columns.get("end", "")) or start
@@ -72,9 +93,10 @@ def _wanted(row: Row, options: argparse.Namespace) -> bool:
 def _fields(row: Row) -> dict[str, Any]:
     columns = row.columns
     return {name: columns.get(name) for name in _PLAIN} | {
+        "session": row.key.rpartition("|")[0],
         "sources": str(columns["sources"]).split(","),
         "findings": [each for each in str(columns.get("findings", "")).split(",") if each],
     }
 
 
-LIST = Command("sessions list", "list charging sessions", _arguments, _list)
+LIST = Command("sessions list", "list charging sessions", filter_arguments, _list)

@@ -12,8 +12,9 @@ from shared.chargers.writer import ChargerWriter
 from shared.errors import Fault, RejectedMessageError
 from shared.ingestion.journal import JournalCounts, journal_row, write_journal
 from shared.ingestion.messages import IncomingMessage
-from shared.ingestion.parking import UNEXPECTED, park, parked_row
+from shared.ingestion.parking import UNEXPECTED, parked_row
 from shared.instants import Clock, format_instant
+from shared.parked.writing import park
 from shared.push.decode import decode
 from shared.push.digest import NamedEvent, named
 from shared.push.events import PushEvent, TransactionStart, TransactionStop
@@ -21,7 +22,9 @@ from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import LargeBody, large_body, write_large_bodies
+from shared.storage.erased import is_erased
 from shared.storage.rows import Row, Tables
+from shared.storage.tables import EVENTS, PARKED
 from shared.storage.together import all_done
 
 
@@ -83,7 +86,7 @@ class Ingestion:
         for message in batch:
             try:
                 event = decode(message.body, message.declared_type)
-                self._check_age(event, now)
+                self._check_age(event, message, now)
             except RejectedMessageError as error:
                 parked.append(parked_row(message, error.code, str(error), now))
                 reasons[error.code] += 1
@@ -93,7 +96,10 @@ class Ingestion:
                 row = journal_row(events[-1], message, now, self._buckets)
                 rows.append(row)
             if too_large_for_a_row := large_body(message.body, row.columns):
-                large.append(too_large_for_a_row)
+                table = PARKED if parked and row is parked[-1] else EVENTS
+                # The row of a body that was erased stays as it is, and so does its blob.
+                if not await is_erased(self._tables, table, row):
+                    large.append(too_large_for_a_row)
         claims = [
             claim_of(each.event, each.digest)
             for each in events
@@ -122,15 +128,18 @@ class Ingestion:
         received = [each.event.received for each in events if each.event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
 
-    def _check_age(self, event: PushEvent, now: datetime) -> None:
+    def _check_age(self, event: PushEvent, message: IncomingMessage, now: datetime) -> None:
         """Refuse an event whose repeat could not be recognised: retention deletes the first.
+
+        A replay makes no message younger: it is judged by when it was enqueued first, too.
 
         Raises:
             RejectedMessageError: `older_than_retention`.
         """
-        if event.received is not None and event.received < now - self._oldest:
+        known = [time for time in (event.received, message.first_enqueued) if time is not None]
+        if known and min(known) < now - self._oldest:
             fault = Fault(
-                "received", f"within {self._oldest.days} days", format_instant(event.received)
+                "received", f"within {self._oldest.days} days", format_instant(min(known))
             )
             raise RejectedMessageError("older_than_retention", (fault,))
 

@@ -21,6 +21,7 @@ from shared.push.events import (
 )
 from shared.storage import limits
 from shared.storage.bodies import body_columns
+from shared.storage.erased import has_erased, is_erased
 from shared.storage.rows import SCHEMA, Insert, Operation, Row, Tables, Upsert, Value
 from shared.storage.tables import EVENTS
 from shared.storage.together import all_done
@@ -76,8 +77,8 @@ def journal_row(
         columns["transaction"] = event.transaction
     if event.received:
         columns["received"] = format_instant(event.received)
-    if message.enqueued:
-        columns["enqueued"] = format_instant(message.enqueued)
+    if enqueued := message.first_enqueued or message.enqueued:
+        columns["enqueued"] = format_instant(enqueued)
     if message.message_id:
         columns["message_id"] = message.message_id
     if event.flags:
@@ -117,6 +118,16 @@ async def _write_group(tables: Tables, group: Sequence[Operation]) -> JournalCou
         await tables.write(EVENTS, group)
     except RowExistsError:
         # The row that exists says the same: writing it again changes nothing that counts.
-        await tables.write(EVENTS, [Upsert(each.row) for each in group if isinstance(each, Insert)])
+        rows = await _not_erased(tables, [each.row for each in group if isinstance(each, Insert)])
+        if rows:
+            await tables.write(EVENTS, [Upsert(row) for row in rows])
         return JournalCounts(len(group) - 1, 1, exact=len(group) == 1)
     return JournalCounts(len(group))
+
+
+async def _not_erased(tables: Tables, rows: Sequence[Row]) -> Sequence[Row]:
+    """Leave out rows of one partition whose bodies an erasure rewrote: they stay as they are."""
+    if not await has_erased(tables, rows[0].partition):
+        return rows
+    erased = await all_done(is_erased(tables, EVENTS, row) for row in rows)
+    return [row for row, gone in zip(rows, erased, strict=True) if not gone]

@@ -13,12 +13,14 @@ class IncomingMessage:
 
     `delivery_count` counts from 1; `locked_until` is when the delivery is given to another worker.
     `declared_type` is the type that a property names, if any; `properties` are the application
-    properties, kept beside a message that is parked.
+    properties, kept beside a message that is parked. `first_enqueued` is told by a message that was
+    parked and is replayed.
     """
 
     body: bytes
     message_id: str | None = None
     enqueued: datetime | None = None
+    first_enqueued: datetime | None = None
     delivery_count: int = 1
     locked_until: datetime | None = None
     declared_type: str | None = None

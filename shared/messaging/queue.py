@@ -6,10 +6,10 @@ it costs 0.3 s, and the function that uses it answers taps as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.errors import QueueUnavailableError
+from shared.errors import MessageTooLargeError, QueueUnavailableError
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
@@ -44,12 +44,26 @@ class ServiceBusQueue:
         self._sender: ServiceBusSender | None = None
         self._turn = asyncio.Lock()
 
-    async def send(self, body: bytes, *, content_type: str | None = None) -> None:
-        """Return once the queue has the message."""
+    async def send(
+        self,
+        body: bytes,
+        *,
+        content_type: str | None = None,
+        properties: Mapping[str, str | int | float | bool] | None = None,
+    ) -> None:
+        """Return once the queue has the message; `properties` are its application properties.
+
+        Raises:
+            MessageTooLargeError: It is larger than the queue takes.
+        """
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
         from azure.servicebus import ServiceBusMessage  # noqa: PLC0415
+        from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
 
-        message = ServiceBusMessage(body, content_type=content_type)
+        told: dict[str | bytes, Any] = dict((properties or {}).items())
+        message = ServiceBusMessage(
+            body, content_type=content_type, application_properties=told or None
+        )
         try:
             async with asyncio.timeout(SEND_SECONDS), self._turn:
                 try:
@@ -57,6 +71,9 @@ class ServiceBusQueue:
                 except BaseException:  # also cancelled: nobody knows what the link still carries
                     await self.close()
                     raise
+        except MessageSizeExceededError as error:
+            text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
+            raise MessageTooLargeError(text) from error
         except (TimeoutError, AzureError, OSError, ValueError) as error:
             text = f"queue {self._queue}: {type(error).__name__}"
             raise QueueUnavailableError(text) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from shared.identifiers import identifies_a_transaction, key_part, normalise_tag
 from shared.instants import format_instant, parse_instant
 from shared.push.events import TransactionStart, TransactionStop, clock_marks
 from shared.storage.rows import SCHEMA, Row, Value
+from shared.tags.redaction import TagText
 
 
 class Source(StrEnum):
@@ -26,8 +27,9 @@ class Claim:
 
     `name` is what tells claims of one source apart: the digest of an event, the id of a REST item.
     `digest` is that of the content. `observed` is when a REST answer was asked for; the claim
-    observed last wins. `tag` is normalised: equal digests must make equal rows. `marks`
-    say of a push event that its clock cannot have been right (`shared.push.events.CLOCK_FLAGS`).
+    observed last wins. `tag` is normalised: equal digests must make equal rows. `marks` say of a
+    push event that its clock cannot have been right (`shared.push.events.CLOCK_FLAGS`). `erased`:
+    the person was taken out of it; the digest is still that of the whole.
     """
 
     source: Source
@@ -46,6 +48,7 @@ class Claim:
     observed: datetime | None = None
     body: str | None = None
     marks: tuple[str, ...] = ()
+    erased: bool = False
 
     @property
     def session(self) -> str:
@@ -103,6 +106,18 @@ def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:
     )
 
 
+def without_person(claim: Claim, tag: str | None = None) -> Claim:
+    """The claim without `tag` (without its own, where none is given): what is left is no person's.
+
+    REST's answer is kept with the tag's id taken out.
+    """
+    names = {name for name in (tag, claim.tag) if name}
+    body = claim.body
+    for name in names if body is not None else ():
+        body = TagText(name).without_in_body((body or "").encode()).decode()
+    return replace(claim, tag=None, body=body, erased=True)
+
+
 _INSTANTS = ("start", "end", "observed")
 _PLAIN = (
     "charger",
@@ -122,6 +137,8 @@ _PLAIN = (
 def claim_row(claim: Claim, bucket: str) -> Row:
     """The claim as a row of the sessions table."""
     columns: dict[str, Value] = {"schema": SCHEMA, "source": str(claim.source)}
+    if claim.erased:
+        columns["erased"] = True
     for name in _PLAIN:
         value = getattr(claim, name)
         if value is not None:
@@ -139,6 +156,7 @@ def claim_from_row(row: Row) -> Claim:
     """The claim that a row holds."""
     columns = dict(row.columns)
     fields = {name: columns.get(name) for name in _PLAIN}
+    fields["erased"] = bool(columns.get("erased"))
     for name in _INSTANTS:
         text = columns.get(name)
         fields[name] = parse_instant(str(text)) if text is not None else None  # type: ignore[assignment] # instants beside values

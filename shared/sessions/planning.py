@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shared.sessions.claims import Claim, Source, claim_row
+from shared.sessions.claims import Claim, Source, claim_row, without_person
 from shared.sessions.indexes import index_rows
 from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.summary import Summary, fold, summary_row
@@ -84,7 +84,10 @@ def plan_session(
     known = {key: claim for key, (claim, _) in before.claims.items()}
     operations: list[Operation] = []
     added: list[Claim] = []
-    for claim in claims:
+    erased = any(claim.erased for claim in known.values())
+    for told in claims:
+        # What is told again of a session whose person was erased does not bring the person back.
+        claim = without_person(told) if erased else told
         row = claim_row(claim, bucket)
         present = known.get(claim.key)
         if present is None:

@@ -48,6 +48,7 @@ class Summary:
     start_claim: Claim | None
     stop_claim: Claim | None
     rest_claim: Claim | None
+    erased: bool = False
 
 
 def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
@@ -80,6 +81,7 @@ def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
         start_claim=start,
         stop_claim=stop,
         rest_claim=rest,
+        erased=any(claim.erased for claim in ordered),
     )
     return replace(folded, findings=findings_of(starts, stops, folded, limits))
 
@@ -145,6 +147,8 @@ def summary_row(summary: Summary, bucket: str, session: str, etag: str | None = 
         _set(columns, name, getattr(summary, name))
     _set(columns, "start", summary.start)
     _set(columns, "end", summary.end)
+    if summary.erased:
+        columns["erased"] = True
     if summary.findings:
         columns["findings"] = ",".join(summary.findings)
         columns["held"] = is_held(summary.findings)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from shared.errors import RowConflictError, StoreUnavailableError
+from shared.errors import RowConflictError, RowMissingError, StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
 from shared.sessions import planning
 from shared.sessions.claims import Claim, Source, claim_from_row
@@ -91,10 +92,12 @@ class SessionWriter:
         rows = [row for group in groups for row in self._tag_rows(group)]
         tags = [row for row in rows if (row.partition, row.key) not in tagged]
         tagged.update((row.partition, row.key) for row in tags)
+        leftovers = [row for group in groups for row in self._tag_rows_of_erased(group)]
         await all_done(
             (
                 *(self._write_group(group, attempt) for group in groups),
                 upsert_all(self._tables, TAGS, tags),
+                *(self._delete_tag_row(row) for row in leftovers),
             )
         )
 
@@ -159,17 +162,39 @@ class SessionWriter:
         gone = [each for each, row in zip(deletes, rows, strict=True) if row is None]
         return [each for each in operations if each not in gone]
 
+    async def _delete_tag_row(self, row: Row) -> None:
+        if await self._tables.get(TAGS, row.partition, row.key) is not None:
+            with suppress(RowMissingError):
+                await self._tables.write(TAGS, [Delete(row.partition, row.key)])
+
     def _tag_rows(self, group: _Group) -> Iterator[Row]:
         for plan in group.plans:
             claims = plan.written.claims
-            for tag in sorted({claim.tag for claim in claims if claim.tag}):
-                hashed = hash_tag(tag, self._tag_hash_key)
-                for claim in claims:
-                    started = claim.source is Source.START
-                    yield tag_session_row(
-                        hashed,
-                        plan.written.session,
-                        str(Source.START if started else Source.STOP),
-                        claim.digest,
-                        claim.start if started else claim.end,
-                    )
+            yield from self._rows_under_tags(plan.written.session, claims, claims)
+
+    def _tag_rows_of_erased(self, group: _Group) -> Iterator[Row]:
+        """What a first round, which did not know that the session is erased, has written."""
+        for plan in group.plans:
+            if plan.written.summary.erased:
+                told = group.sessions[plan.written.session]
+                yield from self._rows_under_tags(plan.written.session, told, plan.written.claims)
+
+    def _rows_under_tags(
+        self, session: str, named: Sequence[Claim], claims: Sequence[Claim]
+    ) -> Iterator[Row]:
+        for tag in sorted({claim.tag for claim in named if claim.tag}):
+            hashed = hash_tag(tag, self._tag_hash_key)
+            for claim in claims:
+                yield row_under_tag(hashed, session, claim)
+
+
+def row_under_tag(hashed: str, session: str, claim: Claim) -> Row:
+    """The row that a claim has under each tag that its session's claims name."""
+    started = claim.source is Source.START
+    return tag_session_row(
+        hashed,
+        session,
+        str(Source.START if started else Source.STOP),
+        claim.digest,
+        claim.start if started else claim.end,
+    )

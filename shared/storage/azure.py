@@ -24,6 +24,7 @@ from shared.errors import (
     RowRejectedError,
     StoreUnavailableError,
 )
+from shared.instants import as_utc
 from shared.storage import limits
 from shared.storage.requests import request
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert, Value
@@ -187,8 +188,14 @@ def _row(entity: Mapping[str, Any]) -> Row:
         for name, value in entity.items()
         if name not in _KEYS
     }
-    etag = entity.metadata["etag"]  # type: ignore[attr-defined] # a TableEntity, typed as a mapping
-    return Row(entity["PartitionKey"], entity["RowKey"], columns, etag)
+    metadata = entity.metadata  # type: ignore[attr-defined] # a TableEntity, typed as a mapping
+    return Row(
+        entity["PartitionKey"],
+        entity["RowKey"],
+        columns,
+        metadata["etag"],
+        as_utc(metadata["timestamp"]),
+    )
 
 
 @contextmanager

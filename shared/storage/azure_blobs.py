@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 )
 
 from shared.errors import BlobChangedError, RowRejectedError, StoreUnavailableError
-from shared.storage.blobs import Blob
+from shared.storage.blobs import Blob, Listed
 from shared.storage.requests import request
 
 if TYPE_CHECKING:
@@ -92,16 +92,24 @@ class AzureBlobs:
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """The names that begin so, in their order."""
+        async for blob in self.listed(container, prefix):
+            yield blob.name
+
+    async def listed(self, container: str, prefix: str = "") -> AsyncIterator[Listed]:
+        """The blobs whose names begin so, in the order of their names, without their content."""
         client = self._service().get_container_client(container)
-        pages = client.list_blob_names(name_starts_with=prefix).by_page()
+        pages = client.list_blobs(name_starts_with=prefix).by_page()
         while True:
             try:
                 with request(container, "names"), _translated(container):
-                    page = [str(name) async for name in await anext(pages)]
+                    page = [
+                        Listed(str(blob.name), blob.last_modified)
+                        async for blob in await anext(pages)
+                    ]
             except StopAsyncIteration:
                 return
-            for name in page:
-                yield name
+            for blob in page:
+                yield blob
 
     async def create_container(self, container: str) -> bool:
         """Make a private container if there is none of that name."""

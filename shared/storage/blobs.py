@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -14,6 +15,14 @@ class Blob:
     name: str
     content: bytes
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A blob as it is listed: its name, and when it was written last by the store's clock."""
+
+    name: str
+    modified: datetime
 
 
 class Blobs(Protocol):
@@ -49,6 +58,10 @@ class Blobs(Protocol):
 
     def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """The names that begin so, in their order."""
+        ...
+
+    def listed(self, container: str, prefix: str = "") -> AsyncIterator[Listed]:
+        """The blobs whose names begin so, in the order of their names, without their content."""
         ...
 
     async def create_container(self, container: str) -> bool:

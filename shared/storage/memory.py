@@ -11,6 +11,7 @@ from shared.errors import (
     RowMissingError,
     StoreUnavailableError,
 )
+from shared.instants import Clock, system_clock
 from shared.storage import limits
 from shared.storage.requests import request
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert, address
@@ -24,12 +25,16 @@ async def _no_pause(_table: str, _moment: str) -> None:
 
 
 class MemoryTables:
-    """Tables in a dictionary; `pause` is awaited before each read and around each write."""
+    """Tables in a dictionary; `pause` is awaited before each read and around each write.
 
-    def __init__(self, *tables: str, pause: Pause = _no_pause) -> None:
+    `clock` is the store's own, which dates each row that is written.
+    """
+
+    def __init__(self, *tables: str, pause: Pause = _no_pause, clock: Clock = system_clock) -> None:
         self._tables: dict[str, dict[tuple[str, str], Row]] = {name: {} for name in tables}
         self._etags = count(1)
         self.pause = pause
+        self.clock = clock
 
     def rows(self, table: str) -> list[Row]:
         """All rows of a table by partition and key: for a test to look at."""
@@ -96,7 +101,9 @@ class MemoryTables:
                 else:
                     row = operation.row
                     etag = f'W/"{next(self._etags)}"'
-                    rows[address(operation)] = Row(row.partition, row.key, dict(row.columns), etag)
+                    rows[address(operation)] = Row(
+                        row.partition, row.key, dict(row.columns), etag, self.clock()
+                    )
                     etags.append(etag)
             await self.pause(table, "after_write")
         return etags

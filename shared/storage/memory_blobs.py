@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from itertools import count
 
 from shared.errors import BlobChangedError, StoreUnavailableError
-from shared.storage.blobs import Blob
+from shared.instants import Clock, system_clock
+from shared.storage.blobs import Blob, Listed
 from shared.storage.requests import request
 
 
 class MemoryBlobs:
-    """Containers as dictionaries."""
+    """Containers as dictionaries; `clock` is the store's own, which dates what is written."""
 
-    def __init__(self, *containers: str) -> None:
+    def __init__(self, *containers: str, clock: Clock = system_clock) -> None:
         self._containers: dict[str, dict[str, Blob]] = {name: {} for name in containers}
+        self._modified: dict[tuple[str, str], datetime] = {}
         self._etags = count(1)
+        self.clock = clock
 
     async def get(self, container: str, name: str) -> Blob | None:
         """One blob, or None."""
@@ -33,6 +37,7 @@ class MemoryBlobs:
         with request(container, "write"):
             etag = f'"{next(self._etags)}"'
             self._container(container)[name] = Blob(name, content, etag)
+            self._modified[container, name] = self.clock()
         return etag
 
     async def replace(self, container: str, name: str, content: bytes, etag: str | None) -> str:
@@ -49,10 +54,15 @@ class MemoryBlobs:
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """The names that begin so, in their order."""
+        async for blob in self.listed(container, prefix):
+            yield blob.name
+
+    async def listed(self, container: str, prefix: str = "") -> AsyncIterator[Listed]:
+        """The blobs whose names begin so, in the order of their names, without their content."""
         with request(container, "names"):
             found = sorted(name for name in self._container(container) if name.startswith(prefix))
         for name in found:
-            yield name
+            yield Listed(name, self._modified[container, name])
 
     async def create_container(self, container: str) -> bool:
         """Make a container if there is none of that name."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 type Value = str | int | float | bool | bytes
@@ -15,12 +16,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entity: its two keys, its columns and, when it was read, its ETag."""
+    """One entity: its two keys, its columns and, when it was read, its ETag.
+
+    `timestamp` is the store's own clock at the last write, of a row that was read. It is no part of
+    what a row says: rows compare without it.
+    """
 
     partition: str
     key: str
     columns: Mapping[str, Value]
     etag: str | None = None
+    timestamp: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 
 from shared.storage import limits
 from shared.storage.rows import Operation, Row, Tables, Upsert, address
@@ -31,6 +31,28 @@ async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
             raise result
         done.append(result)
     return done
+
+
+async def in_order(stretches: Iterable[AsyncIterator[Row]]) -> AsyncIterator[Row]:
+    """The rows of small stretches in their order, read ahead side by side."""
+
+    async def whole(stretch: AsyncIterator[Row]) -> list[Row]:
+        return [row async for row in stretch]
+
+    under_way: deque[asyncio.Task[list[Row]]] = deque()
+    try:
+        for stretch in stretches:
+            under_way.append(asyncio.create_task(whole(stretch)))
+            if len(under_way) == SIDE_BY_SIDE:
+                for row in await under_way.popleft():
+                    yield row
+        while under_way:
+            for row in await under_way.popleft():
+                yield row
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def upsert_all(tables: Tables, table: str, rows: Iterable[Row]) -> None:

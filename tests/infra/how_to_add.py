@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.settings import Setting
+from shared.settings_checked import Setting
 
 
 def declaration(setting: Setting) -> str:

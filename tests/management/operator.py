@@ -81,6 +81,7 @@ class Operator:
         self.tables = MemoryTables(*ALL_TABLES)
         self.blobs = MemoryBlobs(*ALL_CONTAINERS)
         self.settings = dict(SETTINGS)
+        self.parts: dict[str, Any] = {}
         self.emabler: Callable[[], EmablerClient] | None = None
 
     async def ingest(self, *bodies: bytes) -> None:
@@ -95,5 +96,6 @@ class Operator:
         out, err = io.StringIO(), io.StringIO()
         output = Output(as_json=options.json, out=out, err=err)
         rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs, emabler=self.emabler)
+        rooms.__dict__.update(self.parts)
         code = await options.command.run(Context(options, output, rooms))
         return Ran(code, out.getvalue(), err.getvalue())

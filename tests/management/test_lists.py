@@ -81,8 +81,11 @@ async def test_a_charger_s_day_is_one_range(operator: Operator) -> None:
 
     with counted() as requests:
         await operator.run("events", "list", "--charger", "CH-0042", *day)
+    with counted() as of_type:
+        one = ("--charger", "CH-0042", "--type", "Measurements")
+        await operator.run("events", "list", *one, *day)
 
-    assert requests.total == 1
+    assert (requests.total, of_type.total) == (5, 1)
 
 
 async def test_sessions_are_listed(operator: Operator) -> None:
@@ -159,7 +162,8 @@ async def test_parked_messages_are_listed_with_their_reason(operator: Operator) 
     assert sorted(ran.all("reason")) == ["bad_field", "not_json"]
     assert one.all("body") == [payloads.start_v2(socketId="left").decode()]
     assert "socketId: expected a whole number from 0 on, found text 'left'" in one.rows[0]["detail"]
-    assert people.lines[1].split()[:3] == ["2026-11-03T12:00:00.000000Z", "not_json", "8"]
+    words = people.lines[1].split()
+    assert [words[0], *words[2:5]] == ["2026-11-03T12:00:00.000000Z", "parked", "not_json", "8"]
     assert people.err == "1 parked messages\n"
 
 

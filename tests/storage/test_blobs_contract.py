@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -99,6 +100,18 @@ async def test_names_are_listed_in_order_below_a_prefix(blobs: Blobs, container:
         "events/b",
     ]
     assert len([n async for n in blobs.names(container)]) == 4
+
+
+async def test_a_listed_blob_tells_when_it_was_written(blobs: Blobs, container: str) -> None:
+    """By the store's clock, to the second at least, in the order of names."""
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    for name in ("b", "a"):
+        await blobs.put(container, name, b"x")
+
+    found = [blob async for blob in blobs.listed(container)]
+
+    assert [blob.name for blob in found] == ["a", "b"]
+    assert all(before <= blob.modified <= datetime.now(UTC) for blob in found)
 
 
 async def test_a_container_is_made_once(blobs: Blobs, container: str) -> None:

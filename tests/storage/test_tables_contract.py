@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -76,6 +77,28 @@ async def test_a_row_comes_back_with_the_types_it_was_written_with(
 async def test_a_missing_row_is_none(tables: Tables, table: str) -> None:
     """Reading a row that is not there answers None and raises nothing."""
     assert await tables.get(table, "p", "k") is None
+
+
+@pytest.mark.parametrize("company", [0, 1])
+async def test_a_row_tells_when_the_store_wrote_it(
+    tables: Tables, table: str, company: int
+) -> None:
+    """Each write, alone or in company, dates its rows by the store's clock; reading does not."""
+    others = [Upsert(row(f"other{n}")) for n in range(company)]
+    instants = []
+    for value in ("first", "second"):
+        before = datetime.now(UTC) - timedelta(milliseconds=5)
+        await tables.write(table, [Upsert(row(value=value)), *others])
+        found = await tables.get(table, "p", "k")
+        assert found is not None
+        assert found.timestamp is not None
+        assert before <= found.timestamp <= datetime.now(UTC) + timedelta(milliseconds=5)
+        instants.append(found.timestamp)
+
+    ranged = [each.timestamp async for each in tables.range(table, "p", "k", "l")]
+    scanned = [each.timestamp async for each in tables.scan(table) if each.key == "k"]
+    assert ranged == scanned == [instants[1]]
+    assert instants[0] < instants[1]
 
 
 @pytest.mark.parametrize("company", [0, 1])

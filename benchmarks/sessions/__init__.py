@@ -1,0 +1,1 @@
+"""How soon and with how much memory many sessions are listed and exported."""

@@ -1,0 +1,152 @@
+"""`python dev.py bench sessions`: the first row's time and memory's slope over many sessions.
+
+The commands run as an operator runs them, each in a process of its own, on an Azurite that holds
+the sessions. Floors fail: the first row within two seconds more than the same command takes to
+print none, less than 1 MB more for each 10,000 sessions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from local.azurite import Azurite
+from shared.identifiers import bucket_of
+from shared.sessions.claims import Claim, Source, claim_row
+from shared.sessions.summary import fold, summary_row
+from shared.settings import read_settings
+from shared.storage.connect import connect_tables
+from shared.storage.rows import Insert, Row
+from shared.storage.stamp import create_store
+from shared.storage.tables import SESSIONS
+from shared.storage.together import write_all
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BUCKETS = 4
+FIRST_ROW_SECONDS = 2.0
+MEGABYTES_FOR_10_000 = 1.0
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_AT_ONCE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command: seconds to its first byte and to its end, and its largest memory, MiB."""
+
+    first: float
+    whole: float
+    memory: float
+
+
+def session_rows(number: int) -> Iterator[Row]:
+    """The claims of one session and its summary, as ingestion writes them."""
+    charger, start = f"CH-{number % 50_000:05}", _START + timedelta(minutes=number)
+    told = {"charger": charger, "transaction": str(number), "tag": f"TAG{number}", "socket": 1}
+    digest = f"{number:032x}"
+    claims = [
+        Claim(source=Source.START, name=digest, digest=digest, start=start, **told),  # type: ignore[arg-type] # the claim's own fields
+        Claim(
+            source=Source.STOP,
+            name=digest[::-1],
+            digest=digest[::-1],
+            start=start,
+            end=start + timedelta(hours=1),
+            energy_wh=float(number),
+            **told,  # type: ignore[arg-type] # as above
+        ),
+    ]
+    bucket = bucket_of(charger, BUCKETS)
+    yield from (claim_row(claim, bucket) for claim in claims)
+    yield summary_row(fold(claims), bucket, claims[0].session)
+
+
+async def fill(connection: str, count: int) -> None:
+    """A store with so many sessions."""
+    tables = connect_tables(read_settings({"DataStorageConnection": connection}))
+    await create_store(tables, environment="test", buckets=BUCKETS)
+    steps = range(0, count, _AT_ONCE)
+    for first in track(steps, "sessions", console=Console(stderr=True), transient=True):
+        rows = [row for n in range(first, first + _AT_ONCE) for row in session_rows(n)]
+        await write_all(tables, SESSIONS, [Insert(row) for row in rows])
+    await tables.close()
+
+
+def run(connection: str, *arguments: str) -> Run:
+    """Run a command of manage.py, its rows read as they come."""
+    settings = {"DataStorageConnection": connection, "EMABLER_ENVIRONMENT": "test"}
+    began = time.perf_counter()
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, str(CHECKOUT / "manage.py"), *arguments],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **settings},
+        cwd=tempfile.gettempdir(),
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        process.stdout.readline()
+        # After the line of names comes the first row.
+        process.stdout.readline()
+        first = time.perf_counter() - began
+        memory = 0.0
+        while process.stdout.read(65_536):
+            memory = max(memory, largest_memory(process.pid))
+    if process.returncode:
+        message = f"manage.py {' '.join(arguments)} ended with {process.returncode}"
+        raise SystemExit(message)
+    return Run(first, time.perf_counter() - began, memory)
+
+
+def largest_memory(process: int) -> float:
+    """The most memory that a process has had so far, MiB; 0 where Linux does not tell it."""
+    # What the system adds up for a child that ended counts the parent's memory of its beginning.
+    status = Path(f"/proc/{process}/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) / 1024 if found else 0.0
+
+
+async def main() -> int:
+    """Fill, run, print; 1 where a floor is missed."""
+    parser = argparse.ArgumentParser(prog="dev.py bench sessions", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=100_000, help="how many; 100000")
+    options = parser.parse_args()
+    few = options.sessions // 2
+    table = Table("command", "first row, s", "none, s", "all, s", "memory, MiB", "MiB for 10,000")
+    missed = False
+    with tempfile.TemporaryDirectory() as folder:
+        async with await Azurite.start(Path(folder)) as azurite:
+            await fill(azurite.connection_string, options.sessions)
+            for arguments in (
+                ("sessions", "list"),
+                ("sessions", "export", "--format", "csv"),
+                ("sessions", "export", "--format", "jsonl"),
+                ("sessions", "export", "--format", "parquet"),
+            ):
+                some = run(azurite.connection_string, *arguments, "--limit", str(few))
+                every = run(azurite.connection_string, *arguments)
+                none = run(azurite.connection_string, *arguments, "--limit", "0")
+                first = every.first - none.whole
+                slope = (every.memory - some.memory) / (options.sessions - few) * 10_000
+                # A row group of Parquet is 10,000 rows: its first row comes with the first group.
+                late = first > FIRST_ROW_SECONDS and "parquet" not in arguments
+                missed |= late or slope > MEGABYTES_FOR_10_000
+                figures = (first, none.whole, every.whole, every.memory, slope)
+                table.add_row(" ".join(arguments), *(f"{figure:.2f}" for figure in figures))
+    Console().print(table)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

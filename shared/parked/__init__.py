@@ -1,0 +1,1 @@
+"""Parked messages: their rows, looking through them, bringing them back, putting them away."""

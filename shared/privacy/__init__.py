@@ -1,0 +1,1 @@
+"""One person's data: found through the tag's index, given out, erased."""

@@ -1,0 +1,111 @@
+"""Sessions beyond their age go whole: claims, summary, what finds them, the rows of their tags.
+
+The rows of the tags go first, since they are found by the claims; the session follows in one
+transaction, under the ETags that were read, so that a claim that comes meanwhile saves it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+
+from shared.identifiers import hash_tag
+from shared.instants import format_instant, parse_instant
+from shared.retention.due import delete_as_read, delete_unchanged, is_due
+from shared.retention.sweeps import Place, Position, Swept
+from shared.sessions.claims import Claim, claim_from_row
+from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows
+from shared.sessions.summary import fold, is_summary
+from shared.sessions.writer import row_under_tag
+from shared.storage.limits import MAX_OPERATIONS
+from shared.storage.rows import Row
+from shared.storage.tables import SESSIONS, TAGS
+from shared.storage.together import all_done
+
+_LOOK_UP = 200
+
+
+async def sweep_sessions(
+    place: Place, hash_keys: Sequence[bytes], start: Position
+) -> AsyncIterator[Swept]:
+    """Sessions by their ends; then open ones, whose end nobody told, by their start."""
+    cutoff, ahead = format_instant(place.cutoff), format_instant(place.ahead)
+    stretches = [
+        (str(bucket), first, end)
+        for bucket in range(place.buckets)
+        for first, end in (
+            (END_ROWS, f"{END_ROWS}{cutoff}"),
+            (f"{END_ROWS}{ahead}", f"{END_ROWS}~"),
+            (OPEN_ROWS, f"{OPEN_ROWS}~"),
+        )
+    ]
+    for number, (bucket, first, end) in enumerate(stretches):
+        if number < start.stretch:
+            continue
+        begin = max(first, start.at) if number == start.stretch else first
+        looked_at = 0
+        async for row in place.tables.range(SESSIONS, bucket, begin, end):
+            looked_at += 1
+            deleted = Counter[str]()
+            if _may_be_due(place, row):
+                deleted = await _delete_session(place, hash_keys, row)
+            if deleted or looked_at % _LOOK_UP == 0:
+                yield Swept(Position(number, row.key), deleted)
+
+
+def _may_be_due(place: Place, index: Row) -> bool:
+    """Of an open session the start stands for its end; its claims are read only where it may go."""
+    if index.key.startswith(END_ROWS):
+        return is_due(None, index.timestamp, place.cutoff)
+    start = parse_instant(str(index.columns.get("start", "")))
+    return is_due(start, index.timestamp, place.cutoff)
+
+
+def _session_of(index: Row) -> str:
+    parts = index.key.split("|")
+    charger, transaction = parts[2:4] if index.key.startswith(END_ROWS) else parts[1:3]
+    return f"{charger}|{transaction}"
+
+
+async def _delete_session(place: Place, hash_keys: Sequence[bytes], index: Row) -> Counter[str]:
+    tables, bucket, session = place.tables, index.partition, _session_of(index)
+    rows = [row async for row in tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")]
+    claims = [claim_from_row(row) for row in rows if not is_summary(row)]
+    keys = {index.key}
+    if claims:
+        keys |= {row.key for row in index_rows(bucket, session, claims, fold(claims))}
+    found = await all_done(tables.get(SESSIONS, bucket, key) for key in sorted(keys))
+    rows += [row for row in found if row is not None]
+    written = [row.timestamp for row in rows if row.timestamp is not None]
+    if not rows or not is_due(_last(claims), max(written, default=None), place.cutoff):
+        return Counter()
+    deleted = Counter({TAGS: await _delete_tag_rows(place, hash_keys, session, claims)})
+    # The summary in the first transaction: under its ETag nobody adds a claim meanwhile.
+    rows.sort(key=lambda row: (row.key.startswith("!"), not is_summary(row)))
+    for first in range(0, len(rows), MAX_OPERATIONS):
+        part = rows[first : first + MAX_OPERATIONS]
+        if not await delete_as_read(tables, SESSIONS, part):
+            break
+        deleted[SESSIONS] += len(part)
+    return +deleted
+
+
+def _last(claims: Iterable[Claim]) -> datetime | None:
+    instants = [instant for claim in claims if (instant := claim.end or claim.start)]
+    return max(instants, default=None)
+
+
+async def _delete_tag_rows(
+    place: Place, hash_keys: Sequence[bytes], session: str, claims: Sequence[Claim]
+) -> int:
+    deleted = 0
+    tags = sorted({claim.tag for claim in claims if claim.tag})
+    for hashed in [hash_tag(tag, key) for tag in tags for key in hash_keys]:
+        names = [row_under_tag(hashed, session, claim) for claim in claims]
+        found = await all_done(place.tables.get(TAGS, hashed, row.key) for row in names)
+        present = [row for row in found if row is not None]
+        for first in range(0, len(present), MAX_OPERATIONS):
+            part = present[first : first + MAX_OPERATIONS]
+            deleted += len(await delete_unchanged(place.tables, TAGS, part))
+    return deleted

@@ -1,0 +1,177 @@
+"""The walks of a retention run: each goes on from a position, and tells where it is as it goes.
+
+A row goes before its blob, so that no row that can be read points at nothing; what a crash leaves
+of blobs is found by the walk over the container.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.instants import Clock, day_of, parse_instant
+from shared.retention.due import AHEAD, delete_unchanged, end_of_day, is_due
+from shared.storage.blobs import Blobs
+from shared.storage.containers import BODIES
+from shared.storage.erased import ERASED
+from shared.storage.limits import MAX_OPERATIONS
+from shared.storage.rows import Row, Tables
+from shared.storage.tables import EVENTS, PARKED, STORE
+
+_LOOK_UP = 1_000
+"""Rows after which a walk tells where it is although it deleted nothing."""
+
+_ORPHANED_AFTER = timedelta(days=1)
+
+
+type Own = Callable[[Row], datetime | None]
+"""A row's own time; None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a walk is: which of its stretches, and the partition or key in it."""
+
+    stretch: int = 0
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """One step of a walk: where it is now, and what it deleted since the step before."""
+
+    position: Position
+    deleted: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What every walk needs: the store, and the time beyond which things go."""
+
+    tables: Tables
+    blobs: Blobs
+    buckets: int
+    clock: Clock
+    cutoff: datetime
+
+    @property
+    def ahead(self) -> datetime:
+        """Times from here on are no times: nothing plausible lies there."""
+        return self.clock() + AHEAD
+
+
+async def sweep_days(place: Place, table: str, start: Position) -> AsyncIterator[Swept]:
+    """Rows under days beyond the age; and those under days that cannot be, or under none."""
+    beyond, ahead = day_of(place.cutoff), day_of(place.ahead + timedelta(days=1))
+    stretches = [
+        stretch
+        for bucket in range(place.buckets)
+        for stretch in ((f"{bucket}-", f"{bucket}-{beyond}"), (f"{bucket}-{ahead}", f"{bucket}."))
+    ]
+    for number, (first, end) in enumerate(stretches):
+        if number < start.stretch:
+            continue
+        begin = max(first, start.at) if number == start.stretch else first
+        async for swept in _sweep_rows(
+            place, table, place.tables.scan(table, begin, end), number, _day_of_partition
+        ):
+            yield swept
+
+
+async def sweep_column(
+    place: Place, table: str, column: str, start: Position
+) -> AsyncIterator[Swept]:
+    """Rows of a small table whose column tells an instant beyond the age."""
+
+    def own(row: Row) -> datetime | None:
+        return parse_instant(str(row.columns.get(column, "")))
+
+    rows = place.tables.scan(table, start.at)
+    async for swept in _sweep_rows(place, table, rows, 0, own):
+        yield swept
+
+
+async def sweep_marks(place: Place, start: Position) -> AsyncIterator[Swept]:
+    """Marks of erased rows on days of the journal that are gone themselves."""
+
+    def own(row: Row) -> datetime | None:
+        return end_of_day(row.key.rpartition("-")[2])
+
+    rows = place.tables.range(STORE, ERASED, start.at)
+    async for swept in _sweep_rows(place, STORE, rows, 0, own):
+        yield swept
+
+
+def _day_of_partition(row: Row) -> datetime | None:
+    end = end_of_day(row.partition.rpartition("-")[2])
+    # A day is beyond the age when its last instant is.
+    return None if end is None else end - timedelta(microseconds=1)
+
+
+async def _sweep_rows(
+    place: Place, table: str, rows: AsyncIterator[Row], stretch: int, own: Own
+) -> AsyncIterator[Swept]:
+    due: list[Row] = []
+    looked_at = 0
+    async for row in rows:
+        if due and (due[0].partition != row.partition or len(due) == MAX_OPERATIONS):
+            yield Swept(Position(stretch, due[0].partition), await _delete(place, table, due))
+            due = []
+        looked_at += 1
+        if is_due(own(row), row.timestamp, place.cutoff):
+            due.append(row)
+        elif looked_at % _LOOK_UP == 0:
+            yield Swept(Position(stretch, due[0].partition if due else row.partition))
+    if due:
+        yield Swept(Position(stretch, due[0].partition), await _delete(place, table, due))
+
+
+async def _delete(place: Place, table: str, rows: list[Row]) -> Counter[str]:
+    gone = await delete_unchanged(place.tables, table, rows)
+    deleted = Counter({table: len(gone)})
+    for row in gone:
+        if "body_blob" in row.columns:
+            deleted[BODIES] += await place.blobs.delete(BODIES, str(row.columns["body_blob"]))
+    return deleted
+
+
+async def sweep_orphans(place: Place, start: Position) -> AsyncIterator[Swept]:
+    """Blobs that no row points at: of journal days beyond the age, and of parked messages."""
+    for number, walk in enumerate((_journal_orphans, _parked_orphans)):
+        if number < start.stretch:
+            continue
+        begin = start.at if number == start.stretch else ""
+        async for name, orphan in walk(place):
+            if name < begin:
+                continue
+            deleted = Counter({BODIES: await place.blobs.delete(BODIES, name)}) if orphan else None
+            yield Swept(Position(number, name), deleted or Counter())
+
+
+async def _journal_orphans(place: Place) -> AsyncIterator[tuple[str, bool]]:
+    pointed_at: set[str] = set()
+    partition_read = ""
+    async for blob in place.blobs.listed(BODIES, f"{EVENTS}/"):
+        partition = blob.name.split("/")[1]
+        own = end_of_day(partition.rpartition("-")[2])
+        if not is_due(own, blob.modified, place.cutoff):
+            yield blob.name, False
+            continue
+        if partition != partition_read:
+            # What is due there has just been deleted: these partitions are empty, or nearly so.
+            rows = place.tables.range(EVENTS, partition)
+            pointed_at = {str(row.columns.get("body_blob")) async for row in rows}
+            partition_read = partition
+        yield blob.name, blob.name not in pointed_at
+
+
+async def _parked_orphans(place: Place) -> AsyncIterator[tuple[str, bool]]:
+    async for blob in place.blobs.listed(BODIES, f"{PARKED}/"):
+        digest = blob.name.rpartition("/")[2]
+        row = await place.tables.get(PARKED, digest[:2], digest)
+        pointed_at = row is not None and "body_blob" in row.columns
+        # A blob is written before its row: one that is new may still get it.
+        old = blob.modified < place.clock() - _ORPHANED_AFTER
+        yield blob.name, old and not pointed_at

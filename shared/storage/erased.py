@@ -1,0 +1,30 @@
+"""Which partitions of the journal hold rows that an erasure has rewritten.
+
+A repeat of an event writes its row over (docs/decisions/0003), and with it the body as it comes.
+The mark tells ingestion to look first; where there is none, which is nearly always, a group that
+meets existing rows costs one read more and nothing else.
+"""
+
+from __future__ import annotations
+
+from shared.storage.rows import SCHEMA, Row, Tables, Upsert
+from shared.storage.tables import STORE
+
+ERASED = "erased"
+"""The partition of the table `store` that holds the marks, and the column of an erased row."""
+
+
+async def mark_erased(tables: Tables, partition: str) -> None:
+    """Mark a partition of the journal, before its rows are rewritten."""
+    await tables.write(STORE, [Upsert(Row(ERASED, partition, {"schema": SCHEMA}))])
+
+
+async def has_erased(tables: Tables, partition: str) -> bool:
+    """Whether a partition of the journal is marked."""
+    return await tables.get(STORE, ERASED, partition) is not None
+
+
+async def is_erased(tables: Tables, table: str, row: Row) -> bool:
+    """Whether the row of these keys was rewritten by an erasure."""
+    present = await tables.get(table, row.partition, row.key)
+    return present is not None and bool(present.columns.get(ERASED))

@@ -1,0 +1,58 @@
+"""One session whole: each claim beside the others, and the events they came from."""
+
+from __future__ import annotations
+
+from shared.storage.tables import SESSIONS
+from tests import payloads
+from tests.management.operator import Operator
+
+
+async def test_claims_stand_side_by_side(operator: Operator) -> None:
+    """What start and two stops say, field by field beside the summary; the events in order."""
+    await operator.ingest(payloads.full_v2(consumptionWh=1))
+
+    ran = await operator.run("sessions", "show", "CH-0042", "1032427936")
+
+    lines = {line.split()[0]: line.split()[1:] for line in ran.lines if line.strip()}
+    assert lines["FIELD"] == ["SUMMARY", "1", "START", "2", "STOP", "3", "STOP"]
+    assert sorted(lines["energy_wh"][1:]) == ["1", "12300"]
+    assert lines["findings"][0].startswith("stop_conflict,")
+    assert lines["meter_start_wh"] == ["1000", "1000", "1000", "1000"]
+    types = [line.split()[1] for line in ran.lines if line.startswith("2026-")]
+    assert types == ["ChargingTransaction", "Measurements", *["FullChargingTransaction"] * 2]
+    assert ran.err == "3 claims, 4 events\n"
+
+
+async def test_a_program_gets_one_object(operator: Operator) -> None:
+    """Summary, claims and events whole."""
+    ran = await operator.run("sessions", "show", "CH-0042", "1032427936", "--json")
+
+    (told,) = ran.rows
+    assert told["summary"]["energy_wh"] == 12300
+    assert [claim["source"] for claim in told["claims"]] == ["start", "stop"]
+    assert [event["type"] for event in told["events"]] == [
+        "ChargingTransaction",
+        "Measurements",
+        "FullChargingTransaction",
+    ]
+    assert told["events"][0]["digest"] == told["claims"][0]["digest"]
+
+
+async def test_a_session_without_an_id_is_found_by_its_key(operator: Operator) -> None:
+    """The last part of the field `session` that a list shows."""
+    listed = await operator.run("sessions", "list", "--charger", "CH-0044", "--json")
+    name = listed.all("session")[0].partition("|")[2]
+
+    ran = await operator.run("sessions", "show", "CH-0044", name, "--json")
+
+    assert name.startswith("=none-stop-")
+    assert ran.rows[0]["summary"]["transaction"] == "-1"
+
+
+async def test_what_is_not_there_is_told(operator: Operator) -> None:
+    """Exit 1, and where to look."""
+    ran = await operator.run("sessions", "show", "CH-0042", "999")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: not_found: there is no such session. What to do: python")
+    assert operator.tables.rows(SESSIONS)

@@ -1,0 +1,319 @@
+"""One person's data: found, given out, erased; searched for byte by byte afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.azurite import Azurite
+from shared.errors import StoreUnavailableError
+from shared.identifiers import hash_tag
+from shared.ingestion.ingest import Ingestion
+from shared.ingestion.messages import IncomingMessage
+from shared.privacy.erasing import Erasure, Report
+from shared.privacy.finding import Search
+from shared.sessions.claims import Claim, Source
+from shared.sessions.reading import read_summaries
+from shared.sessions.writer import SessionWriter
+from shared.settings import read_settings
+from shared.storage.blobs import Blobs
+from shared.storage.bodies import MAX_ROW_BODY_BYTES
+from shared.storage.connect import connect_blobs, connect_tables
+from shared.storage.containers import ALL_CONTAINERS, SNAPSHOTS
+from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
+from shared.storage.rows import Row, Tables, Upsert
+from shared.storage.stamp import create_containers
+from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.tags.records import Tag, tag_row
+from tests import payloads
+
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+KEY = b"k" * 32
+TAG = "04:A2:B1:C3"
+OTHER = "05B2B1C3"
+SPELLINGS = (b"04A2B1C3", b"04:A2:B1:C3", b"04-a2-b1-c3")
+END = {"deviceTimeStampStart": "2026-11-02T09:11:32Z"}
+BODIES = [
+    payloads.start_v2(authorizedIdTag="04A2B1C3"),
+    payloads.full_v2(authorizedIdTag=TAG, **END),
+    payloads.start_v2(authorizedIdTag=OTHER, chargerId="CH-7", transactionId="9"),
+    payloads.start_v2(authorizedIdTag=TAG, transactionId="-1", chargerId="CH/8"),
+    payloads.full_v1(authorizedIdTag="04-a2-b1-c3", chargerId="x" * 200, transactionId=11),
+    payloads.full_v2(
+        authorizedIdTag=TAG, transactionId="77", unknown="x" * MAX_ROW_BODY_BYTES, **END
+    ),
+    payloads.start_v2(authorizedIdTag=TAG, socketId=TAG),
+    b'{"authorizedIdTag": "04A2B1C3", "cut off',
+]
+STATE = payloads.state_v2(message="card 04A2B1C3 refused")
+REST = {"tag": "04A2B1C3", "price": 4.2}
+
+
+class Store:
+    """A store, ingestion of a fresh worker each time, and a search through every byte."""
+
+    def __init__(self, tables: Tables, blobs: Blobs) -> None:
+        self.tables = tables
+        self.blobs = blobs
+
+    async def take(self, *bodies: bytes) -> None:
+        writer = SessionWriter(self.tables, buckets=4, tag_hash_key=KEY)
+        ingestion = Ingestion(
+            self.tables, self.blobs, buckets=4, sessions=writer, clock=lambda: NOW
+        )
+        for body in bodies:
+            await ingestion.ingest([IncomingMessage(body=body)])
+
+    async def tell_rest(self, *, hours: int = 0, **more: Any) -> None:
+        claim = Claim(
+            source=Source.REST,
+            charger="CH-0042",
+            transaction="1032427936",
+            name="r1",
+            digest=f"{hours:032}",
+            end=NOW,
+            tag="04A2B1C3",
+            energy_wh=12300.0,
+            observed=NOW + timedelta(hours=hours),
+            body=json.dumps(REST | more),
+        )
+        await SessionWriter(self.tables, buckets=4, tag_hash_key=KEY).write([claim])
+
+    async def fill(self) -> None:
+        await self.take(*BODIES, STATE)
+        await self.tell_rest()
+        await self.tables.write(TAGS, [Upsert(tag_row(Tag(tag=TAG), KEY))])
+        hashed = bytes.fromhex(hash_tag(TAG, KEY))
+        await self.blobs.put(SNAPSHOTS, "tags", b"head" + hashed[:16] + b"tail")
+
+    def search(self, tag: str = TAG) -> Search:
+        return Search(self.tables, self.blobs, tag, hash_keys=[KEY], buckets=4)
+
+    async def erase(self) -> Report:
+        return await Erasure(self.tables, self.blobs, self.search(), lambda: NOW).run("ann")
+
+    async def found(self, tag: str = TAG) -> list[str]:
+        return sorted([found.table async for found in self.search(tag).all()])
+
+    async def rows(self, table: str) -> list[Row]:
+        return [row async for row in self.tables.scan(table)]
+
+    async def occurrences(self) -> list[str]:
+        """Where the tag's bytes stand: in every column, key and blob, in any of its spellings."""
+        places = []
+        for table in ALL_TABLES:
+            for row in await self.rows(table):
+                values = (row.partition, row.key, *row.columns.values())
+                if any(_holds(value) for value in values):
+                    places.append(f"{table} {row.key}")
+        for container in ALL_CONTAINERS:
+            async for name in self.blobs.names(container):
+                blob = await self.blobs.get(container, name)
+                if _holds(name) or _holds(blob.content if blob else b""):
+                    places.append(f"{container} {name}")
+        return places
+
+
+def _holds(value: object) -> bool:
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    return any(spelling.lower() in raw.lower() for spelling in SPELLINGS)
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield Store(MemoryTables(*ALL_TABLES), MemoryBlobs(*ALL_CONTAINERS))
+        return
+    node = os.environ.get("NODE", "node")
+    async with await Azurite.start(tmp_path_factory.mktemp("privacy"), node=node) as azurite:
+        settings = read_settings({"DataStorageConnection": azurite.connection_string})
+        tables, blobs = connect_tables(settings), connect_blobs(settings)
+        for table in ALL_TABLES:
+            await tables.create_table(table)
+        await create_containers(blobs)
+        yield Store(tables, blobs)
+        await tables.close()
+        await blobs.close()
+
+
+@pytest.fixture
+def memory() -> Store:
+    return Store(MemoryTables(*ALL_TABLES), MemoryBlobs(*ALL_CONTAINERS))
+
+
+async def test_an_erased_tag_is_in_no_row_and_no_blob(store: Store) -> None:
+    """Byte by byte: journal, sessions, chargers, tags, parked, large bodies, snapshots."""
+    await store.fill()
+    assert len(await store.occurrences()) > 15
+    others = [row.columns async for row in read_summaries(store.tables, charger="CH-7", buckets=4)]
+
+    report = await store.erase()
+
+    assert await store.occurrences() == []
+    assert await store.found() == []
+    assert report.left == {}
+    assert (report.sessions, report.deleted[SNAPSHOTS]) == (4, 1)
+    assert [
+        row.columns async for row in read_summaries(store.tables, charger="CH-7", buckets=4)
+    ] == others
+
+    # Whatever was told of it comes again: by eMabler, from the dead letters, from a replay.
+    await store.take(*BODIES)
+    await store.tell_rest()
+    await store.tell_rest(hours=1, price=4.3)
+    assert await store.occurrences() == []
+    assert {row.columns["session"] for row in await store.rows(TAGS)} == {"CH-7|9"}
+
+
+async def test_energy_and_times_stay(memory: Store) -> None:
+    """The session is what it was, without the person; each source says so beside the other."""
+    await memory.fill()
+    (before,) = [
+        row.columns
+        async for row in read_summaries(memory.tables, charger="CH-0042", buckets=4)
+        if row.columns["transaction"] == "1032427936"
+    ]
+
+    await memory.erase()
+
+    (after,) = [
+        row.columns
+        async for row in read_summaries(memory.tables, charger="CH-0042", buckets=4)
+        if row.columns["transaction"] == "1032427936"
+    ]
+    gone = {"tag", "start_tag", "stop_tag", "rest_tag"}
+    assert {name: value for name, value in before.items() if name not in gone} | {
+        "erased": True
+    } == after
+    assert after["energy_wh"] == 12300.0
+    rests = [r for r in await memory.rows(SESSIONS) if r.columns.get("source") == "rest"]
+    assert json.loads(str(rests[0].columns["body"])) == {"tag": None, "price": 4.2}
+
+
+async def test_keys_and_counts_stay(memory: Store) -> None:
+    """Rows are rewritten, none is lost: the journal and the claims hold what they held."""
+    await memory.fill()
+    before = {t: [(r.partition, r.key) for r in await memory.rows(t)] for t in (EVENTS, SESSIONS)}
+
+    await memory.erase()
+
+    after = {t: [(r.partition, r.key) for r in await memory.rows(t)] for t in (EVENTS, SESSIONS)}
+    assert after == before
+
+
+async def test_an_erasure_that_was_stopped_goes_on() -> None:
+    """Stopped at each write in turn and run again, it leaves nothing."""
+    stopped_at = 0
+    while True:
+        store = Store(MemoryTables(*ALL_TABLES), MemoryBlobs(*ALL_CONTAINERS))
+        await store.fill()
+        writes = 0
+        tables = store.tables
+        assert isinstance(tables, MemoryTables)
+
+        async def stop(_table: str, moment: str, at: int = stopped_at) -> None:
+            nonlocal writes
+            if moment == "before_write":
+                writes += 1
+                if writes > at:
+                    raise StoreUnavailableError("stopped")
+
+        calm, tables.pause = tables.pause, stop
+        try:
+            await store.erase()
+        except StoreUnavailableError:
+            tables.pause = calm
+            await store.erase()
+            assert await store.occurrences() == []
+            assert await store.found() == []
+        else:
+            break
+        stopped_at += 1
+    assert stopped_at > 15
+
+
+async def test_everything_of_a_tag_is_given_out(memory: Store) -> None:
+    """Claims, summaries, rows by end, events with their bodies, states, parked, the tag's own."""
+    await memory.fill()
+
+    found = await memory.found()
+
+    assert {table: found.count(table) for table in set(found)} == {
+        "events": 6,
+        "sessions": 14,
+        "chargers": 1,
+        "tags": 7,
+        "parked": 2,
+    }
+    assert await memory.found("FFFFFFFF") == []
+    bodies = [each.body async for each in memory.search().all() if each.table == EVENTS]
+    assert BODIES[0] in bodies
+
+
+async def test_the_report_names_nobody(memory: Store) -> None:
+    """What was done stays in the store: when, by whom, how much, not of whom."""
+    await memory.fill()
+
+    await memory.erase()
+
+    (report,) = [row for row in await memory.rows(STORE) if row.partition == "erasures"]
+    assert report.columns["by"] == "ann"
+    assert report.columns["sessions"] == 4
+    assert hash_tag(TAG, KEY) not in str(report.columns)
+
+
+async def test_a_second_erasure_finds_nothing(memory: Store) -> None:
+    """Nothing is rewritten that was erased before."""
+    await memory.fill()
+    await memory.erase()
+
+    again = await memory.erase()
+
+    assert (again.rewritten.total(), again.deleted.total(), again.sessions) == (0, 0, 0)
+
+
+async def test_a_parked_message_that_was_erased_stays_so(memory: Store) -> None:
+    """Discarded and delivered again, it is parked without the tag."""
+    await memory.fill()
+    await memory.erase()
+    for row in await memory.rows(PARKED):
+        changed = Row(row.partition, row.key, {**row.columns, "state": "discarded"})
+        await memory.tables.write(PARKED, [Upsert(changed)])
+
+    await memory.take(*BODIES)
+
+    assert {row.columns["state"] for row in await memory.rows(PARKED)} == {"parked"}
+    assert [place for place in await memory.occurrences() if "body" in place] == []
+
+
+async def test_tables_without_an_index_are_walked(memory: Store) -> None:
+    """Rows about the tag alone go; others lose its id and its hash, and keep the rest."""
+    await memory.tables.create_table("taps")
+    hashed, other = hash_tag(TAG, KEY), hash_tag(OTHER, KEY)
+    rows = [
+        Row("0-20261102", "CH|1", {"charger": "CH", "tag": "04A2B1C3", "tag_hash": hashed}),
+        Row("0-20261102", "CH|2", {"charger": "CH", "tag": OTHER, "tag_hash": other}),
+        Row(hashed[:2], hashed, {"count": 7}),
+        Row("staff", f"member|{hashed}", {"schema": 1}),
+    ]
+    for row in rows:
+        await memory.tables.write("taps", [Upsert(row)])
+    search = Search(memory.tables, memory.blobs, TAG, hash_keys=[KEY], buckets=4, walked=["taps"])
+    assert [found.row.key async for found in search.all()] == ["CH|1", rows[2].key, rows[3].key]
+
+    report = await Erasure(memory.tables, memory.blobs, search, lambda: NOW).run("ann")
+
+    left = {row.key: dict(row.columns) for row in await memory.rows("taps")}
+    assert left == {
+        "CH|1": {"charger": "CH", "tag": "(erased)", "erased": True},
+        "CH|2": {"charger": "CH", "tag": OTHER, "tag_hash": other},
+    }
+    assert (report.deleted["taps"], report.left) == (2, {})

@@ -1,0 +1,102 @@
+"""Taking a tag's id out of texts and messages: every spelling goes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.tags.redaction import TagText
+from tests import payloads
+
+TAG = TagText("04:a2-B1")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("04A2B1", "(erased)"),
+        ("tag 04-a2.b1 was read", "tag (erased) was read"),
+        ("x04A2B1", "x04A2B1"),
+        ("04A2B12", "04A2B12"),
+        ("104A2B1", "104A2B1"),
+        ("", ""),
+        ("(04A2B1)", "((erased))"),
+    ],
+)
+def test_a_text_loses_the_tag_only(text: str, left: str) -> None:
+    """In any spelling, where it stands by itself."""
+    assert TAG.without(text) == left
+    assert TAG.is_in(text) == (text != left)
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ({"authorizedIdTag": "04a2b1", "x": 1}, {"authorizedIdTag": None, "x": 1}),
+        ({"info": {"list": ["a", "04:A2:B1"]}}, {"info": {"list": ["a", None]}}),
+        ({"message": "card 04A2B1 refused"}, {"message": None}),
+        ({"transactionId": "04A2B1"}, {"transactionId": "04A2B1"}),
+        ({"04A2B1": 1}, {"(erased)": 1}),
+    ],
+)
+def test_a_message_loses_the_fields_that_name_it(value: Any, left: Any) -> None:
+    """Wherever the tag stands in JSON its field becomes null; other things' ids stay."""
+    body = json.dumps(value).encode()
+
+    assert json.loads(TAG.without_in_body(body)) == left
+    assert json.loads(TAG.without_in_body(json.dumps(body.decode()).encode())) == (
+        left if left != value else body.decode()
+    )
+
+
+def test_a_short_id_is_looked_for_in_fields_of_tags() -> None:
+    """The tag 1 takes no socket 1 with it."""
+    body = payloads.start_v2(authorizedIdTag="1", message="socket 1")
+
+    left = json.loads(TagText("1").without_in_body(body))
+
+    assert (left["authorizedIdTag"], left["socketId"], left["message"]) == (None, 1, "socket 1")
+
+
+def test_a_number_in_a_field_of_tags_goes() -> None:
+    """Ids are text to us, and may be numbers on the wire."""
+    body = payloads.start_v2(authorizedIdTag=12345678, meterRead=12345678)
+
+    left = json.loads(TagText("12345678").without_in_body(body))
+
+    assert (left["authorizedIdTag"], left["meterRead"]) == (None, 12345678)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-16"])
+def test_bytes_that_are_no_json_lose_it_too(encoding: str) -> None:
+    """Cut off or garbled: each byte of the tag becomes an asterisk, the length stays."""
+    body = '{"authorizedIdTag": "04:A2b1", "met'.encode(encoding)
+
+    left = TAG.without_in_body(body)
+
+    assert len(left) == len(body)
+    assert b"A2" not in left.replace(b"\x00", b"")
+    assert "authorizedIdTag".encode(encoding)[2:] in left
+
+
+def test_a_field_that_is_named_twice_hides_nothing() -> None:
+    """JSON shows the last of two; the first, which names the tag, is dropped."""
+    assert TAG.without_in_body(b'{"a": "04A2B1", "a": "x"}') == b'{"a":"x"}'
+
+
+def test_a_message_that_does_not_name_it_stays_as_it_came() -> None:
+    """Not even its blanks change."""
+    for make in payloads.ALL_SHAPES.values():
+        assert TAG.without_in_body(make()) == make()
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_are_too_odd(body: bytes) -> None:
+    """Whatever the bytes are, they come back, and a second time changes nothing."""
+    once = TAG.without_in_body(body)
+
+    assert TAG.without_in_body(once) == once
