@@ -24,6 +24,26 @@ type appSettingsType = {
   @maxValue(3660)
   RETENTION_JOURNAL_DAYS: int?
 
+  @description('Optional. How many days a session is kept after its end, with all that was said of it.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_SESSIONS_DAYS: int?
+
+  @description('Optional. How many days the record of a tap is kept.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_AUTHORIZATION_DAYS: int?
+
+  @description('Optional. How many days a parked message is kept, whatever its state.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_PARKED_DAYS: int?
+
+  @description('Optional. When what is beyond its age is deleted: six fields, seconds first, UTC.')
+  @minLength(11)
+  @maxLength(100)
+  RETENTION_SCHEDULE: string?
+
   @description('Optional. The most that a socket of the fleet gives, in kW.')
   @minValue(1)
   @maxValue(4000)
