@@ -182,9 +182,13 @@ class RowConflictError(EmablerFunctionsError):
 
 
 class RowExistsError(RowConflictError):
-    """An insert met an existing row. In a transaction nothing was written."""
+    """An insert met an existing row. In a transaction nothing was written.
+
+    `after_retry` says that the SDK had sent the request before: the row may be its own.
+    """
 
     code = "row_exists"
+    after_retry = False
 
 
 class RowChangedError(RowConflictError):

@@ -50,7 +50,7 @@ class Delivery:
             Exception: Every message of the batch fails: the mistake is not one message's.
         """
         return await outlast(
-            lambda: self._attempt(batch),
+            lambda: self._attempt(batch, again=told.attempts > 1),
             patience(batch, self._clock(), self._longest_wait),
             told,
             longest=self._longest_wait,
@@ -58,10 +58,10 @@ class Delivery:
             elapsed=self._elapsed,
         )
 
-    async def _attempt(self, batch: Sequence[IncomingMessage]) -> Ingested:
+    async def _attempt(self, batch: Sequence[IncomingMessage], *, again: bool) -> Ingested:
         await self._guard()
         try:
-            return await self._ingestion.ingest(batch)
+            return await self._ingestion.ingest(batch, again=again)
         except TransientError:
             raise
         except Exception:
@@ -75,7 +75,7 @@ class Delivery:
     ) -> tuple[list[Ingested], list[tuple[IncomingMessage, Exception]]]:
         """Halve a failing batch until what fails fails alone."""
         try:
-            return [await self._ingestion.ingest(batch)], []
+            return [await self._ingestion.ingest(batch, again=True)], []
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is to be found out whose

@@ -68,8 +68,10 @@ class Ingestion:
         self._clock = clock
         self._oldest = oldest
 
-    async def ingest(self, batch: Sequence[IncomingMessage]) -> Ingested:
+    async def ingest(self, batch: Sequence[IncomingMessage], *, again: bool = False) -> Ingested:
         """Store what can be read, park what cannot.
+
+        `again`: some of it was tried a moment ago; what is met of it does not count as repeated.
 
         When it returns, all of the batch is safe. When it raises, some of it may be written; the
         same batch again, in any company and order, makes it whole.
@@ -110,7 +112,7 @@ class Ingestion:
 
         async def journaled() -> None:
             nonlocal journal
-            journal = await write_journal(self._tables, rows)
+            journal = await write_journal(self._tables, rows, again=again)
 
         async def claimed() -> None:
             await self._sessions.write(claims)

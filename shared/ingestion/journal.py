@@ -96,8 +96,13 @@ def _socket(event: PushEvent) -> int | None:
     return socket if isinstance(socket, int) else None
 
 
-async def write_journal(tables: Tables, rows: Iterable[Row]) -> JournalCounts:
-    """Write rows that may be there already: one request for a group of new ones, two else."""
+async def write_journal(
+    tables: Tables, rows: Iterable[Row], *, again: bool = False
+) -> JournalCounts:
+    """Write rows that may be there already: one request for a group of new ones, two else.
+
+    `again`: the same rows were tried a moment ago, so that those which exist may be ours.
+    """
     partitions: dict[str, dict[str, Row]] = {}
     repeated = 0
     for row in rows:
@@ -109,18 +114,21 @@ async def write_journal(tables: Tables, rows: Iterable[Row]) -> JournalCounts:
         for partition in partitions.values()
         for group in limits.transactions([Insert(row) for row in partition.values()])
     ]
-    counts = await all_done(_write_group(tables, group) for group in groups)
+    counts = await all_done(_write_group(tables, group, again=again) for group in groups)
     return sum(counts, start=JournalCounts(repeated=repeated))
 
 
-async def _write_group(tables: Tables, group: Sequence[Operation]) -> JournalCounts:
+async def _write_group(tables: Tables, group: Sequence[Operation], *, again: bool) -> JournalCounts:
     try:
         await tables.write(EVENTS, group)
-    except RowExistsError:
+    except RowExistsError as error:
         # The row that exists says the same: writing it again changes nothing that counts.
         rows = await _not_erased(tables, [each.row for each in group if isinstance(each, Insert)])
         if rows:
             await tables.write(EVENTS, [Upsert(row) for row in rows])
+        if again or error.after_retry:
+            # What it met may be what it wrote itself: nothing of it counts as a repeat.
+            return JournalCounts(len(group), 0, exact=False)
         return JournalCounts(len(group) - 1, 1, exact=len(group) == 1)
     return JournalCounts(len(group))
 

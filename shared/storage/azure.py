@@ -26,7 +26,7 @@ from shared.errors import (
 )
 from shared.instants import as_utc
 from shared.storage import limits
-from shared.storage.requests import request
+from shared.storage.requests import Attempts, request
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert, Value
 
 _INT32 = range(-(2**31), 2**31)
@@ -111,15 +111,13 @@ class AzureTables:
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
         """Do all operations or none, in one request."""
         limits.check(operations)
-        client = self._client(table)
-        with request(table, "write"), _translated(table):
-            if len(operations) == 1 and not isinstance(operations[0], Delete):
-                answers = [await _write_one(client, operations[0])]
-            else:
-                # A single delete too: the SDK's own takes a missing row or table for deleted.
-                answers = await client.submit_transaction(
-                    [_batched(operation) for operation in operations]
-                )
+        attempts = Attempts()
+        try:
+            with request(table, "write") as attempts, _translated(table):
+                answers = await _write(self._client(table), operations)
+        except RowExistsError as error:
+            error.after_retry = attempts.count > 1
+            raise
         return [
             None if isinstance(operation, Delete) else answer["etag"]
             for operation, answer in zip(operations, answers, strict=True)
@@ -139,6 +137,15 @@ class AzureTables:
     async def close(self) -> None:
         """Close the connections."""
         await self._service.close()
+
+
+async def _write(
+    client: TableClient, operations: Sequence[Operation]
+) -> Sequence[Mapping[str, Any]]:
+    if len(operations) == 1 and not isinstance(operations[0], Delete):
+        return [await _write_one(client, operations[0])]
+    # A single delete too: the SDK's own takes a missing row or table for deleted.
+    return await client.submit_transaction([_batched(operation) for operation in operations])
 
 
 async def _write_one(

@@ -11,6 +11,7 @@ from shared.settings import BLOB_ADDRESS
 from shared.settings_checked import Settings
 from shared.storage.azure import AzureTables
 from shared.storage.azure_blobs import AzureBlobs
+from shared.storage.requests import attempted
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -24,6 +25,7 @@ _OPTIONS: dict[str, Any] = {
     "retry_total": 2,
     "retry_backoff_factor": 0.4,
     "retry_backoff_max": 8,
+    "raw_request_hook": attempted,
 }
 
 

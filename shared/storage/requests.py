@@ -25,6 +25,14 @@ class StoreRequests:
         return sum(self.by_purpose.values())
 
 
+@dataclass(slots=True)
+class Attempts:
+    """How often one request was sent: the SDK tries again by itself."""
+
+    count: int = 0
+
+
+_attempts: ContextVar[Attempts | None] = ContextVar("attempts", default=None)
 _current: ContextVar[StoreRequests | None] = ContextVar("store_requests", default=None)
 
 
@@ -39,19 +47,29 @@ def counted() -> Iterator[StoreRequests]:
         _current.reset(token)
 
 
+def attempted(_request: object) -> None:
+    """Note that a request is sent: the SDK calls this each time (its `raw_request_hook`)."""
+    if (attempts := _attempts.get()) is not None:
+        attempts.count += 1
+
+
 @contextmanager
-def request(table: str, what: str) -> Iterator[None]:
-    """One request to a table, to be counted where somebody counts."""
+def request(table: str, what: str) -> Iterator[Attempts]:
+    """One request to a table, to be counted where somebody counts, with each time it is sent."""
     requests = _current.get()
+    attempts = Attempts()
+    token = _attempts.set(attempts)
     began = perf_counter()
     try:
-        yield
+        yield attempts
     except StopAsyncIteration:
         # The end of a query's pages is known from the page before: nothing was asked.
         requests = None
         raise
     finally:
+        _attempts.reset(token)
         if requests is not None:
             purpose = f"{table}_{what}"
-            requests.by_purpose[purpose] = requests.by_purpose.get(purpose, 0) + 1
+            sent = max(attempts.count, 1)
+            requests.by_purpose[purpose] = requests.by_purpose.get(purpose, 0) + sent
             requests.seconds += perf_counter() - began
