@@ -120,6 +120,9 @@ async def test_what_the_customer_takes_is_what_was_told(
     assert len(customer.taps) == sum(tap.by == "customer" for tap in expected.taps) > 0
     ended = [session for session in expected.sessions if session.state == "ended"]
     assert len(books.shelves.sessions) == len(ended) > 0
+    (configuration,) = books.shelves.push_configurations
+    assert [endpoint.endpoint_type for endpoint in configuration.endpoints] == ["Webhook"]
+    assert "RealTimeAuth" in {message.message_type for message in configuration.messages}
     assert len(books.shelves.ongoing) == len(expected.sessions) - len(ended)
 
 

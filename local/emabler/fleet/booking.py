@@ -11,11 +11,49 @@ from local.emabler.fleet.facts import AnyFact, Session, StartTold, StateTold, St
 from local.emabler.fleet.network import Charger as FleetCharger
 from local.emabler.fleet.network import Network, Standing
 from local.emabler.fleet.truth import Booked, Truth
-from local.emabler.records import Charger, FinishedSession, OngoingSession, Socket, Tag
+from local.emabler.records import (
+    Charger,
+    FinishedSession,
+    OngoingSession,
+    PushConfiguration,
+    PushEndpoint,
+    PushMessage,
+    Socket,
+    Tag,
+)
 
 _FIRST_TAG: Final = 40_001
 _PRICE_PER_KWH: Final = 0.29
 _VAT_PERCENT: Final = 25.5
+
+
+_EVENTS: Final = (
+    "ChargerState",
+    "ChargerBoot",
+    "ChargingTransaction",
+    "FullChargingTransaction",
+    "Measurements",
+)
+
+
+def push_configuration(events_to: str) -> PushConfiguration:
+    """How the fleet's Push API is configured; its words are our reading.
+
+    Args:
+        events_to: the type of the endpoint that events go to. Taps go to the webhook in any case.
+    """
+    endpoints = [PushEndpoint(id=1, endpoint_type=events_to, name="events")]
+    if events_to != "Webhook":
+        endpoints.append(PushEndpoint(id=2, endpoint_type="Webhook", name="taps"))
+    messages = [
+        PushMessage(id=n, endpoint_id=1, message_type=name) for n, name in enumerate(_EVENTS, 1)
+    ]
+    taps = PushMessage(
+        id=len(messages) + 1, endpoint_id=endpoints[-1].id, message_type="RealTimeAuth"
+    )
+    return PushConfiguration(
+        id=1, name="a fleet's customer", endpoints=endpoints, messages=[*messages, taps]
+    )
 
 
 class Changes(msgspec.Struct):

@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from local.emabler.books import Books
-from local.emabler.fleet.booking import Bookkeeper
+from local.emabler.fleet.booking import Bookkeeper, push_configuration
 from local.emabler.fleet.day import SETTLED, Day, local_answer
 from local.emabler.fleet.expected import Expected, expected
-from local.emabler.fleet.order import Order
+from local.emabler.fleet.order import Order, Transport
 from local.emabler.fleet.sending import Asker, Sender, open_sender
 from local.emabler.fleet.story import Tap
 from local.emabler.fleet.truth import Answered
@@ -56,6 +56,11 @@ class Fleet:
         self.day = Day(order.plan, self.rates, remember=order.days is not None)
         self.stage = Stage.PREPARED
         self._keeper = Bookkeeper(books, self.day.network)
+        by_webhook = order.customer.transport is Transport.WEBHOOK
+        books.put(
+            "push_configurations",
+            [push_configuration("Webhook" if by_webhook else "AzureServiceBus")],
+        )
         self._task: asyncio.Task[None] | None = None
         self._at = order.begins
         self._error = ""
