@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
 from time import monotonic
 
-from shared.errors import TransientError
+from shared.errors import RowConflictError, StoreUnavailableError, TransientError
 from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted, outlast, patience
@@ -61,7 +61,7 @@ class Delivery:
     async def _attempt(self, batch: Sequence[IncomingMessage], *, again: bool) -> Ingested:
         await self._guard()
         try:
-            return await self._ingestion.ingest(batch, again=again)
+            return await self._ingest(batch, again=again)
         except TransientError:
             raise
         except Exception:
@@ -70,12 +70,21 @@ class Delivery:
                 raise
         return reduce(Ingested.__add__, done, await self._ingestion.park_unexpected(failed))
 
+    async def _ingest(self, batch: Sequence[IncomingMessage], *, again: bool) -> Ingested:
+        try:
+            return await self._ingestion.ingest(batch, again=again)
+        except RowConflictError as error:
+            # Whoever decides on a conflict has done so by now. What is left of one (a 409 to an
+            # upsert, a container that is being made) says nothing of the messages.
+            message = f"the store contradicted itself: {error}"
+            raise StoreUnavailableError(message, code="store_contended") from error
+
     async def _narrow(
         self, batch: Sequence[IncomingMessage]
     ) -> tuple[list[Ingested], list[tuple[IncomingMessage, Exception]]]:
         """Halve a failing batch until what fails fails alone."""
         try:
-            return [await self._ingestion.ingest(batch, again=True)], []
+            return [await self._ingest(batch, again=True)], []
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is to be found out whose

@@ -9,7 +9,7 @@ everything.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +28,9 @@ from shared.tags.records import tag_session_row
 
 _MAX_ROUNDS = 20
 
+type _Address = tuple[str, str]
+type _Session = tuple[str, str]
+
 
 @dataclass(slots=True)
 class _Group:
@@ -40,6 +43,7 @@ class _Group:
     plausible: Limits
     read: set[str] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
     done: bool = False
 
     def plan(self) -> None:
@@ -74,7 +78,7 @@ class SessionWriter:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
         """
         groups = list(self._groups(claims))
-        tagged: set[tuple[str, str]] = set()
+        tagged: dict[_Address, _Session] = {}
         for attempt in range(_MAX_ROUNDS):
             await self._round([group for group in groups if not group.done], attempt, tagged)
             if all(group.done for group in groups):
@@ -82,24 +86,37 @@ class SessionWriter:
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
 
     async def _round(
-        self, groups: Sequence[_Group], attempt: int, tagged: set[tuple[str, str]]
+        self, groups: Sequence[_Group], attempt: int, tagged: dict[_Address, _Session]
     ) -> None:
-        """Read what is not known, decide, and write everything side by side."""
+        """Read what is not known, decide, and write everything side by side.
+
+        `tagged` are the rows under tags that this call has written, each with its session.
+        """
         await all_done(self._read(group, name) for group in groups for name in group.unread)
         for group in groups:
             group.plan()
         # The rows under a tag follow from the claims alone: they wait for nothing.
-        rows = [row for group in groups for row in self._tag_rows(group)]
-        tags = [row for row in rows if (row.partition, row.key) not in tagged]
-        tagged.update((row.partition, row.key) for row in tags)
-        leftovers = [row for group in groups for row in self._tag_rows_of_erased(group)]
+        tags: list[Row] = []
+        leftovers: list[_Address] = []
+        for group in groups:
+            for plan in group.plans:
+                rows = {(row.partition, row.key): row for row in self._tag_rows(group, plan)}
+                session = group.bucket, plan.written.session
+                if plan.written.summary.erased:
+                    leftovers += self._leftovers(group, plan, tagged, rows)
+                tags += [row for name, row in rows.items() if name not in tagged]
+                tagged |= dict.fromkeys(rows, session)
         await all_done(
             (
                 *(self._write_group(group, attempt) for group in groups),
                 upsert_all(self._tables, TAGS, tags),
-                *(self._delete_tag_row(row) for row in leftovers),
+                *(self._delete_tag_row(name) for name in leftovers),
             )
         )
+        # What is remembered is written with all that follows from it.
+        for group in groups:
+            for plan in group.plans if group.done else ():
+                self._remembered.keep(group.bucket, plan.written, group.rows)
 
     def _groups(self, claims: Iterable[Claim]) -> Iterator[_Group]:
         buckets: dict[str, dict[str, dict[str, Claim]]] = defaultdict(lambda: defaultdict(dict))
@@ -144,13 +161,11 @@ class SessionWriter:
             guessed = [name for name in group.sessions if name not in group.read]
             group.unread = guessed or list(group.sessions)
             return
-        rows = {
+        group.rows = {
             operation.row.key: replace(operation.row, etag=etag)
             for operation, etag in zip(operations, etags, strict=True)
             if not isinstance(operation, Delete)
         }
-        for plan in group.plans:
-            self._remembered.keep(group.bucket, plan.written, rows)
         group.done = True
 
     async def _without_gone(self, operations: Sequence[Operation]) -> list[Operation]:
@@ -162,22 +177,43 @@ class SessionWriter:
         gone = [each for each, row in zip(deletes, rows, strict=True) if row is None]
         return [each for each in operations if each not in gone]
 
-    async def _delete_tag_row(self, row: Row) -> None:
-        if await self._tables.get(TAGS, row.partition, row.key) is not None:
+    async def _delete_tag_row(self, name: _Address) -> None:
+        if await self._tables.get(TAGS, *name) is not None:
             with suppress(RowMissingError):
-                await self._tables.write(TAGS, [Delete(row.partition, row.key)])
+                await self._tables.write(TAGS, [Delete(*name)])
 
-    def _tag_rows(self, group: _Group) -> Iterator[Row]:
-        for plan in group.plans:
-            claims = plan.written.claims
-            yield from self._rows_under_tags(plan.written.session, claims, claims)
+    def _tag_rows(self, group: _Group, plan: Plan) -> Iterator[Row]:
+        """The rows that a session has under the tags that its claims name."""
+        written = plan.written
+        told = group.sessions[written.session]
+        if written.summary.erased:
+            # The person is in none of the claims. What was told anew names the person in the
+            # journal all the same: its row leads the next erasure there.
+            added = {claim.key for claim in written.added}
+            for claim in told:
+                if claim.key in added and claim.source is not Source.REST:
+                    yield from self._rows_under_tags(written.session, [claim], [claim])
+        elif plan.operations or written.session in group.read:
+            yield from self._rows_under_tags(written.session, written.claims, written.claims)
+        # Else it was all remembered, and its rows were written with what is remembered.
 
-    def _tag_rows_of_erased(self, group: _Group) -> Iterator[Row]:
-        """What a first round, which did not know that the session is erased, has written."""
-        for plan in group.plans:
-            if plan.written.summary.erased:
-                told = group.sessions[plan.written.session]
-                yield from self._rows_under_tags(plan.written.session, told, plan.written.claims)
+    def _leftovers(
+        self,
+        group: _Group,
+        plan: Plan,
+        tagged: Mapping[_Address, _Session],
+        rows: Mapping[_Address, Row],
+    ) -> list[_Address]:
+        """What a round has written that did not know that the session is erased."""
+        written = plan.written
+        session = group.bucket, written.session
+        told = group.sessions[written.session]
+        mine = {name for name, whose in tagged.items() if whose == session}
+        mine |= {
+            (row.partition, row.key)
+            for row in self._rows_under_tags(written.session, told, written.claims)
+        }
+        return sorted(mine - rows.keys())
 
     def _rows_under_tags(
         self, session: str, named: Sequence[Claim], claims: Sequence[Claim]

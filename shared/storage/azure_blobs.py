@@ -62,8 +62,13 @@ class AzureBlobs:
 
     async def put(self, container: str, name: str, content: bytes) -> str:
         """Write a blob whatever was there before."""
-        with request(container, "write"), _translated(container):
-            done = await self._client(container, name).upload_blob(content, overwrite=True)
+        try:
+            with request(container, "write"), _translated(container):
+                done = await self._client(container, name).upload_blob(content, overwrite=True)
+        except (BlobChangedError, _BlobMissingError) as error:
+            # Nothing was asked of what was there: the container is being made or deleted.
+            message = f"container {container}: the store refused a blob for now"
+            raise StoreUnavailableError(message, code="store_contended") from error
         return str(done["etag"])
 
     async def replace(self, container: str, name: str, content: bytes, etag: str | None) -> str:

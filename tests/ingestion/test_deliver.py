@@ -7,7 +7,12 @@ from random import Random
 
 import pytest
 
-from shared.errors import FunctionDisabledError, RowRejectedError, StoreUnavailableError
+from shared.errors import (
+    FunctionDisabledError,
+    RowExistsError,
+    RowRejectedError,
+    StoreUnavailableError,
+)
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
@@ -16,7 +21,7 @@ from shared.sessions.writer import SessionWriter
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
-from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
+from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, TAGS
 from tests import payloads
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -206,3 +211,27 @@ async def test_a_disabled_ingestion_lets_messages_wait() -> None:
 
     assert done.journal.stored == 1
     assert len(time.pauses) == 2
+
+
+async def test_a_conflict_that_nobody_decided_is_weather() -> None:
+    """A 409 to an upsert says nothing of the messages: none is parked, and the batch waits."""
+    tables, time = MemoryTables(*ALL_TABLES), Time()
+    refusals = 3
+    quiet = tables.pause
+
+    async def refuses(table: str, moment: str) -> None:
+        nonlocal refusals
+        if (table, moment) == (TAGS, "before_write"):
+            refusals -= 1
+            if not refusals:
+                tables.pause = quiet
+            raise RowExistsError("the row exists")
+
+    tables.pause = refuses
+    told = Outlasted()
+
+    done = await delivery(tables, time).take(batch(payloads.start_v2(), payloads.boot_v2()), told)
+
+    assert (told.attempts, done.parked) == (4, {})
+    assert tables.rows(PARKED) == []
+    assert len(tables.rows(TAGS)) == 1
