@@ -153,6 +153,9 @@ async def discard(
         StoreUnavailableError: The same call makes it whole.
     """
     row, now = message.row, format_instant(hand.clock())
+    blob = str(row.columns.get("body_blob", ""))
+    # Before the row changes: what ingestion writes from then on has another.
+    blob_etag = await blobs.etag(BODIES, blob) if delete_body and blob else None
     changes: dict[str, Value] = {
         "state": str(ParkedState.DISCARDED),
         "discarded_at": now,
@@ -168,10 +171,10 @@ async def discard(
     if marked is None:
         return Outcome.CHANGED
     # After the row: until then it points at the blob. What a crash leaves, retention finds.
-    if delete_body and "body_blob" in row.columns:
+    if blob_etag is not None:
         present = await tables.get(PARKED, row.partition, row.key)
         if present is not None and present.etag == marked.etag:
-            await blobs.delete(BODIES, str(row.columns["body_blob"]))
+            await blobs.delete(BODIES, blob, blob_etag)
     return Outcome.DISCARDED
 
 

@@ -187,15 +187,29 @@ class Erasure:
             await self._row(found.table, row, columns, report)
             return
         body = self._search.tag.without_in_body(found.body)
-        blob = str(row.columns.get("body_blob", f"{folder}/{row.key}"))
-        if "body_blob" in row.columns and len(body) > MAX_ROW_BODY_BYTES:
-            await self._blobs.put(BODIES, blob, body)
+        blob = f"{folder}/{row.key.rpartition('|')[2]}"
+        # A row need not point at its blob: of equal events one was large, a later one was not.
+        etag = await self._blobs.etag(BODIES, blob)
+        if etag is not None or len(body) > MAX_ROW_BODY_BYTES:
+            etag = await self._blobs.put(BODIES, blob, body)
             report.rewritten[BODIES] += 1
         columns = without_body(columns) | body_columns(body, blob, as_bytes=found.table == PARKED)
         written = await self._row(found.table, row, columns, report)
-        if written and "body_blob" in row.columns and "body_blob" not in columns:
-            await self._blobs.delete(BODIES, blob)
-            report.deleted[BODIES] += 1
+        if written and etag is not None and "body_blob" not in columns:
+            report.deleted[BODIES] += await self._delete_left(found.table, row, blob, etag)
+
+    async def _delete_left(self, table: str, row: Row, blob: str, etag: str) -> bool:
+        """Delete a blob that its row does not point at, also where it was written meanwhile."""
+        for _ in range(_MAX_ROUNDS):
+            if await self._blobs.delete(BODIES, blob, etag):
+                return True
+            changed = await self._blobs.etag(BODIES, blob)
+            present = await self._tables.get(table, row.partition, row.key)
+            if changed is None or (present is not None and "body_blob" in present.columns):
+                # The next pass meets the row that points at it.
+                return False
+            etag = changed
+        raise StoreUnavailableError("a message's blob kept changing", code="store_contended")
 
     async def _row(
         self, table: str, row: Row, columns: Mapping[str, Value], report: Report

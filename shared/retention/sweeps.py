@@ -1,7 +1,8 @@
 """The walks of a retention run: each goes on from a position, and tells where it is as it goes.
 
-A row goes before its blob, so that no row that can be read points at nothing; what a crash leaves
-of blobs is found by the walk over the container.
+A row goes before its blob, so that no row that can be read points at nothing. Blobs go in the walk
+over the container, by when they were written and as they were listed: ingestion writes a blob
+before its row, so one that it has just written anew is young, or has another ETag, and stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 
 from shared.instants import Clock, day_of, parse_instant
 from shared.retention.due import AHEAD, delete_unchanged, end_of_day, is_due
-from shared.storage.blobs import Blobs
+from shared.storage.blobs import Blobs, Listed
 from shared.storage.containers import BODIES
 from shared.storage.erased import ERASED
 from shared.storage.limits import MAX_OPERATIONS
@@ -129,12 +130,7 @@ async def _sweep_rows(
 
 
 async def _delete(place: Place, table: str, rows: list[Row]) -> Counter[str]:
-    gone = await delete_unchanged(place.tables, table, rows)
-    deleted = Counter({table: len(gone)})
-    for row in gone:
-        if "body_blob" in row.columns:
-            deleted[BODIES] += await place.blobs.delete(BODIES, str(row.columns["body_blob"]))
-    return deleted
+    return Counter({table: len(await delete_unchanged(place.tables, table, rows))})
 
 
 async def sweep_orphans(place: Place, start: Position) -> AsyncIterator[Swept]:
@@ -143,35 +139,37 @@ async def sweep_orphans(place: Place, start: Position) -> AsyncIterator[Swept]:
         if number < start.stretch:
             continue
         begin = start.at if number == start.stretch else ""
-        async for name, orphan in walk(place):
-            if name < begin:
+        async for blob, orphan in walk(place):
+            if blob.name < begin:
                 continue
-            deleted = Counter({BODIES: await place.blobs.delete(BODIES, name)}) if orphan else None
-            yield Swept(Position(number, name), deleted or Counter())
+            deleted: Counter[str] = Counter()
+            if orphan:
+                deleted[BODIES] += await place.blobs.delete(BODIES, blob.name, blob.etag)
+            yield Swept(Position(number, blob.name), deleted)
 
 
-async def _journal_orphans(place: Place) -> AsyncIterator[tuple[str, bool]]:
+async def _journal_orphans(place: Place) -> AsyncIterator[tuple[Listed, bool]]:
     pointed_at: set[str] = set()
     partition_read = ""
     async for blob in place.blobs.listed(BODIES, f"{EVENTS}/"):
         partition = blob.name.split("/")[1]
         own = end_of_day(partition.rpartition("-")[2])
         if not is_due(own, blob.modified, place.cutoff):
-            yield blob.name, False
+            yield blob, False
             continue
         if partition != partition_read:
             # What is due there has just been deleted: these partitions are empty, or nearly so.
             rows = place.tables.range(EVENTS, partition)
             pointed_at = {str(row.columns.get("body_blob")) async for row in rows}
             partition_read = partition
-        yield blob.name, blob.name not in pointed_at
+        yield blob, blob.name not in pointed_at
 
 
-async def _parked_orphans(place: Place) -> AsyncIterator[tuple[str, bool]]:
+async def _parked_orphans(place: Place) -> AsyncIterator[tuple[Listed, bool]]:
     async for blob in place.blobs.listed(BODIES, f"{PARKED}/"):
         digest = blob.name.rpartition("/")[2]
         row = await place.tables.get(PARKED, digest[:2], digest)
         pointed_at = row is not None and "body_blob" in row.columns
         # A blob is written before its row: one that is new may still get it.
         old = blob.modified < place.clock() - _ORPHANED_AFTER
-        yield blob.name, old and not pointed_at
+        yield blob, old and not pointed_at

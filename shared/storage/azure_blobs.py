@@ -86,12 +86,18 @@ class AzureBlobs:
                 )
         return str(done["etag"])
 
-    async def delete(self, container: str, name: str) -> bool:
-        """Delete a blob; whether it was there."""
+    async def delete(self, container: str, name: str, etag: str | None = None) -> bool:
+        """Delete a blob; with an ETag only while it still has that one."""
+        client = self._client(container, name)
         try:
             with request(container, "delete"), _translated(container):
-                await self._client(container, name).delete_blob()
-        except _BlobMissingError:
+                if etag is None:
+                    await client.delete_blob()
+                else:
+                    await client.delete_blob(
+                        etag=etag, match_condition=MatchConditions.IfNotModified
+                    )
+        except (_BlobMissingError, BlobChangedError):
             return False
         return True
 
@@ -108,7 +114,7 @@ class AzureBlobs:
             try:
                 with request(container, "names"), _translated(container):
                     page = [
-                        Listed(str(blob.name), blob.last_modified)
+                        Listed(str(blob.name), blob.last_modified, _quoted(str(blob.etag)))
                         async for blob in await anext(pages)
                     ]
             except StopAsyncIteration:
@@ -129,6 +135,11 @@ class AzureBlobs:
         """Close the connections, if there are any."""
         if self._opened is not None:
             await self._opened.close()
+
+
+def _quoted(etag: str) -> str:
+    """A list tells ETags without the quotes that headers have, and that a condition needs."""
+    return '"' + etag.strip('"') + '"'
 
 
 class _BlobMissingError(Exception):

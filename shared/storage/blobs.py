@@ -19,10 +19,11 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A blob as it is listed: its name, and when it was written last by the store's clock."""
+    """A blob as it is listed: its name, when it was written last by the store's clock, its ETag."""
 
     name: str
     modified: datetime
+    etag: str
 
 
 class Blobs(Protocol):
@@ -52,8 +53,8 @@ class Blobs(Protocol):
         """
         ...
 
-    async def delete(self, container: str, name: str) -> bool:
-        """Delete a blob; whether it was there."""
+    async def delete(self, container: str, name: str, etag: str | None = None) -> bool:
+        """Delete a blob; with an ETag only while it still has that one. Whether it was deleted."""
         ...
 
     def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:

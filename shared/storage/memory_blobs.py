@@ -47,10 +47,14 @@ class MemoryBlobs:
             raise BlobChangedError(f"container {container}: the blob was changed")
         return await self.put(container, name, content)
 
-    async def delete(self, container: str, name: str) -> bool:
-        """Delete a blob; whether it was there."""
+    async def delete(self, container: str, name: str, etag: str | None = None) -> bool:
+        """Delete a blob; with an ETag only while it still has that one."""
         with request(container, "delete"):
-            return self._container(container).pop(name, None) is not None
+            blob = self._container(container).get(name)
+            if blob is None or etag not in (None, blob.etag):
+                return False
+            del self._container(container)[name]
+        return True
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """The names that begin so, in their order."""
@@ -60,9 +64,14 @@ class MemoryBlobs:
     async def listed(self, container: str, prefix: str = "") -> AsyncIterator[Listed]:
         """The blobs whose names begin so, in the order of their names, without their content."""
         with request(container, "names"):
-            found = sorted(name for name in self._container(container) if name.startswith(prefix))
-        for name in found:
-            yield Listed(name, self._modified[container, name])
+            blobs = self._container(container).items()
+            found = sorted(
+                (name, self._modified[container, name], blob.etag)
+                for name, blob in blobs
+                if name.startswith(prefix)
+            )
+        for name, modified, etag in found:
+            yield Listed(name, modified, etag)
 
     async def create_container(self, container: str) -> bool:
         """Make a container if there is none of that name."""

@@ -219,6 +219,27 @@ async def test_a_discarded_message_that_comes_again_is_parked_with_its_bytes() -
     assert again.row.columns["times_parked"] == 2
 
 
+async def test_a_large_body_that_comes_again_during_a_discard_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Delivered again just before its blob goes: it is parked, and its bytes are there."""
+    store = Store()
+    body = b"x" * (MAX_ROW_BODY_BYTES + 1)
+    await store.take(body)
+    (message,) = await store.parked()
+    delete = store.blobs.delete
+
+    async def comes_again(container: str, name: str, etag: str | None = None) -> bool:
+        await store.take(body)
+        return await delete(container, name, etag)
+
+    monkeypatch.setattr(store.blobs, "delete", comes_again)
+    await discard(store.tables, store.blobs, message, HAND, because="x", delete_body=True)
+
+    (again,) = await store.parked(states=[ParkedState.PARKED])
+    assert again.body == body
+
+
 async def test_a_trace_is_bounded() -> None:
     """However often a message comes and goes, its row fits; first and latest entries stay."""
     store = Store()

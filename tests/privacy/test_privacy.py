@@ -25,6 +25,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.connect import connect_blobs, connect_tables
 from shared.storage.containers import ALL_CONTAINERS, SNAPSHOTS
+from shared.storage.containers import BODIES as BLOBS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row, Tables, Upsert
@@ -292,6 +293,44 @@ async def test_a_parked_message_that_was_erased_stays_so(memory: Store) -> None:
 
     assert {row.columns["state"] for row in await memory.rows(PARKED)} == {"parked"}
     assert [place for place in await memory.occurrences() if "body" in place] == []
+
+
+async def test_a_blob_that_its_row_does_not_point_at_goes_too(store: Store) -> None:
+    """Of two bodies of one digest the large one came first: row and blob lose the tag."""
+    for unknown in ("x" * MAX_ROW_BODY_BYTES, "x"):
+        await store.take(payloads.full_v2(authorizedIdTag=TAG, unknown=unknown, **END))
+    (row,) = await store.rows(EVENTS)
+    assert "body_blob" not in row.columns
+    (name,) = [name async for name in store.blobs.names(BLOBS)]
+
+    report = await store.erase()
+
+    assert await store.occurrences() == []
+    assert await store.blobs.get(BLOBS, name) is None
+    assert report.deleted[BLOBS] == 1
+
+
+async def test_a_large_body_that_is_told_during_an_erasure_is_no_blob_left(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ingestion wrote the blob once more and was too late for the row: the blob goes."""
+    large = payloads.full_v2(authorizedIdTag=TAG, unknown="x" * MAX_ROW_BODY_BYTES, **END)
+    await memory.take(large, payloads.full_v2(authorizedIdTag=TAG, **END))
+    (name,) = [name async for name in memory.blobs.names(BLOBS)]
+    delete, times = memory.blobs.delete, 0
+
+    async def written_meanwhile(container: str, blob: str, etag: str | None = None) -> bool:
+        nonlocal times
+        times += 1
+        if times == 1:
+            await memory.blobs.put(container, blob, large)
+        return await delete(container, blob, etag)
+
+    monkeypatch.setattr(memory.blobs, "delete", written_meanwhile)
+    await memory.erase()
+
+    assert await memory.blobs.get(BLOBS, name) is None
+    assert await memory.occurrences() == []
 
 
 async def test_tables_without_an_index_are_walked(memory: Store) -> None:

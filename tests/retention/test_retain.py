@@ -14,7 +14,7 @@ from shared.ingestion.messages import IncomingMessage
 from shared.retention.due import is_due
 from shared.retention.retain import Retained, Retention
 from shared.sessions.writer import SessionWriter
-from shared.storage.bodies import MAX_ROW_BODY_BYTES
+from shared.storage.bodies import MAX_ROW_BODY_BYTES, read_body
 from shared.storage.containers import ALL_CONTAINERS, BODIES
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
@@ -25,6 +25,7 @@ from tests import payloads
 THEN = datetime(2026, 11, 2, 12, tzinfo=UTC)
 KEY = b"k" * 32
 DAY = timedelta(days=1)
+LARGE_STATE = payloads.state_v2(unknown="x" * MAX_ROW_BODY_BYTES)
 
 
 class Store:
@@ -208,7 +209,7 @@ async def test_a_large_body_goes_after_its_row() -> None:
     (name,) = await store.blob_names()
     seen: list[int] = []
 
-    async def away(container: str, name: str) -> bool:
+    async def away(container: str, name: str, _etag: str | None = None) -> bool:
         seen.append(store.count(EVENTS))
         raise StoreUnavailableError(f"{container} {name}: away")
 
@@ -220,6 +221,43 @@ async def test_a_large_body_goes_after_its_row() -> None:
     assert seen == [0]
     assert await store.blob_names() == [name]
     assert dict((await store.retain(after=402 * DAY)).deleted) == {BODIES: 1}
+
+
+@pytest.mark.parametrize("body", [b"x" * (MAX_ROW_BODY_BYTES + 1), LARGE_STATE])
+@pytest.mark.parametrize("moment", ["row", "blob"])
+async def test_a_body_that_comes_again_meanwhile_keeps_its_blob(body: bytes, moment: str) -> None:
+    """Just before its old row or its old blob is deleted, the message comes again, blob and row."""
+    store = Store()
+    await store.take(body)
+    delete, calm = store.blobs.delete, store.tables.pause
+    came = False
+
+    async def comes_again() -> None:
+        nonlocal came
+        if not came:
+            came, store.tables.pause = True, calm
+            await store.take(body)
+
+    async def before_blob(container: str, name: str, etag: str | None = None) -> bool:
+        await comes_again()
+        return await delete(container, name, etag)
+
+    async def before_row(table: str, at: str) -> None:
+        if table in (EVENTS, PARKED) and at == "before_write":
+            await comes_again()
+
+    with pytest.MonkeyPatch.context() as patch:
+        if moment == "blob":
+            patch.setattr(store.blobs, "delete", before_blob)
+        else:
+            store.tables.pause = before_row
+        await store.retain(after=402 * DAY)
+
+    assert came
+    rows = [*store.tables.rows(EVENTS), *store.tables.rows(PARKED)]
+    assert [await read_body(store.blobs, row.columns) for row in rows] == [body] * len(rows)
+    # A parked message's row that stays as it was first is due, and goes; its bytes came anew.
+    assert rows or await store.blob_names()
 
 
 async def test_blobs_whose_rows_are_still_to_come_stay() -> None:

@@ -89,6 +89,20 @@ async def test_a_deleted_blob_is_gone(blobs: Blobs, container: str) -> None:
     assert await blobs.get(container, "n") is None
 
 
+async def test_a_delete_by_etag_leaves_what_was_written_anew(blobs: Blobs, container: str) -> None:
+    """The ETag of the write and of the list both serve; an earlier one deletes nothing."""
+    old = await blobs.put(container, "n", b"1")
+    (listed,) = [blob async for blob in blobs.listed(container)]
+    assert listed.etag == old
+    new = await blobs.put(container, "n", b"1")
+
+    assert not await blobs.delete(container, "n", old)
+    assert await blobs.get(container, "n") is not None
+    assert await blobs.delete(container, "n", new)
+    assert await blobs.get(container, "n") is None
+    assert not await blobs.delete(container, "n", new)
+
+
 async def test_names_are_listed_in_order_below_a_prefix(blobs: Blobs, container: str) -> None:
     """Those that begin so, and no others."""
     for name in ("events/b", "parked/x", "events/a", "events/a/c"):
