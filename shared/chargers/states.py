@@ -14,6 +14,7 @@ from shared.identifiers import key_part
 from shared.instants import floor_instant, format_instant
 from shared.push.digest import NamedEvent
 from shared.push.events import ChargerBoot, ChargerState
+from shared.storage.erased import ERASED
 from shared.storage.rows import SCHEMA, Value
 
 LAST_SEEN_STEP = timedelta(minutes=15)
@@ -83,7 +84,11 @@ def merge(present: Mapping[str, Value] | None, telling: Telling) -> dict[str, Va
         columns["last_seen"] = telling.last_seen
         changed = True
     aspect = telling.aspect
-    if aspect and "\x1f".join(telling.rank) > _rank(columns, aspect):
+    if (
+        aspect
+        and not _is_erased_repeat(columns, aspect, telling.rank)
+        and "\x1f".join(telling.rank) > _rank(columns, aspect)
+    ):
         columns = {
             name: value for name, value in columns.items() if not name.startswith(f"{aspect}_")
         }
@@ -104,6 +109,12 @@ _SPELLED: Mapping[str, tuple[str, ...]] = {
         "boot_site",
     ),
 }
+
+
+def _is_erased_repeat(columns: Mapping[str, Value], aspect: str, rank: tuple[str, ...]) -> bool:
+    """Whether it is the event that the aspect holds already, without the person."""
+    held = columns.get(f"{aspect}_instant"), columns.get(f"{aspect}_digest")
+    return bool(columns.get(ERASED)) and held == rank[:2]
 
 
 def _rank(columns: Mapping[str, Value], aspect: str) -> str:

@@ -142,6 +142,16 @@ def test_a_later_state_leaves_nothing_of_the_earlier_one() -> None:
     assert "state_message" not in row
 
 
+def test_an_erased_state_stays_erased_when_it_is_told_again() -> None:
+    """Of the same event the message stays as the erasure left it; a later event is told whole."""
+    erased = row_of(socket(message="card 04A2B1C3 refused")) | {"erased": True}
+    erased["state_message"] = "(erased)"
+    later = socket(deviceTimeStamp="2026-11-02T10:00:00Z", message="all is well")
+
+    assert merge(erased, socket(message="card 04A2B1C3 refused")) is None
+    assert (merge(erased, later) or {})["state_message"] == "all is well"
+
+
 def test_states_of_one_instant_are_decided_by_content() -> None:
     """Two states of one instant have a winner that does not depend on who came first."""
     one, other = socket(status="Charging"), socket(status="Faulted")
