@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.instants import format_instant
 from shared.storage.bodies import body_columns
+from shared.storage.erased import ERASED
 from shared.storage.rows import SCHEMA, Row, Value
 from shared.storage.tables import PARKED
 
@@ -129,13 +130,14 @@ def parked_again(present: Row, fresh: Row) -> dict[str, Value]:
     """The columns of a message that was replayed or discarded and is parked once more.
 
     Reason and detail are the new ones, the trace and the first instant stay. Of an erased message
-    the bytes stay as the erasure left them.
+    all that can name a person stays as the erasure left it: bytes, detail, type and properties.
     """
     columns, at = dict(fresh.columns), str(fresh.columns["parked_at"])
-    if present.columns.get("erased"):
-        columns = without_body(columns)
-        columns |= {n: v for n, v in present.columns.items() if n.startswith("body_")}
-    kept = ("parked_at", "enqueued", "message_id", "erased", "replays", "replayed_at")
+    kept = ["parked_at", "enqueued", "message_id", ERASED, "replays", "replayed_at"]
+    if present.columns.get(ERASED):
+        told = ("detail", "properties", "declared_type")
+        columns = {n: v for n, v in without_body(columns).items() if n not in told}
+        kept += [*told, *(name for name in present.columns if name.startswith("body_"))]
     columns |= {name: present.columns[name] for name in kept if name in present.columns}
     return columns | {
         "times_parked": max(number_of(present, "times_parked"), 1) + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,11 +64,15 @@ class Store:
         self.tables = tables
         self.blobs = blobs
 
-    async def take(self, *bodies: bytes) -> None:
+    def ingestion(self) -> Ingestion:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=KEY)
-        ingestion = Ingestion(
-            self.tables, self.blobs, buckets=4, sessions=writer, clock=lambda: NOW
-        )
+        return Ingestion(self.tables, self.blobs, buckets=4, sessions=writer, clock=lambda: NOW)
+
+    async def ingest(self, message: IncomingMessage) -> None:
+        await self.ingestion().ingest([message])
+
+    async def take(self, *bodies: bytes) -> None:
+        ingestion = self.ingestion()
         for body in bodies:
             await ingestion.ingest([IncomingMessage(body=body)])
 
@@ -293,6 +298,35 @@ async def test_a_parked_message_that_was_erased_stays_so(memory: Store) -> None:
 
     assert {row.columns["state"] for row in await memory.rows(PARKED)} == {"parked"}
     assert [place for place in await memory.occurrences() if "body" in place] == []
+
+
+async def test_an_erased_message_that_is_parked_again_names_nobody(memory: Store) -> None:
+    """Neither its bytes nor its fault, its type or its properties bring the tag back."""
+    body = payloads.start_v2(socketId=TAG, authorizedIdTag=TAG)
+    message = IncomingMessage(body=body, declared_type=TAG, properties={"card": TAG})
+    await memory.ingest(message)
+    (before,) = await memory.rows(PARKED)
+    assert TAG in str(before.columns["detail"])
+    await memory.erase()
+    (row,) = await memory.rows(PARKED)
+    discarded = replace(row, columns={**row.columns, "state": "discarded"})
+    await memory.tables.write(PARKED, [Upsert(discarded)])
+
+    await memory.ingest(message)
+
+    (again,) = await memory.rows(PARKED)
+    assert (again.columns["state"], again.columns["times_parked"]) == ("parked", 2)
+    assert await memory.occurrences() == []
+
+
+async def test_an_erased_state_that_is_told_again_names_nobody(memory: Store) -> None:
+    """The repeat of a state whose message named the tag leaves the charger's row as it is."""
+    await memory.fill()
+    await memory.erase()
+
+    await memory.take(STATE)
+
+    assert await memory.occurrences() == []
 
 
 async def test_a_blob_that_its_row_does_not_point_at_goes_too(store: Store) -> None:
