@@ -21,8 +21,8 @@ from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import LargeBody, large_body, write_large_bodies
-from shared.storage.erased import is_erased
+from shared.storage.bodies import write_large_bodies
+from shared.storage.erased import large_bodies
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import EVENTS, PARKED
 from shared.storage.together import all_done
@@ -83,7 +83,8 @@ class Ingestion:
         events: list[NamedEvent] = []
         rows: list[Row] = []
         parked: list[Row] = []
-        large: list[LargeBody] = []
+        to_journal: list[bytes] = []
+        to_park: list[bytes] = []
         reasons: Counter[str] = Counter()
         for message in batch:
             try:
@@ -91,17 +92,12 @@ class Ingestion:
                 self._check_age(event, message, now)
             except RejectedMessageError as error:
                 parked.append(parked_row(message, error.code, str(error), now))
+                to_park.append(message.body)
                 reasons[error.code] += 1
-                row = parked[-1]
             else:
                 events.append(named(event))
-                row = journal_row(events[-1], message, now, self._buckets)
-                rows.append(row)
-            if too_large_for_a_row := large_body(message.body, row.columns):
-                table = PARKED if parked and row is parked[-1] else EVENTS
-                # The row of a body that was erased stays as it is, and so does its blob.
-                if not await is_erased(self._tables, table, row):
-                    large.append(too_large_for_a_row)
+                rows.append(journal_row(events[-1], message, now, self._buckets))
+                to_journal.append(message.body)
         claims = [
             claim_of(each.event, each.digest)
             for each in events
@@ -118,7 +114,8 @@ class Ingestion:
             await self._sessions.write(claims)
 
         # First, so that no row points at a blob that is not there.
-        await write_large_bodies(self._blobs, large)
+        await self._write_large(EVENTS, to_journal, rows)
+        await self._write_large(PARKED, to_park, parked)
         await all_done(
             (
                 journaled(),
@@ -129,6 +126,10 @@ class Ingestion:
         )
         received = [each.event.received for each in events if each.event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
+
+    async def _write_large(self, table: str, bodies: Sequence[bytes], rows: Sequence[Row]) -> None:
+        large = await large_bodies(self._tables, table, zip(bodies, rows, strict=True))
+        await write_large_bodies(self._blobs, large)
 
     def _check_age(self, event: PushEvent, message: IncomingMessage, now: datetime) -> None:
         """Refuse an event whose repeat could not be recognised: retention deletes the first.
@@ -154,10 +155,6 @@ class Ingestion:
             parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
             for message, error in failed
         ]
-        large = [
-            large_body(message.body, row.columns)
-            for (message, _), row in zip(failed, rows, strict=True)
-        ]
-        await write_large_bodies(self._blobs, filter(None, large))
+        await self._write_large(PARKED, [message.body for message, _ in failed], rows)
         await park(self._tables, rows)
         return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})

@@ -11,8 +11,10 @@ from shared.parked.records import DEAD_LETTERED, Parking, parked_row_of
 from shared.parked.replaying import first_enqueued
 from shared.parked.writing import park
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import large_body, write_large_bodies
+from shared.storage.bodies import write_large_bodies
+from shared.storage.erased import large_bodies
 from shared.storage.rows import Tables
+from shared.storage.tables import PARKED
 
 _AT_ONCE = 50
 
@@ -46,9 +48,9 @@ async def collect(
         if not batch:
             break
         rows = [parked_row_of(_parking(each, declared_type), clock()) for each in batch]
-        pairs = zip(batch, rows, strict=True)
-        large = [large_body(letter.body, row.columns) for letter, row in pairs]
-        await write_large_bodies(blobs, filter(None, large))
+        bodies = [letter.body for letter in batch]
+        large = await large_bodies(tables, PARKED, zip(bodies, rows, strict=True))
+        await write_large_bodies(blobs, large)
         await park(tables, rows)
         for letter in batch:
             await letters.complete(letter)

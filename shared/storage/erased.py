@@ -7,8 +7,12 @@ meets existing rows costs one read more and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from shared.storage.bodies import LargeBody, large_body
 from shared.storage.rows import SCHEMA, Row, Tables, Upsert
 from shared.storage.tables import STORE
+from shared.storage.together import all_done
 
 ERASED = "erased"
 """The partition of the table `store` that holds the marks, and the column of an erased row."""
@@ -28,3 +32,18 @@ async def is_erased(tables: Tables, table: str, row: Row) -> bool:
     """Whether the row of these keys was rewritten by an erasure."""
     present = await tables.get(table, row.partition, row.key)
     return present is not None and bool(present.columns.get(ERASED))
+
+
+async def large_bodies(
+    tables: Tables, table: str, messages: Iterable[tuple[bytes, Row]]
+) -> list[LargeBody]:
+    """The bodies of messages that fit no row, but for those of rows that an erasure rewrote.
+
+    Such a row stays as it is, and so does its blob.
+
+    Raises:
+        StoreUnavailableError: Nothing is written yet.
+    """
+    found = [(large, row) for body, row in messages if (large := large_body(body, row.columns))]
+    erased = await all_done(is_erased(tables, table, row) for _, row in found)
+    return [large for (large, _), gone in zip(found, erased, strict=True) if not gone]

@@ -16,6 +16,8 @@ from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
+from shared.messaging.dead_letters import DeadLetter
+from shared.parked.collecting import collect
 from shared.privacy.erasing import Erasure, Report
 from shared.privacy.finding import Search
 from shared.sessions.claims import Claim, Source
@@ -124,6 +126,32 @@ class Store:
                 if _holds(name) or _holds(blob.content if blob else b""):
                     places.append(f"{container} {name}")
         return places
+
+
+class OneLetter:
+    """The dead letters of a queue that holds one."""
+
+    def __init__(self, body: bytes) -> None:
+        self.left = [
+            DeadLetter(
+                body=body,
+                reason="MaxDeliveryCountExceeded",
+                description=None,
+                delivery_count=10,
+                message_id=None,
+                enqueued=NOW,
+                properties={},
+            )
+        ]
+
+    async def receive(self, most: int) -> list[DeadLetter]:
+        return self.left[:most]
+
+    async def complete(self, letter: DeadLetter) -> None:
+        self.left.remove(letter)
+
+    async def peek(self, most: int, after: int) -> tuple[list[DeadLetter], int]:
+        return self.left[after : after + most], after + most
 
 
 def _holds(value: object) -> bool:
@@ -317,6 +345,34 @@ async def test_an_erased_message_that_is_parked_again_names_nobody(memory: Store
     (again,) = await memory.rows(PARKED)
     assert (again.columns["state"], again.columns["times_parked"]) == ("parked", 2)
     assert await memory.occurrences() == []
+
+
+@pytest.mark.parametrize("way", ["ingested", "unexpected", "dead letter"])
+async def test_a_large_erased_message_that_comes_again_is_no_blob_anew(
+    memory: Store, way: str
+) -> None:
+    """By whatever way the same bytes come: the erased row's blob stays as the erasure left it."""
+    body = b'{"authorizedIdTag": "04A2B1C3", "cut off' + b"x" * MAX_ROW_BODY_BYTES
+    message = IncomingMessage(body=body)
+    await memory.ingest(message)
+    await memory.erase()
+    assert await memory.occurrences() == []
+    (erased,) = [name async for name in memory.blobs.names(BLOBS)]
+    etag = await memory.blobs.etag(BLOBS, erased)
+
+    if way == "ingested":
+        await memory.ingest(message)
+    elif way == "unexpected":
+        await memory.ingestion().park_unexpected([(message, ValueError("x"))])
+    else:
+        letters = OneLetter(body)
+        await collect(
+            memory.tables, memory.blobs, letters, clock=lambda: NOW, declared_type=lambda _: None
+        )
+        assert letters.left == []
+
+    assert await memory.occurrences() == []
+    assert await memory.blobs.etag(BLOBS, erased) == etag
 
 
 async def test_an_erased_state_that_is_told_again_names_nobody(memory: Store) -> None:
