@@ -24,7 +24,7 @@ type appSettingsType = {
   @maxValue(3660)
   RETENTION_JOURNAL_DAYS: int?
 
-  @description('Optional. How many days a session is kept after its end, with all that was said of it.')
+  @description('Optional. How many days a session is kept after its end, with all that was said of it; a day longer than the journal keeps its events at least.')
   @minValue(1)
   @maxValue(36600)
   RETENTION_SESSIONS_DAYS: int?

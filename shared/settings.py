@@ -95,7 +95,12 @@ SETTINGS: tuple[Setting, ...] = (
         (INGESTION, RETENTION),
         default=400,
     ),
-    _age("SESSIONS", "a session is kept after its end, with all that was said of it", 3650),
+    _age(
+        "SESSIONS",
+        "a session is kept after its end, with all that was said of it. It stays a day longer than "
+        "the journal keeps its events at least, since an erasure finds them by the session",
+        3650,
+    ),
     _age("AUTHORIZATION", "the record of a tap is kept", 90),
     _age("PARKED", "a parked message is kept, whatever its state", 400),
     Setting(

@@ -37,9 +37,14 @@ class ByDay:
 
 @dataclass(frozen=True, slots=True)
 class BySession:
-    """Sessions go whole, by their last instant, with what finds them and the rows of their tags."""
+    """Sessions go whole, by their last instant, with what finds them and the rows of their tags.
+
+    They stay at least as long as the journal that `journal` tells the age of: an erasure finds a
+    session's events by the session, and a rebuild makes sessions of the events that are there.
+    """
 
     setting: str
+    journal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         name=SESSIONS,
-        ages=BySession("RETENTION_SESSIONS_DAYS"),
+        ages=BySession("RETENTION_SESSIONS_DAYS", "RETENTION_JOURNAL_DAYS"),
         erasure="claims, summaries and rows by end lose the tag; energy and times stay",
         backup=True,
     ),

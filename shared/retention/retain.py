@@ -108,7 +108,7 @@ class Retention:
             blobs=self._blobs,
             buckets=self._buckets,
             clock=self._clock,
-            cutoff=self._clock() - self._ages[policy.ages.setting],
+            cutoff=self._clock() - self._age(policy.ages),
         )
         match policy.ages:
             case ByDay():
@@ -121,6 +121,13 @@ class Retention:
                 return sweep_marks(place, start)
             case Orphans():
                 return sweep_orphans(place, start)
+
+    def _age(self, ages: ByDay | BySession | ByColumn | OfJournalDays | Orphans) -> timedelta:
+        age = self._ages[ages.setting]
+        if isinstance(ages, BySession):
+            # The journal keeps a day until the whole of it is beyond its age.
+            return max(age, self._ages[ages.journal] + timedelta(days=1))
+        return age
 
     async def _read_progress(self) -> tuple[str, Position]:
         row = await self._tables.get(STORE, _PARTITION, _KEY)

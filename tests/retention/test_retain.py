@@ -44,8 +44,10 @@ class Store:
         ingestion = Ingestion(self.tables, self.blobs, buckets=4, sessions=writer, clock=self.clock)
         await ingestion.ingest([IncomingMessage(body=body) for body in bodies])
 
-    def retention(self, elapsed: Callable[[], float] = lambda: 0.0) -> Retention:
-        days = {"JOURNAL": 400, "SESSIONS": 3650, "AUTHORIZATION": 90, "PARKED": 400}
+    def retention(
+        self, elapsed: Callable[[], float] = lambda: 0.0, *, sessions: int = 3650
+    ) -> Retention:
+        days = {"JOURNAL": 400, "SESSIONS": sessions, "AUTHORIZATION": 90, "PARKED": 400}
         return Retention(
             self.tables,
             self.blobs,
@@ -126,6 +128,21 @@ async def test_a_session_goes_whole() -> None:
     assert all("CH-1" in row.key for row in store.tables.rows(TAGS))
     done = await store.retain(after=3651 * DAY + timedelta(hours=1))
     assert store.count(SESSIONS) == store.count(TAGS) == 0
+
+
+@pytest.mark.parametrize("sessions", [30, 400])
+async def test_no_session_goes_before_the_events_that_it_finds(sessions: int) -> None:
+    """With a shorter age than the journal's, or the same, a session goes with its last event."""
+    store = Store()
+    await store.take(payloads.start_v2(), payloads.full_v2())
+    held = []
+    for hours in range(399 * 24, 403 * 24, 3):
+        store.now = THEN + timedelta(hours=hours)
+        await store.retention(sessions=sessions).run()
+        held.append((store.count(EVENTS) > 0, store.count(SESSIONS) > 0))
+
+    assert (True, False) not in held
+    assert (held[0], held[-1]) == ((True, True), (False, False))
 
 
 async def test_a_session_that_nobody_ended_goes_by_its_start() -> None:
