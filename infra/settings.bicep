@@ -34,7 +34,7 @@ type appSettingsType = {
   @maxValue(36600)
   RETENTION_AUTHORIZATION_DAYS: int?
 
-  @description('Optional. How many days a parked message is kept, whatever its state.')
+  @description('Optional. How many days a parked message is kept after it was parked last, whatever its state.')
   @minValue(1)
   @maxValue(36600)
   RETENTION_PARKED_DAYS: int?

@@ -102,7 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
         3650,
     ),
     _age("AUTHORIZATION", "the record of a tap is kept", 90),
-    _age("PARKED", "a parked message is kept, whatever its state", 400),
+    _age("PARKED", "a parked message is kept after it was parked last, whatever its state", 400),
     Setting(
         "RETENTION_SCHEDULE",
         "When what is beyond its age is deleted: six fields, seconds first, UTC.",

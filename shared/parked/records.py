@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.instants import format_instant
+from shared.instants import format_instant, parse_instant
 from shared.storage.bodies import body_columns
 from shared.storage.erased import ERASED
 from shared.storage.rows import SCHEMA, Row, Value
@@ -126,8 +126,23 @@ def without_body(columns: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in columns.items() if not name.startswith("body_")}
 
 
+_SAME_TIME = timedelta(days=1)
+"""Within it a repeat is the same delivery, tried once more; after it the message came again."""
+
+
+def last_parked(row: Row) -> str:
+    """When a message was parked last: as text, as the row holds it."""
+    return str(row.columns.get("last_parked_at") or row.columns.get("parked_at", ""))
+
+
+def came_again(present: Row, fresh: Row) -> bool:
+    """Whether a message that is parked already came long after: its age begins anew then."""
+    then, now = parse_instant(last_parked(present)), parse_instant(last_parked(fresh))
+    return now is not None and (then is None or now - then > _SAME_TIME)
+
+
 def parked_again(present: Row, fresh: Row) -> dict[str, Value]:
-    """The columns of a message that was replayed or discarded and is parked once more.
+    """The columns of a message that is parked once more: after a replay, a discard or a long time.
 
     Reason and detail are the new ones, the trace and the first instant stay. Of an erased message
     all that can name a person stays as the erasure left it: bytes, detail, type and properties.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from shared.errors import RowChangedError, RowExistsError, RowMissingError, StoreUnavailableError
-from shared.parked.records import ParkedState, parked_again, state_of
+from shared.parked.records import ParkedState, came_again, parked_again, state_of
 from shared.storage.rows import Insert, Replace, Row, Tables
 from shared.storage.tables import PARKED
 from shared.storage.together import all_done
@@ -18,6 +18,7 @@ async def park(tables: Tables, rows: Iterable[Row]) -> None:
     """Park messages. One that is parked already stays as it was first.
 
     One that was replayed or discarded meanwhile is parked again: with a count, and with its trace.
+    So is one that comes more than a day after it was parked last, so that it gets its whole age.
 
     Raises:
         StoreUnavailableError: Some may be parked; the same call makes it whole.
@@ -35,7 +36,7 @@ async def _park(tables: Tables, row: Row) -> None:
             return
         if present is None:
             continue
-        if state_of(present) is ParkedState.PARKED:
+        if state_of(present) is ParkedState.PARKED and not came_again(present, row):
             return
         again = replace(row, columns=parked_again(present, row), etag=present.etag)
         try:

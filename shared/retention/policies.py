@@ -49,10 +49,10 @@ class BySession:
 
 @dataclass(frozen=True, slots=True)
 class ByColumn:
-    """A small table that is walked whole: rows go by the instant in a column."""
+    """A small table that is walked whole: rows go by the instant in the first column they have."""
 
     setting: str
-    column: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,14 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         name=UNKNOWN_TAGS,
-        ages=ByColumn("RETENTION_AUTHORIZATION_DAYS", "last"),
+        ages=ByColumn("RETENTION_AUTHORIZATION_DAYS", ("last",)),
         erasure="the tag's row is deleted",
         backup=True,
         walked=True,
     ),
     Policy(
         name=PARKED,
-        ages=ByColumn("RETENTION_PARKED_DAYS", "parked_at"),
+        ages=ByColumn("RETENTION_PARKED_DAYS", ("last_parked_at", "parked_at")),
         erasure="bodies, details and properties that name the tag are written without it",
         backup=True,
     ),

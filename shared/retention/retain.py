@@ -24,7 +24,7 @@ from shared.retention.sweeps import (
     Place,
     Position,
     Swept,
-    sweep_column,
+    sweep_columns,
     sweep_days,
     sweep_marks,
     sweep_orphans,
@@ -115,8 +115,8 @@ class Retention:
                 return sweep_days(place, policy.name, start)
             case BySession():
                 return sweep_sessions(place, self._hash_keys, start)
-            case ByColumn(column=column):
-                return sweep_column(place, policy.name, column, start)
+            case ByColumn(columns=columns):
+                return sweep_columns(place, policy.name, columns, start)
             case OfJournalDays():
                 return sweep_marks(place, start)
             case Orphans():

@@ -8,7 +8,7 @@ before its row, so one that it has just written anew is young, or has another ET
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -81,13 +81,14 @@ async def sweep_days(place: Place, table: str, start: Position) -> AsyncIterator
             yield swept
 
 
-async def sweep_column(
-    place: Place, table: str, column: str, start: Position
+async def sweep_columns(
+    place: Place, table: str, columns: Sequence[str], start: Position
 ) -> AsyncIterator[Swept]:
-    """Rows of a small table whose column tells an instant beyond the age."""
+    """Rows of a small table that tell an instant beyond the age, in the first column they have."""
 
     def own(row: Row) -> datetime | None:
-        return parse_instant(str(row.columns.get(column, "")))
+        told = (row.columns[column] for column in columns if column in row.columns)
+        return parse_instant(str(next(told, "")))
 
     rows = place.tables.scan(table, start.at)
     async for swept in _sweep_rows(place, table, rows, 0, own):

@@ -18,7 +18,7 @@ def test_every_table_and_container_has_a_policy() -> None:
     assert not missing, (
         f"{missing} have no policy. Add to POLICIES in shared/retention/policies.py a "
         "Policy(name=…, ages=ByDay(setting) where its partitions are {bucket}-{yyyymmdd}, "
-        "ByColumn(setting, column) where a column tells its instant, or Kept(why); "
+        "ByColumn(setting, columns) where a column tells its instant, or Kept(why); "
         "erasure=what `privacy erase` does there; backup=…; walked=True where a tag's rows are to "
         "be found by walking the table, else shared/privacy has to know where to look)"
     )
