@@ -97,8 +97,13 @@ class AzureBlobs:
                     await client.delete_blob(
                         etag=etag, match_condition=MatchConditions.IfNotModified
                     )
-        except (_BlobMissingError, BlobChangedError):
+        except _BlobMissingError:
             return False
+        except BlobChangedError as error:
+            if etag is not None:
+                return False
+            message = f"container {container}: the store refused a blob for now"
+            raise StoreUnavailableError(message, code="store_contended") from error
         return True
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
