@@ -48,6 +48,10 @@ class SnapshotAtHand:
             code = error.code if isinstance(error, EmablerFunctionsError) else type(error).__name__
             LOGGER.warning("snapshot_not_fetched: %s", code)
             return
+        if etag is not None and snapshot is None and etag != self._etag:
+            # Its ETag is not kept, so that it is looked at again: a version may be on its way.
+            LOGGER.warning("snapshot_not_fetched: unreadable")
+            return
         if etag is None:
             self._snapshot = None
         elif snapshot is not None:
@@ -64,18 +68,28 @@ class SnapshotAtHand:
             self._looking = loop.create_task(self.look(), context=Context())
 
     def note(self, hashes: Sequence[str], charger: str, decision: Decision, read: datetime) -> None:
-        """Remember a denial that was read live; forget it when the tag is allowed."""
+        """Remember a denial that was read live; forget it when the tag is allowed.
+
+        Taps overtake each other: what was read earlier changes nothing that was read later.
+        """
         self.look_soon()
         own = hashes[0]
         if decision.cause is Cause.KNOWN_TAG:
-            self._denials.pop((own, _ANYWHERE), None)
-            self._denials.pop((own, charger), None)
+            for place in ((own, _ANYWHERE), (own, charger)):
+                if not self._knows_later(place, read):
+                    self._denials.pop(place, None)
         elif decision.allowed is False:
             place = own, _ANYWHERE if decision.cause in OF_THE_TAG else charger
+            if self._knows_later(place, read):
+                return
             self._denials[place] = read, decision
             self._denials.move_to_end(place)
             if len(self._denials) > _MOST_DENIALS:
                 self._denials.popitem(last=False)
+
+    def _knows_later(self, place: tuple[str, str], read: datetime) -> bool:
+        denial = self._denials.get(place)
+        return denial is not None and denial[0] > read
 
     def decide(self, hashes: Sequence[str], charger: str, now: datetime) -> Decision | None:
         """Decide while the store is away; None without a snapshot that is young enough."""

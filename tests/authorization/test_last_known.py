@@ -156,6 +156,30 @@ async def test_a_live_allowance_ends_a_remembered_denial(outage: Outage) -> None
     assert (await outage.decision()).allowed
 
 
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        Decision(allowed=True, cause=Cause.KNOWN_TAG),
+        Decision(allowed=False, cause=Cause.EXPIRED),
+    ],
+)
+async def test_an_earlier_read_that_ends_late_changes_nothing(
+    outage: Outage, earlier: Decision
+) -> None:
+    """A tap that began before the block and is answered after it leaves the denial as it is."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    began = outage.tapper.now
+    outage.tapper.now += SECOND
+    await outage.store.knows(Tag(tag=TAG, blocked=True))
+    await outage.decision()
+
+    outage.at_hand.note([hash_tag(TAG, HASH_KEY)], CHARGER, earlier, began)
+    outage.goes_away()
+
+    assert (await outage.decision()).cause is Cause.BLOCKED
+
+
 async def test_a_stop_says_nothing_of_the_tag(outage: Outage) -> None:
     """Stopping its own session does not end what is remembered of a blocked tag."""
     await outage.store.knows(Tag(tag=TAG))
@@ -203,3 +227,19 @@ async def test_fetching_holds_up_no_tap(outage: Outage) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert (await outage.decision()).allowed
+
+
+async def test_a_snapshot_that_cannot_be_read_is_looked_at_again(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is at hand stays, each look tells of it, and nothing is taken for known."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    await outage.blobs.put(SNAPSHOTS, "tags", b"of another version")
+
+    await outage.at_hand.look()
+    await outage.at_hand.look()
+    outage.goes_away()
+
+    assert (await outage.decision()).allowed
+    assert caplog.messages.count("snapshot_not_fetched: unreadable") == 2
