@@ -76,6 +76,25 @@ async def test_the_snapshot_decides_while_the_store_is_away(outage: Outage) -> N
         assert denied.reason is Reason.UNAUTHORIZED_RFID_TAG_ID
 
 
+async def test_the_first_hash_that_is_held_decides(outage: Outage) -> None:
+    """A blocked tag stays denied where a record under its previous hash is an open one."""
+    earlier = b"p" * 32
+    tapper = Tapper(
+        outage.store,
+        fallback=Fallback.LAST_KNOWN,
+        last_known=outage.at_hand,
+        hash_keys=[HASH_KEY, earlier],
+    )
+    await outage.store.knows(Tag(tag=TAG, blocked=True), Tag(tag="B"))
+    await outage.store.knows(Tag(tag=TAG), Tag(tag="B", blocked=True), Tag(tag="C"), key=earlier)
+    await outage.snapshot()
+    outage.goes_away()
+
+    decisions = [(await tapper.tap(tag)).decision for tag in (TAG, "B", "C")]
+
+    assert [each.allowed for each in decisions] == [False, True, True]
+
+
 async def test_validity_counts_offline(outage: Outage) -> None:
     """A tag that expires during an outage is denied from then on."""
     await outage.store.knows(Tag(tag=TAG, valid_until=NOW + HOUR))
