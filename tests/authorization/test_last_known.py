@@ -161,6 +161,19 @@ async def test_a_live_denial_outlasts_an_older_snapshot(
     assert (await outage.decision()).allowed
 
 
+async def test_a_live_denial_outlasts_a_snapshot_of_a_clock_that_is_ahead(outage: Outage) -> None:
+    """What was read live after the snapshot had been fetched is later, whatever its clock said."""
+    await outage.store.knows(Tag(tag=TAG))
+    outage.tapper.now = NOW + HOUR
+    await outage.snapshot()
+    outage.tapper.now = NOW
+    await outage.store.knows(Tag(tag=TAG, blocked=True))
+    await outage.decision()
+    outage.goes_away()
+
+    assert (await outage.decision()).cause is Cause.BLOCKED
+
+
 async def test_a_live_allowance_ends_a_remembered_denial(outage: Outage) -> None:
     """A tag that was unblocked and tapped since is decided by the snapshot again."""
     await outage.store.knows(Tag(tag=TAG))
