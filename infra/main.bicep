@@ -5,7 +5,7 @@ metadata description = 'All that the app needs in one resource group. docs/deplo
 
 import { namesOf, scalingRoleName } from 'names.bicep'
 import { granteeType } from 'roles.bicep'
-import { appSettingsType, optionalSecretType, requiredSecrets } from 'settings.bicep'
+import { appSettingsDefaults, appSettingsType, optionalSecretType, requiredSecrets } from 'settings.bicep'
 import { containers, tables } from 'store.bicep'
 import { scaleType } from 'modules/function-app/main.bicep'
 import { redundancyType } from 'modules/storage/main.bicep'
@@ -477,5 +477,5 @@ output PUSH_QUEUE_NAME string = queueName
 @description('Which eMabler this is.')
 output EMABLER_ENVIRONMENT string = emablerEnvironment
 
-@description('Over how many partitions each table is spread; empty: the default of the code.')
-output STORE_BUCKETS string = string(appSettings.?STORE_BUCKETS ?? '')
+@description('What else is set of the app, as JSON: an operator\'s machine works with the same.')
+output APP_SETTINGS string = string(union(appSettingsDefaults, appSettings))

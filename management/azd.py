@@ -1,7 +1,8 @@
 """Settings of a deployed environment: what azd knows of it, and its secrets from the vault.
 
-The outputs of the deployment are named as the app's settings (infra/main.bicep); secrets are read
-with the Azure CLI, as whoever runs the command. Nothing is written to a file.
+The outputs of the deployment are named as the app's settings (infra/main.bicep), and one of them,
+APP_SETTINGS, is the JSON of all that the operator set; secrets are read with the Azure CLI, as
+whoever runs the command. Nothing is written to a file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from shared.settings import IDENTITY_SUFFIXES, SETTINGS
 
 AZD = "azd"
 _SECONDS = 60
+_SECRETS = {
+    setting.name: bool(setting.needed_by)
+    for setting in SETTINGS
+    if setting.secret and setting.name not in IDENTITY_SUFFIXES
+}
+"""All but the connections, which are addresses here, and whether anything needs them."""
 _INSTALL = {
     "azd": "install the Azure Developer CLI, or set the settings in the environment",
     "az": "install the Azure CLI and `az login`, or set the secrets in the environment",
@@ -28,7 +35,8 @@ def load_azd_environment(
 ) -> dict[str, str]:
     """The settings of an azd environment (None: the one that is selected), the caller's above them.
 
-    A secret that cannot be read is told and left out: what needs it says so, the rest works.
+    A secret that cannot be read is told and left out: what needs it says so, the rest works. One
+    that nothing needs, and that the vault does not hold, is left out silently.
 
     Raises:
         SettingError: azd is not there, or knows no such environment, or it was not provisioned.
@@ -37,13 +45,17 @@ def load_azd_environment(
     if name:
         words += ["--environment", name]
     told = _values(words)
-    values = {key: value for key, value in told.items() if _is_ours(key) and value}
+    values = {
+        key: value
+        for key, value in {**told, **_app_settings(told)}.items()
+        if _is_ours(key) and value
+    }
     if not any(key.startswith("DataStorageConnection") for key in values):
         which = f"the azd environment {name}" if name else "the selected azd environment"
         message = f"{which} was not provisioned. What to do: azd provision"
         raise SettingError(message, code="setting_missing")
     vault = told.get("AZURE_KEY_VAULT_NAME")
-    wanted = [secret for secret in _secrets() if secret not in environ]
+    wanted = [secret for secret in _SECRETS if secret not in environ]
     if vault and wanted:
         with ThreadPoolExecutor(len(wanted)) as pool:
             for setting, (value, why) in zip(
@@ -51,7 +63,7 @@ def load_azd_environment(
             ):
                 if value:
                     values[setting] = value
-                else:
+                elif why:
                     say(f"{setting} was not read from the vault {vault}: {why}")
     return {**values, **environ}
 
@@ -61,16 +73,23 @@ def secret_name(setting: str) -> str:
     return setting.lower().replace("_", "-")
 
 
-def _secrets() -> list[str]:
-    return [
-        setting.name
-        for setting in SETTINGS
-        if setting.secret and setting.needed_by and setting.name not in IDENTITY_SUFFIXES
-    ]
-
-
 def _is_ours(name: str) -> bool:
     return name.partition("__")[0] in {setting.name for setting in SETTINGS}
+
+
+def _app_settings(told: Mapping[str, str]) -> dict[str, str]:
+    """What the operator set of the app, as text; nothing from a template that did not tell it."""
+    text = told.get("APP_SETTINGS")
+    if not text:
+        return {}
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        message = "APP_SETTINGS of azd is no JSON object. What to do: azd env refresh"
+        raise SettingError(message)
+    return {key: str(value) for key, value in values.items()}
 
 
 def _values(words: list[str]) -> dict[str, str]:
@@ -89,7 +108,7 @@ def _values(words: list[str]) -> dict[str, str]:
 
 
 def _secret(vault: str, setting: str) -> tuple[str, str]:
-    """A secret, or empty and why not."""
+    """A secret, or empty and why not; empty both where it need not be there and is not."""
     name = secret_name(setting)
     words = ["az", "keyvault", "secret", "show", "--vault-name", vault, "--name", name]
     try:
@@ -97,7 +116,11 @@ def _secret(vault: str, setting: str) -> tuple[str, str]:
     except SettingError as error:
         return "", str(error)
     value = run.stdout.strip()
-    return (value, "") if run.returncode == 0 and value else ("", _last_line(run.stderr))
+    if run.returncode == 0 and value:
+        return value, ""
+    if not _SECRETS[setting] and "SecretNotFound" in run.stderr:
+        return "", ""
+    return "", _last_line(run.stderr)
 
 
 def _run(words: list[str]) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, format_instant, system_clock
-from shared.messaging.connect import connect_service_bus
+from shared.messaging.connect import connect_service_bus, modules_of
 from shared.messaging.dead_letters import DeadLetters, open_dead_letters
 from shared.messaging.queue import ServiceBusQueue
 from shared.sessions.plausibility import Limits
@@ -178,22 +178,20 @@ class Rooms:
         )
 
     def _queue(self) -> ServiceBusQueue | None:
-        if self.settings.problems_of(WEBHOOK):
-            return None
-        return ServiceBusQueue(
-            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
-        )
+        return None if self.settings.problems_of(WEBHOOK) else self.queue
 
     @cached_property
     def queue(self) -> ServiceBusQueue:
-        """The queue, for an operator's replay.
+        """The queue, for the webhook and an operator's replay.
 
         Raises:
             SettingError: Its connection or its name is missing or wrong.
         """
         self.settings.require_set("ServiceBusConnection", "PUSH_QUEUE_NAME")
         return ServiceBusQueue(
-            self.settings["PUSH_QUEUE_NAME"], lambda: connect_service_bus(self.settings)
+            self.settings["PUSH_QUEUE_NAME"],
+            lambda: connect_service_bus(self.settings),
+            modules_of(self.settings),
         )
 
     def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:

@@ -65,6 +65,33 @@ print(json.dumps({"answer": json.loads(answer.body), "modules": sorted(sys.modul
 """
 
 
+FIRST_USES = """
+import asyncio, json, sys, threading
+from contextlib import suppress
+import function_app
+from shared.errors import TransientError
+
+where = {}
+
+class Watched:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("azure.servicebus", "azure.storage.blob"):
+            on_loop = threading.current_thread() is threading.main_thread()
+            where[name] = "on the loop" if on_loop else "beside"
+
+async def main():
+    rooms = function_app.rooms
+    for first_use in (rooms.blobs.etag("snapshots", "tags"), rooms.queue.send(b"{}")):
+        with suppress(TransientError, TimeoutError):
+            async with asyncio.timeout(5):
+                await first_use
+
+sys.meta_path.insert(0, Watched())
+asyncio.run(main())
+print(json.dumps(where))
+"""
+
+
 def message(body: bytes, **fields: Any) -> IncomingMessage:
     return IncomingMessage(body=body, **fields)
 
@@ -87,6 +114,22 @@ def test_a_tap_loads_nothing_that_it_does_not_use() -> None:
     assert "azure.data.tables" in told["modules"]
     heavy = ("azure.servicebus", "azure.identity", "httpx", "rich", "shared.emabler")
     assert [name for name in told["modules"] if name.startswith(heavy)] == []
+
+
+def test_what_is_imported_later_is_imported_beside_the_loop() -> None:
+    """The first message and the first blob import their SDKs in a thread, where no tap waits."""
+    environ = {k: v for k, v in os.environ.items() if k not in {s.name for s in SETTINGS}}
+
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST_USES],
+        cwd=CHECKOUT,
+        env=environ | RIGHT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert json.loads(run.stdout) == {"azure.servicebus": "beside", "azure.storage.blob": "beside"}
 
 
 def test_without_the_store_s_connection_nothing_starts() -> None:

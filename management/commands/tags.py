@@ -151,9 +151,10 @@ async def _warn_of_large_groups(context: Context, names: set[str]) -> None:
 
 
 async def renew_snapshot(context: Context) -> None:
-    """Make the snapshot anew where the policy keeps one."""
-    if context.rooms.taps.keeps_snapshot:
-        snapshot = await context.rooms.taps.snapshots.refresh()
+    """Make the snapshot anew where the policy keeps one, or somebody else's kept one."""
+    taps = context.rooms.taps
+    if taps.keeps_snapshot or await taps.snapshots.is_there():
+        snapshot = await taps.snapshots.refresh()
         context.output.say(f"the snapshot holds {len(snapshot)} tags")
 
 

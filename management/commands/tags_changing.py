@@ -59,7 +59,8 @@ async def _set_one(context: Context, given: str, *, blocked: bool) -> tuple[Tag 
         hashes = [hash_tag(spelling, key) for key in terms.hash_keys]
         found = await set_blocked(rooms.tables, hashes, rooms.tag_hash_key, blocked=blocked)
         if found is not None:
-            if blocked and rooms.taps.keeps_snapshot:
+            if blocked:
+                # Whatever this machine's settings say: the app's policy may keep one.
                 await rooms.taps.snapshots.withdraw(hashes)
             return found
     return None

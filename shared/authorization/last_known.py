@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextvars import Context
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import NamedTuple
 
 from shared.authorization.rules import OF_THE_TAG
 from shared.authorization.taps import Cause, Decision, Source
@@ -19,6 +20,18 @@ from shared.telemetry import LOGGER
 LOOK_EVERY_SECONDS = 60.0
 _MOST_DENIALS = 20_000
 _ANYWHERE = ""
+
+
+class _Denial(NamedTuple):
+    """A denial, when it was read, and the ETag of the snapshot that was at hand then."""
+
+    read: datetime
+    etag: str | None
+    decision: Decision
+
+    def outlasts(self, snapshot: Snapshot, etag: str | None) -> bool:
+        # By the ETag too: the clock of whoever made the snapshot may be ahead of this worker's.
+        return self.read >= snapshot.scanned or self.etag == etag
 
 
 class SnapshotAtHand:
@@ -37,7 +50,7 @@ class SnapshotAtHand:
         self._looking: asyncio.Task[None] | None = None
         self._snapshot: Snapshot | None = None
         self._etag: str | None = None
-        self._denials: OrderedDict[tuple[str, str], tuple[datetime, Decision]] = OrderedDict()
+        self._denials: OrderedDict[tuple[str, str], _Denial] = OrderedDict()
 
     async def look(self) -> None:
         """Fetch the snapshot if it changed; what is at hand stays where that is not possible."""
@@ -47,6 +60,10 @@ class SnapshotAtHand:
         except Exception as error:  # noqa: BLE001 - the next look may do better
             code = error.code if isinstance(error, EmablerFunctionsError) else type(error).__name__
             LOGGER.warning("snapshot_not_fetched: %s", code)
+            return
+        if etag is not None and snapshot is None and etag != self._etag:
+            # Its ETag is not kept, so that it is looked at again: a version may be on its way.
+            LOGGER.warning("snapshot_not_fetched: unreadable")
             return
         if etag is None:
             self._snapshot = None
@@ -64,18 +81,28 @@ class SnapshotAtHand:
             self._looking = loop.create_task(self.look(), context=Context())
 
     def note(self, hashes: Sequence[str], charger: str, decision: Decision, read: datetime) -> None:
-        """Remember a denial that was read live; forget it when the tag is allowed."""
+        """Remember a denial that was read live; forget it when the tag is allowed.
+
+        Taps overtake each other: what was read earlier changes nothing that was read later.
+        """
         self.look_soon()
         own = hashes[0]
         if decision.cause is Cause.KNOWN_TAG:
-            self._denials.pop((own, _ANYWHERE), None)
-            self._denials.pop((own, charger), None)
+            for place in ((own, _ANYWHERE), (own, charger)):
+                if not self._knows_later(place, read):
+                    self._denials.pop(place, None)
         elif decision.allowed is False:
             place = own, _ANYWHERE if decision.cause in OF_THE_TAG else charger
-            self._denials[place] = read, decision
+            if self._knows_later(place, read):
+                return
+            self._denials[place] = _Denial(read, self._etag, decision)
             self._denials.move_to_end(place)
             if len(self._denials) > _MOST_DENIALS:
                 self._denials.popitem(last=False)
+
+    def _knows_later(self, place: tuple[str, str], read: datetime) -> bool:
+        denial = self._denials.get(place)
+        return denial is not None and denial.read > read
 
     def decide(self, hashes: Sequence[str], charger: str, now: datetime) -> Decision | None:
         """Decide while the store is away; None without a snapshot that is young enough."""
@@ -85,11 +112,11 @@ class SnapshotAtHand:
             return None
         for place in ((hashes[0], _ANYWHERE), (hashes[0], charger)):
             denial = self._denials.get(place)
-            if denial is not None and denial[0] >= snapshot.scanned:
+            if denial is not None and denial.outlasts(snapshot, self._etag):
                 return Decision(
                     allowed=False,
-                    cause=denial[1].cause,
-                    tag_kind=denial[1].tag_kind,
+                    cause=denial.decision.cause,
+                    tag_kind=denial.decision.tag_kind,
                     source=Source.LAST_KNOWN,
                 )
         found = (snapshot.validity(each) for each in hashes)

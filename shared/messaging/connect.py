@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from shared.settings_checked import Settings
 
 
+def modules_of(settings: Settings) -> tuple[str, ...]:
+    """What `connect_service_bus` imports with these settings: for who may not be held up by it."""
+    identity = () if settings["ServiceBusConnection"] else ("azure.identity.aio",)
+    return "azure.servicebus.aio", *identity
+
+
 def connect_service_bus(settings: Settings) -> ServiceBusClient:
     """Open a client; nothing is asked of the network yet. Imports the SDK, which costs 0.3 s.
 

@@ -1,19 +1,21 @@
 """Puts messages on the Service Bus queue. The SDK is imported at the first message, never before:
 
-it costs 0.3 s, and the function that uses it answers taps as well.
+it costs 0.3 s, and the function that uses it answers taps as well; so also in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import MessageTooLargeError, QueueUnavailableError
+from shared.imports import ImportedLater
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
+_SDK = ("azure.core.exceptions", "azure.servicebus.aio", "azure.servicebus.exceptions")
 SEND_SECONDS = 20.0
 """How long one message may take; eMabler waits, and tries again after a 503."""
 
@@ -37,7 +39,11 @@ class ServiceBusQueue:
     closes the link after an error must not take it from another that is sending.
     """
 
-    def __init__(self, queue: str, connect: Callable[[], ServiceBusClient]) -> None:
+    def __init__(
+        self, queue: str, connect: Callable[[], ServiceBusClient], modules: Sequence[str] = ()
+    ) -> None:
+        """`modules` are what `connect` imports beside the SDK."""
+        self._sdk = ImportedLater((*_SDK, *modules))
         self._queue = queue
         self._connect = connect
         self._client: ServiceBusClient | None = None
@@ -56,6 +62,7 @@ class ServiceBusQueue:
         Raises:
             MessageTooLargeError: It is larger than the queue takes.
         """
+        await self._sdk.ready()
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
         from azure.servicebus import ServiceBusMessage  # noqa: PLC0415
         from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415

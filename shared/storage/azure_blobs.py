@@ -1,6 +1,7 @@
 """Blob Storage through Microsoft's SDK, which is imported at the first blob, never before.
 
-Few messages need a blob, and the import costs a cold start 0.1 s beside that of the tables' SDK.
+Few messages need a blob, and the import costs a cold start 0.1 s beside that of the tables' SDK. It
+is done in a thread: taps are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from azure.core.exceptions import (
 )
 
 from shared.errors import BlobChangedError, RowRejectedError, StoreUnavailableError
+from shared.imports import ImportedLater
 from shared.storage.blobs import Blob, Listed
 from shared.storage.requests import request
 
@@ -34,6 +36,7 @@ class AzureBlobs:
     def __init__(self, connect: Callable[[], BlobServiceClient]) -> None:
         self._connect = connect
         self._opened: BlobServiceClient | None = None
+        self._sdk = ImportedLater(("azure.storage.blob.aio",))
 
     def _service(self) -> BlobServiceClient:
         if self._opened is None:
@@ -45,6 +48,7 @@ class AzureBlobs:
 
     async def get(self, container: str, name: str) -> Blob | None:
         """One blob, or None."""
+        await self._sdk.ready()
         try:
             with request(container, "get"), _translated(container):
                 stream = await self._client(container, name).download_blob()
@@ -54,6 +58,7 @@ class AzureBlobs:
 
     async def etag(self, container: str, name: str) -> str | None:
         """The ETag of a blob, or None."""
+        await self._sdk.ready()
         try:
             with request(container, "etag"), _translated(container):
                 return str((await self._client(container, name).get_blob_properties()).etag)
@@ -62,6 +67,7 @@ class AzureBlobs:
 
     async def put(self, container: str, name: str, content: bytes) -> str:
         """Write a blob whatever was there before."""
+        await self._sdk.ready()
         try:
             with request(container, "write"), _translated(container):
                 done = await self._client(container, name).upload_blob(content, overwrite=True)
@@ -73,6 +79,7 @@ class AzureBlobs:
 
     async def replace(self, container: str, name: str, content: bytes, etag: str | None) -> str:
         """Write over the blob that still has this ETag; None: where there is none."""
+        await self._sdk.ready()
         client = self._client(container, name)
         with request(container, "write"), _translated(container):
             if etag is None:
@@ -88,6 +95,7 @@ class AzureBlobs:
 
     async def delete(self, container: str, name: str, etag: str | None = None) -> bool:
         """Delete a blob; with an ETag only while it still has that one."""
+        await self._sdk.ready()
         client = self._client(container, name)
         try:
             with request(container, "delete"), _translated(container):
@@ -113,6 +121,7 @@ class AzureBlobs:
 
     async def listed(self, container: str, prefix: str = "") -> AsyncIterator[Listed]:
         """The blobs whose names begin so, in the order of their names, without their content."""
+        await self._sdk.ready()
         client = self._service().get_container_client(container)
         pages = client.list_blobs(name_starts_with=prefix).by_page()
         while True:
@@ -129,6 +138,7 @@ class AzureBlobs:
 
     async def create_container(self, container: str) -> bool:
         """Make a private container if there is none of that name."""
+        await self._sdk.ready()
         try:
             with request(container, "create"), _translated(container):
                 await self._service().create_container(container)

@@ -1,4 +1,4 @@
-"""The tags that may charge while the store is away, in 24 bytes each. Pure.
+"""Whether tags may charge while the store is away, in 24 bytes each. Pure.
 
 ```
 TAGS 1          magic and version, 8 bytes
@@ -9,6 +9,8 @@ count           how many tags, then as many records, ascending:
 ```
 
 All numbers are unsigned and big-endian. Bounds are cut to the second, never to a longer validity.
+A tag that may not charge has a record whose validity is empty, 0 to 0: a tag may lie under several
+hashes (a previous key, other spellings), and the first that is held decides, as in the store.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _RECORD = struct.Struct(">16sII")
 _MAGIC = b"TAGS\x00\x00\x00\x01"
 _HASH_BYTES = 16
 _NEVER_ENDS = 2**32 - 1
+_NEVER = 0, 0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
@@ -45,7 +48,7 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Tags that may charge offline, by their keyed hashes, as of the beginning of a scan."""
+    """When tags may charge offline, by their keyed hashes, as of the beginning of a scan."""
 
     scanned: datetime
     as_of: datetime
@@ -63,15 +66,20 @@ class Snapshot:
             return None
         return Validity(*_RECORD.unpack_from(self.records, at)[1:])
 
-    def without(self, hashes: Iterable[str], now: datetime) -> Snapshot:
-        """The snapshot without these tags: a change of now, of a scan as old as before."""
+    def denying(self, hashes: Iterable[str]) -> Snapshot:
+        """The snapshot in which these tags may not charge: a later change, of the same scan."""
         records = self.records
         for hashed in hashes:
             wanted = bytes.fromhex(hashed[: 2 * _HASH_BYTES])
             at = _position(records, wanted)
-            if records[at : at + _HASH_BYTES] == wanted:
-                records = records[:at] + records[at + _RECORD.size :]
-        return Snapshot(self.scanned, max(self.as_of, now), records)
+            held = records[at : at + _HASH_BYTES] == wanted
+            rest = records[at + _RECORD.size if held else at :]
+            records = records[:at] + _RECORD.pack(wanted, *_NEVER) + rest
+        return Snapshot(self.scanned, self.next_change(), records)
+
+    def next_change(self) -> datetime:
+        """An instant after all that it tells, by no clock: those of two machines differ."""
+        return max(self.as_of, self.scanned) + _MICROSECOND
 
     def content(self) -> bytes:
         """The bytes of the blob."""
@@ -107,15 +115,26 @@ def read_snapshot(content: bytes) -> Snapshot | None:
         return None
 
 
-def make_snapshot(records: Iterable[bytes], scanned: datetime) -> Snapshot:
-    """A snapshot of records in any order, as of the instant before they were read."""
-    return Snapshot(scanned, scanned, b"".join(sorted(records)))
+def make_snapshot(
+    records: Iterable[bytes], scanned: datetime, after: Snapshot | None = None
+) -> Snapshot:
+    """A snapshot of records in any order, as of the instant before they were read.
+
+    It follows `after`, whatever the clock says that made that one.
+    """
+    as_of = scanned if after is None else max(scanned, after.next_change())
+    return Snapshot(scanned, as_of, b"".join(sorted(records)))
+
+
+def no_scan_yet() -> Snapshot:
+    """A snapshot of nothing, too old to decide anything: what changes while a scan is the first."""
+    return Snapshot(_EPOCH, _EPOCH, b"")
 
 
 def may_charge_offline(tag: Tag, group: Group | None) -> bool:
-    """Whether a tag belongs into the snapshot: not blocked, its group not either.
+    """Whether a tag may charge offline: not blocked, its group not either.
 
-    Where the operator did not say, a tag with a scope does not: offline nobody knows where the
+    Where the operator did not say, a tag with a scope may not: offline nobody knows where the
     charger stands. Limits are not judged offline.
     """
     if tag.blocked or (tag.group is not None and (group is None or group.blocked)):
@@ -125,14 +144,13 @@ def may_charge_offline(tag: Tag, group: Group | None) -> bool:
     return not (tag.scope or (group is not None and group.scope))
 
 
-def record_of(hashed: str, tag: Tag, group: Group | None) -> bytes | None:
-    """A tag's record; None where it may not charge offline, or not before the year 2106."""
+def record_of(hashed: str, tag: Tag, group: Group | None) -> bytes:
+    """A tag's record; with an empty validity where it may not charge, or not before 2106."""
+    half = bytes.fromhex(hashed[: 2 * _HASH_BYTES])
     if not may_charge_offline(tag, group):
-        return None
+        return _RECORD.pack(half, *_NEVER)
     ends = [each.valid_until for each in (tag, group) if each is not None and each.valid_until]
     begin = 0 if tag.valid_from is None else -((_EPOCH - tag.valid_from) // _SECOND)
     end = min(((each - _EPOCH) // _SECOND for each in ends), default=_NEVER_ENDS)
     begin, end = max(begin, 0), min(end, _NEVER_ENDS)
-    if begin >= end:
-        return None
-    return _RECORD.pack(bytes.fromhex(hashed[: 2 * _HASH_BYTES]), begin, end)
+    return _RECORD.pack(half, *((begin, end) if begin < end else _NEVER))

@@ -12,14 +12,21 @@ from shared.storage.rows import Tables
 from shared.storage.tables import TAG_GROUPS, TAGS
 from shared.tags.groups import GROUP_KEY, Group, group_from_row
 from shared.tags.records import AFTER_TAG_ROWS, TAG_ROWS, tag_from_row
-from shared.tags.snapshot import Snapshot, make_snapshot, read_snapshot, record_of
+from shared.tags.snapshot import (
+    Snapshot,
+    make_snapshot,
+    no_scan_yet,
+    read_snapshot,
+    record_of,
+)
 
 NAME = "tags"
 _MAX_ROUNDS = 20
+_MAX_SCANS = 6
 
 
 class SnapshotStore:
-    """Makes and keeps the snapshot. A later scan stands, whoever writes last."""
+    """Makes and keeps the snapshot. A scan stands only where nothing changed while it ran."""
 
     def __init__(self, tables: Tables, blobs: Blobs, clock: Clock) -> None:
         self._tables = tables
@@ -38,34 +45,49 @@ class SnapshotStore:
         blob = await self._blobs.get(SNAPSHOTS, NAME)
         return (None, None) if blob is None else (read_snapshot(blob.content), blob.etag)
 
-    async def refresh(self) -> Snapshot:
-        """Scan the tags and write what may charge offline; the snapshot that then stands.
+    async def is_there(self) -> bool:
+        """Whether anybody keeps a snapshot in this store.
 
         Raises:
-            StoreUnavailableError: Nothing was written.
+            StoreUnavailableError: It cannot be read now.
         """
-        scanned = self._clock()
-        snapshot = make_snapshot(await self._records(), scanned)
-        for _ in range(_MAX_ROUNDS):
-            blob = await self._blobs.get(SNAPSHOTS, NAME)
-            present = read_snapshot(blob.content) if blob else None
-            if present is not None and present.as_of >= snapshot.as_of:
-                # Something was written after our scan had begun: it may know what we do not.
-                return present
+        return await self._blobs.etag(SNAPSHOTS, NAME) is not None
+
+    async def refresh(self) -> Snapshot:
+        """Scan the tags and write when each may charge offline; what was written.
+
+        A blob that changed since the scan began may know what the scan does not, such as a block:
+        the tags are scanned again. Which came first is told by ETags, not by clocks.
+
+        Raises:
+            StoreUnavailableError: No scan was written.
+        """
+        for _ in range(_MAX_SCANS):
             try:
-                await self._blobs.replace(
-                    SNAPSHOTS, NAME, snapshot.content(), blob.etag if blob else None
-                )
+                present, etag = await self._before_a_scan()
+                scanned = self._clock()
+                snapshot = make_snapshot(await self._records(), scanned, present)
+                await self._blobs.replace(SNAPSHOTS, NAME, snapshot.content(), etag)
             except BlobChangedError:
                 continue
             return snapshot
         raise StoreUnavailableError("the snapshot kept changing", code="store_contended")
 
+    async def _before_a_scan(self) -> tuple[Snapshot, str]:
+        """What stands, and its ETag; where nothing does, something that a block can change."""
+        blob = await self._blobs.get(SNAPSHOTS, NAME)
+        present = read_snapshot(blob.content) if blob else None
+        if blob is not None and present is not None:
+            return present, blob.etag
+        first = no_scan_yet()
+        etag = blob.etag if blob else None
+        return first, await self._blobs.replace(SNAPSHOTS, NAME, first.content(), etag)
+
     async def withdraw(self, hashes: Iterable[str]) -> None:
-        """Take tags out of the snapshot at once, as a block does.
+        """Let tags charge offline no longer, at once, as a block does; nothing without a snapshot.
 
         Raises:
-            StoreUnavailableError: They may still be in it.
+            StoreUnavailableError: They may still be allowed by it.
         """
         gone = list(hashes)
         for _ in range(_MAX_ROUNDS):
@@ -73,9 +95,10 @@ class SnapshotStore:
             present = read_snapshot(blob.content) if blob else None
             if blob is None or present is None:
                 return
-            changed = present.without(gone, self._clock())
             try:
-                await self._blobs.replace(SNAPSHOTS, NAME, changed.content(), blob.etag)
+                await self._blobs.replace(
+                    SNAPSHOTS, NAME, present.denying(gone).content(), blob.etag
+                )
             except BlobChangedError:
                 continue
             return
@@ -92,7 +115,5 @@ class SnapshotStore:
         records: list[bytes] = []
         async for row in self._tables.scan(TAGS, keys_from=TAG_ROWS, keys_to=AFTER_TAG_ROWS):
             tag = tag_from_row(row)
-            record = record_of(row.partition, tag, groups.get(tag.group or ""))
-            if record is not None:
-                records.append(record)
+            records.append(record_of(row.partition, tag, groups.get(tag.group or "")))
         return records

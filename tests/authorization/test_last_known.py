@@ -76,6 +76,25 @@ async def test_the_snapshot_decides_while_the_store_is_away(outage: Outage) -> N
         assert denied.reason is Reason.UNAUTHORIZED_RFID_TAG_ID
 
 
+async def test_the_first_hash_that_is_held_decides(outage: Outage) -> None:
+    """A blocked tag stays denied where a record under its previous hash is an open one."""
+    earlier = b"p" * 32
+    tapper = Tapper(
+        outage.store,
+        fallback=Fallback.LAST_KNOWN,
+        last_known=outage.at_hand,
+        hash_keys=[HASH_KEY, earlier],
+    )
+    await outage.store.knows(Tag(tag=TAG, blocked=True), Tag(tag="B"))
+    await outage.store.knows(Tag(tag=TAG), Tag(tag="B", blocked=True), Tag(tag="C"), key=earlier)
+    await outage.snapshot()
+    outage.goes_away()
+
+    decisions = [(await tapper.tap(tag)).decision for tag in (TAG, "B", "C")]
+
+    assert [each.allowed for each in decisions] == [False, True, True]
+
+
 async def test_validity_counts_offline(outage: Outage) -> None:
     """A tag that expires during an outage is denied from then on."""
     await outage.store.knows(Tag(tag=TAG, valid_until=NOW + HOUR))
@@ -142,6 +161,19 @@ async def test_a_live_denial_outlasts_an_older_snapshot(
     assert (await outage.decision()).allowed
 
 
+async def test_a_live_denial_outlasts_a_snapshot_of_a_clock_that_is_ahead(outage: Outage) -> None:
+    """What was read live after the snapshot had been fetched is later, whatever its clock said."""
+    await outage.store.knows(Tag(tag=TAG))
+    outage.tapper.now = NOW + HOUR
+    await outage.snapshot()
+    outage.tapper.now = NOW
+    await outage.store.knows(Tag(tag=TAG, blocked=True))
+    await outage.decision()
+    outage.goes_away()
+
+    assert (await outage.decision()).cause is Cause.BLOCKED
+
+
 async def test_a_live_allowance_ends_a_remembered_denial(outage: Outage) -> None:
     """A tag that was unblocked and tapped since is decided by the snapshot again."""
     await outage.store.knows(Tag(tag=TAG))
@@ -154,6 +186,30 @@ async def test_a_live_allowance_ends_a_remembered_denial(outage: Outage) -> None
     outage.goes_away()
 
     assert (await outage.decision()).allowed
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        Decision(allowed=True, cause=Cause.KNOWN_TAG),
+        Decision(allowed=False, cause=Cause.EXPIRED),
+    ],
+)
+async def test_an_earlier_read_that_ends_late_changes_nothing(
+    outage: Outage, earlier: Decision
+) -> None:
+    """A tap that began before the block and is answered after it leaves the denial as it is."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    began = outage.tapper.now
+    outage.tapper.now += SECOND
+    await outage.store.knows(Tag(tag=TAG, blocked=True))
+    await outage.decision()
+
+    outage.at_hand.note([hash_tag(TAG, HASH_KEY)], CHARGER, earlier, began)
+    outage.goes_away()
+
+    assert (await outage.decision()).cause is Cause.BLOCKED
 
 
 async def test_a_stop_says_nothing_of_the_tag(outage: Outage) -> None:
@@ -203,3 +259,19 @@ async def test_fetching_holds_up_no_tap(outage: Outage) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert (await outage.decision()).allowed
+
+
+async def test_a_snapshot_that_cannot_be_read_is_looked_at_again(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is at hand stays, each look tells of it, and nothing is taken for known."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    await outage.blobs.put(SNAPSHOTS, "tags", b"of another version")
+
+    await outage.at_hand.look()
+    await outage.at_hand.look()
+    outage.goes_away()
+
+    assert (await outage.decision()).allowed
+    assert caplog.messages.count("snapshot_not_fetched: unreadable") == 2

@@ -345,7 +345,9 @@ async def test_the_timer_makes_the_snapshot_anew(site: Site) -> None:
 
     snapshot, _ = await site.snapshots.read()
     assert snapshot is not None
-    assert snapshot.validity(hash_tag(tag, HASH_KEY)) is not None
+    validity = snapshot.validity(hash_tag(tag, HASH_KEY))
+    assert validity is not None
+    assert validity.holds(system_clock())
     assert f'"snapshot_tags":{len(snapshot)}' in host.log_text()
     assert "refresh_tag_snapshot" not in site.hosts["defer"].log_text()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from shared.settings import read_settings
+from shared.settings import SETTINGS, read_settings
 from tests.infra.compiler import INFRA, parameter_sets
 from tests.infra.deployment import BUILT_IN_ROLES, Deployment, load, role_table
 from tests.infra.guards import DIAGNOSED, GUARDS, NOT_DIAGNOSED, expected_grants, violations
@@ -68,8 +69,11 @@ def test_an_operator_s_machine_is_told_what_manage_needs(deployment: Deployment)
     }
     for name in shared:
         assert deployment.outputs[name] == deployment.app_settings[name]
-    buckets = deployment.app_settings.get("STORE_BUCKETS", "")
-    assert deployment.outputs["STORE_BUCKETS"] == buckets
+    told = json.loads(deployment.outputs["APP_SETTINGS"])
+    named = {setting.name for setting in SETTINGS if not setting.secret} - shared
+    assert {name: str(value) for name, value in told.items()} == {
+        name: value for name, value in deployment.app_settings.items() if name in named
+    }
 
 
 def test_each_promise_is_a_row_of_the_documentation() -> None:

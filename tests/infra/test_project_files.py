@@ -25,7 +25,7 @@ SCHEMAS = Path(__file__).resolve().parent / "schemas"
 MEGABYTE = 1_000_000
 MOST_OF_THE_APP = 1 * MEGABYTE
 MOST_OF_ITS_PACKAGES = 60 * MEGABYTE
-WORKFLOW = CHECKOUT / ".github" / "workflows" / "deploy.yml"
+WORKFLOW = CHECKOUT / ".github" / "workflows" / "azure-dev.yml"  # azd's name for it
 
 IMPORT_ALONE = """
 import sys
@@ -123,6 +123,27 @@ def test_the_workflow_deploys_what_was_tested_without_a_key() -> None:
     assert set(re.findall(r"secrets\.(\w+)", WORKFLOW.read_text(encoding="utf-8"))) == {
         "EMABLER_API_KEY"
     }
+
+
+def test_each_subject_of_the_workflow_has_a_credential() -> None:
+    """Those of branches are made by azd, that of each environment as docs/deploy.md says."""
+    environments = {
+        job["environment"] for job in read_yaml(WORKFLOW)["jobs"].values() if "environment" in job
+    }
+    text = (CHECKOUT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+    assert WORKFLOW.relative_to(CHECKOUT).as_posix() in text
+    assert set(re.findall(r"repo:OWNER/REPO:environment:(\w+)", text)) == environments != set()
+
+
+def test_a_closed_network_asks_for_its_provider() -> None:
+    """Whoever is delegated a subnet is registered by hand first: the template cannot do it."""
+    network = (CHECKOUT / "infra/modules/network/main.bicep").read_text(encoding="utf-8")
+    delegated = set(re.findall(r"serviceName: '(Microsoft\.\w+)/", network))
+    text = (CHECKOUT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+    registered = re.findall(r"^az provider register --namespace (\S+) --wait$", text, re.MULTILINE)
+    assert set(registered) == delegated != set()
 
 
 def test_azd_finds_the_app_it_deploys_to() -> None:

@@ -21,7 +21,8 @@ VALUES = {
     "AZURE_LOCATION": "westeurope",
     "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
     "EMABLER_ENVIRONMENT": "test",
-    "STORE_BUCKETS": "",
+    "APP_SETTINGS": '{"STORE_BUCKETS": 8, "AUTHORIZATION_FALLBACK": "last-known"}',
+    "PUSH_QUEUE_NAME": "",
 }
 SECRETS = {
     "emabler-api-key": "key-of-emabler",
@@ -47,7 +48,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
                 f"secrets = {SECRETS if secrets is None else secrets!r}\n"
                 "name = sys.argv[sys.argv.index('--name') + 1]\n"
                 "value = secrets.get(name)\n"
-                "print(value) if value else sys.exit(f'first line\\n(Forbidden) not {name}')"
+                "code = 'SecretNotFound' if name.endswith('-previous') else 'Forbidden'\n"
+                "code = secrets.get('code', code)\n"
+                "print(value) if value else sys.exit(f'first line\\n({code}) not {name}')"
             ),
         }
         for name, code in answers.items():
@@ -73,6 +76,8 @@ def test_settings_are_azd_s_and_secrets_the_vault_s(programs: Programs, tmp_path
     assert load_azd_environment(None, {}, said.append) == {
         "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
         "EMABLER_ENVIRONMENT": "test",
+        "STORE_BUCKETS": "8",
+        "AUTHORIZATION_FALLBACK": "last-known",
         "EMABLER_API_KEY": "key-of-emabler",
         "TAG_HASH_KEY": "k" * 44,
         "WEBHOOK_AUTHORIZATION": "w" * 44,
@@ -94,10 +99,12 @@ def test_the_caller_s_environment_stands_above(programs: Programs, tmp_path: Pat
     """What is set on this machine counts, and no secret is fetched in its place."""
     programs()
 
-    found = load_azd_environment(None, {"TAG_HASH_KEY": "mine", "STORE_BUCKETS": "8"}, print)
+    found = load_azd_environment(None, {"TAG_HASH_KEY": "mine", "STORE_BUCKETS": "2"}, print)
 
-    assert (found["TAG_HASH_KEY"], found["STORE_BUCKETS"]) == ("mine", "8")
-    assert "tag-hash-key" not in (tmp_path / "az").read_text()
+    assert (found["TAG_HASH_KEY"], found["STORE_BUCKETS"]) == ("mine", "2")
+    asked = (tmp_path / "az").read_text()
+    assert "--name tag-hash-key " not in asked
+    assert "--name tag-hash-key-previous " in asked
 
 
 def test_a_secret_that_cannot_be_read_is_told_and_left_out(programs: Programs) -> None:
@@ -114,11 +121,41 @@ def test_a_secret_that_cannot_be_read_is_told_and_left_out(programs: Programs) -
     ]
 
 
+def test_a_previous_key_is_read_where_there_is_one(programs: Programs) -> None:
+    """During a rotation an operator's machine finds tags under both keys, as the app does."""
+    programs(secrets=SECRETS | {"tag-hash-key-previous": "p" * 44})
+    said: list[str] = []
+
+    found = load_azd_environment(None, {}, said.append)
+
+    assert found["TAG_HASH_KEY_PREVIOUS"] == "p" * 44
+    assert "WEBHOOK_AUTHORIZATION_PREVIOUS" not in found
+    assert said == []
+
+
+def test_a_previous_key_that_may_not_be_read_is_told(programs: Programs) -> None:
+    """Only a vault that holds none is silence: any other answer may hide one."""
+    programs(secrets=SECRETS | {"code": "Forbidden"})
+    said: list[str] = []
+
+    load_azd_environment(None, {}, said.append)
+
+    assert said == [
+        f"{setting}_PREVIOUS was not read from the vault kv-1: (Forbidden) not {name}-previous"
+        for setting, name in (
+            ("WEBHOOK_AUTHORIZATION", "webhook-authorization"),
+            ("TAG_HASH_KEY", "tag-hash-key"),
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "code", "what"),
     [
         (VALUES, 1, "azd tells no values"),
         (["no", "object"], 0, "azd tells no values"),
+        (VALUES | {"APP_SETTINGS": "[1]"}, 0, "APP_SETTINGS of azd is no JSON object"),
+        (VALUES | {"APP_SETTINGS": "{"}, 0, "APP_SETTINGS of azd is no JSON object"),
         ({"AZURE_LOCATION": "westeurope"}, 0, "was not provisioned. What to do: azd provision"),
     ],
 )

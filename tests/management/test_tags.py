@@ -12,6 +12,7 @@ from shared.authorization.rules import RULES
 from shared.authorization.taps import Cause, Decision
 from shared.authorization.unknown_tags import UnknownTags
 from shared.identifiers import hash_tag
+from shared.instants import system_clock
 from shared.storage.containers import SNAPSHOTS
 from shared.storage.requests import counted
 from shared.storage.rows import Upsert
@@ -44,13 +45,11 @@ class Files(Operator):
         path.write_text(text, encoding="utf-8")
         return await self.run(what, "import", str(path), *more)
 
-    def snapshot_holds(self, *tags: str) -> list[bool]:
+    def snapshot_allows(self, *tags: str) -> list[bool]:
         blob = self.blobs._containers[SNAPSHOTS].get("tags")
         snapshot = read_snapshot(blob.content) if blob else None
-        return [
-            snapshot is not None and snapshot.validity(hash_tag(tag, KEY)) is not None
-            for tag in tags
-        ]
+        validities = [snapshot.validity(hash_tag(tag, KEY)) if snapshot else None for tag in tags]
+        return [validity is not None and validity.holds(system_clock()) for validity in validities]
 
 
 @pytest.fixture
@@ -184,18 +183,31 @@ async def test_a_tag_is_blocked_and_unblocked(files: Files) -> None:
 
 async def test_a_block_leaves_the_snapshot_at_once(files: Files) -> None:
     """Under last-known imports, blocks and groups keep the snapshot; without it nobody does."""
-    assert files.snapshot_holds("04A2") == [False]
+    assert files.snapshot_allows("04A2") == [False]
     files.settings["AUTHORIZATION_FALLBACK"] = "last-known"
 
     await files.imports("tags", "tag\nNEW\n")
-    assert files.snapshot_holds("04A2", "05", "NEW") == [True, False, True]
+    assert files.snapshot_allows("04A2", "05", "NEW") == [True, False, True]
     await files.run("tags", "block", "NEW")
-    assert files.snapshot_holds("04A2", "05", "NEW") == [True, False, False]
+    assert files.snapshot_allows("04A2", "05", "NEW") == [True, False, False]
     await files.run("groups", "block", "Family")
-    assert files.snapshot_holds("04A2") == [False]
+    assert files.snapshot_allows("04A2") == [False]
     await files.run("groups", "unblock", "Family")
     await files.run("tags", "unblock", "NEW")
-    assert files.snapshot_holds("04A2", "NEW") == [True, True]
+    assert files.snapshot_allows("04A2", "NEW") == [True, True]
+
+
+async def test_a_snapshot_that_the_app_keeps_is_kept_from_any_machine(files: Files) -> None:
+    """An operator's machine whose settings say nothing of the policy withdraws and renews it."""
+    files.settings["AUTHORIZATION_FALLBACK"] = "last-known"
+    await files.imports("tags", "tag\nNEW\n")
+    files.settings["AUTHORIZATION_FALLBACK"] = "defer"
+
+    await files.run("tags", "block", "NEW")
+    assert files.snapshot_allows("04A2", "NEW") == [True, False]
+    await files.run("tags", "unblock", "NEW")
+    await files.run("groups", "block", "Family")
+    assert files.snapshot_allows("04A2", "NEW") == [False, True]
 
 
 async def test_other_spellings_are_blocked_when_the_setting_says_so(files: Files) -> None:

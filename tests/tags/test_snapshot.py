@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.storage.containers import SNAPSHOTS
 from shared.storage.memory import MemoryTables
@@ -41,15 +42,14 @@ def hashed(tag: str) -> str:
 
 
 def snapshot_of(*tags: Tag, scanned: datetime = NOW) -> Snapshot:
-    records = (record_of(hashed(tag.tag), tag, None) for tag in tags)
-    return make_snapshot([record for record in records if record], scanned)
+    return make_snapshot([record_of(hashed(tag.tag), tag, None) for tag in tags], scanned)
 
 
 @given(st.sets(HASHES, max_size=60), st.sets(HASHES, max_size=10))
 def test_a_snapshot_holds_what_was_put_in(inside: set[str], others: set[str]) -> None:
     """Each tag is found and no other, also when read back from its bytes."""
     records = [record_of(each, Tag(tag="T"), None) for each in inside]
-    made = make_snapshot([record for record in records if record], NOW)
+    made = make_snapshot(records, NOW)
 
     read = read_snapshot(made.content())
 
@@ -59,17 +59,22 @@ def test_a_snapshot_holds_what_was_put_in(inside: set[str], others: set[str]) ->
     assert all(made.validity(each) is None for each in others - inside)
 
 
-@given(st.sets(HASHES, min_size=1, max_size=40), st.data())
-def test_tags_are_taken_out(inside: set[str], data: st.DataObject) -> None:
-    """What is withdrawn is gone, the others stay; the scan is as old as it was."""
-    gone = data.draw(st.sets(st.sampled_from(sorted(inside))))
-    records = [record_of(each, Tag(tag="T"), None) for each in inside]
-    made = make_snapshot([record for record in records if record], NOW)
+@given(st.sets(HASHES, min_size=1, max_size=40), st.sets(HASHES, max_size=3), st.data())
+def test_tags_are_denied(inside: set[str], others: set[str], data: st.DataObject) -> None:
+    """What is withdrawn is held and may not charge, the rest may; the scan is as old as before."""
+    gone = data.draw(st.sets(st.sampled_from(sorted(inside)))) | (others - inside)
+    made = make_snapshot([record_of(each, Tag(tag="T"), None) for each in inside], NOW)
 
-    left = made.without([*gone, *sorted(gone)[:1]], NOW + SECOND)
+    left = made.denying([*gone, *sorted(gone)[:1]])
 
-    assert {each for each in inside if left.validity(each)} == inside - gone
-    assert (left.scanned, left.as_of) == (NOW, NOW + SECOND)
+    validities = {each: left.validity(each) for each in inside | gone}
+    may = {each for each, validity in validities.items() if validity and validity.holds(NOW)}
+    assert may == inside - gone
+    assert None not in validities.values()
+    assert len(left) == len(inside | gone)
+    assert left.scanned == NOW
+    assert left.as_of > made.as_of
+    assert read_snapshot(left.content()) == left
 
 
 @pytest.mark.parametrize(
@@ -110,9 +115,13 @@ def test_validity_holds_to_the_second() -> None:
         Tag(tag="T", blocked=True),
     ],
 )
-def test_what_may_never_charge_is_left_out(tag: Tag) -> None:
-    """No record is written whose validity could not be told."""
-    assert len(snapshot_of(tag)) == 0
+def test_what_may_never_charge_is_held_and_denied(tag: Tag) -> None:
+    """Its validity is empty, at any time."""
+    validity = snapshot_of(tag).validity(hashed("T"))
+
+    assert validity is not None
+    for year in (1970, 2026, 2106, 2300):
+        assert not validity.holds(datetime(year, 2, 8, tzinfo=UTC))
 
 
 SCOPED = Scope(chargers=("CH",))
@@ -147,7 +156,6 @@ def test_a_group_s_end_is_its_tags_end() -> None:
     """The earlier of the two ends counts."""
     tag = Tag(tag="T", group="G", valid_until=NOW + 9 * SECOND)
     record = record_of(hashed("T"), tag, Group(name="G", valid_until=NOW + 5 * SECOND))
-    assert record is not None
     validity = make_snapshot([record], NOW).validity(hashed("T"))
 
     assert validity is not None
@@ -159,7 +167,7 @@ def test_a_hundred_thousand_tags_fit_a_worker() -> None:
     chance = random.Random(7)
     hashes = [chance.randbytes(32).hex() for _ in range(100_000)]
     records = [record_of(each, Tag(tag="T"), None) for each in hashes]
-    content = make_snapshot([each for each in records if each], NOW).content()
+    content = make_snapshot(records, NOW).content()
     del records
     gc.collect()
 
@@ -188,9 +196,10 @@ class Kept:
         for tag in tags:
             await self.tables.write(TAGS, [Upsert(tag_row(tag, KEY))])
 
-    async def held(self, *tags: str) -> list[bool]:
+    async def allows(self, *tags: str) -> list[bool]:
         snapshot, _ = await self.store.read()
-        return [snapshot is not None and snapshot.validity(hashed(tag)) is not None for tag in tags]
+        validities = [snapshot.validity(hashed(tag)) for tag in tags] if snapshot else []
+        return [validity is not None and validity.holds(NOW) for validity in validities]
 
 
 async def test_a_scan_takes_the_tags_and_their_groups() -> None:
@@ -206,8 +215,9 @@ async def test_a_scan_takes_the_tags_and_their_groups() -> None:
 
     snapshot = await kept.store.refresh()
 
-    assert len(snapshot) == 2
-    assert await kept.held(*"ABCDE") == [True, False, True, False, False]
+    assert len(snapshot) == 4
+    assert snapshot.validity(hashed("E")) is None
+    assert await kept.allows(*"ABCDE") == [True, False, True, False, False]
 
 
 async def test_a_known_snapshot_is_not_fetched_again() -> None:
@@ -222,48 +232,95 @@ async def test_a_known_snapshot_is_not_fetched_again() -> None:
 
 
 async def test_an_earlier_scan_never_replaces_a_later_one() -> None:
-    """A scan that began before another and ended after it leaves the later one alone."""
+    """A scan during which another was written is made again, whatever the clocks say."""
     kept, slow = Kept(), Kept()
     slow.tables, slow.blobs = kept.tables, kept.blobs
     slow.store = SnapshotStore(kept.tables, kept.blobs, lambda: slow.now)
     await kept.knows(Tag(tag="A"))
-    kept.now = NOW + SECOND
+    kept.now = NOW + 3600 * SECOND
+    real = slow.store._records
+    scans = 0
 
-    async def later_comes_between(table: str, _moment: str) -> None:
-        if table == TAG_GROUPS:
-            kept.tables.pause = MemoryTables().pause
+    async def later_comes_between() -> list[bytes]:
+        nonlocal scans
+        records = await real()
+        scans += 1
+        if scans == 1:
+            await kept.knows(Tag(tag="B"))
             await kept.store.refresh()
+        return records
 
-    kept.tables.pause = later_comes_between
+    slow.store._records = later_comes_between  # type: ignore[method-assign]
     stands = await slow.store.refresh()
 
-    assert stands.scanned == NOW + SECOND
+    assert scans == 2
     assert (await kept.store.read())[0] == stands
+    assert await kept.allows("A", "B") == [True, True]
 
 
-async def test_a_block_holds_against_a_scan_under_way() -> None:
-    """A scan that read the tag before its block does not bring it back."""
+async def test_a_clock_that_is_ahead_freezes_nothing() -> None:
+    """What was written by a machine an hour ahead is followed by the next scan."""
     kept = Kept()
-    await kept.knows(Tag(tag="A"), Tag(tag="B"))
+    kept.now = NOW + 3600 * SECOND
     await kept.store.refresh()
+    await kept.store.withdraw([hashed("X")])
+    ahead, _ = await kept.store.read()
+    kept.now = NOW
+    await kept.knows(Tag(tag="A"))
+    await kept.store.refresh()
+
+    stands, _ = await kept.store.read()
+    assert ahead is not None
+    assert stands is not None
+    assert stands.scanned == NOW
+    assert stands.as_of > ahead.as_of
+    assert await kept.allows("A") == [True]
+
+
+@pytest.mark.parametrize("before", ["a snapshot", "nothing", "other bytes"])
+@pytest.mark.parametrize("behind", [0, 3600])
+async def test_a_block_holds_against_a_scan_under_way(before: str, behind: int) -> None:
+    """A scan that read the tag before its block does not bring it back, be it the first of all."""
+    kept, operator = Kept(), Kept()
+    operator.now = NOW - behind * SECOND
+    operator.store = SnapshotStore(kept.tables, kept.blobs, lambda: operator.now)
+    await kept.knows(Tag(tag="A"), Tag(tag="B"))
+    if before == "a snapshot":
+        await kept.store.refresh()
+    elif before == "other bytes":
+        await kept.blobs.put(SNAPSHOTS, NAME, b"something else")
     kept.now += SECOND
     real = kept.store._records  # the moment between reading and writing
 
     async def blocked_meanwhile() -> list[bytes]:
+        kept.store._records = real  # type: ignore[method-assign]
         records = await real()
-        kept.now += SECOND
         await kept.knows(replace(Tag(tag="A"), blocked=True))
-        await kept.store.withdraw([hashed("A")])
+        await operator.store.withdraw([hashed("A")])
         return records
 
     kept.store._records = blocked_meanwhile  # type: ignore[method-assign]
     await kept.store.refresh()
 
-    assert await kept.held("A", "B") == [False, True]
-    kept.store._records = real  # type: ignore[method-assign]
-    kept.now += SECOND
+    assert await kept.allows("A", "B") == [False, True]
+
+
+async def test_a_snapshot_that_keeps_changing_is_told() -> None:
+    """Where each scan is overtaken, none is written, and whoever asked for it hears of it."""
+    kept = Kept()
     await kept.store.refresh()
-    assert await kept.held("A", "B") == [False, True]
+    real = kept.store._records
+
+    async def always_overtaken() -> list[bytes]:
+        await kept.store.withdraw([hashed("A")])
+        return await real()
+
+    kept.store._records = always_overtaken  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailableError) as error:
+        await kept.store.refresh()
+
+    assert error.value.code == "store_contended"
+    assert await kept.allows("A") == [False]
 
 
 async def test_two_writers_of_the_snapshot_both_prevail() -> None:
@@ -286,7 +343,7 @@ async def test_two_writers_of_the_snapshot_both_prevail() -> None:
     kept.blobs.replace = other_comes_between  # type: ignore[method-assign]
     await kept.store.withdraw([hashed("A")])
 
-    assert await kept.held("A", "B") == [False, False]
+    assert await kept.allows("A", "B") == [False, False]
 
 
 async def test_without_a_snapshot_nothing_is_withdrawn() -> None:
