@@ -26,7 +26,7 @@ from local.commands.playing.operator import Operator, forget_app_settings
 from local.commands.playing.verdict import Verdict, judge
 from local.commands.playing.watching import queue_counts, until_drained
 from local.commands.playing.wide_events import read_wide_events
-from local.emabler.fleet.command_line import speed
+from local.emabler.fleet.command_line import chargers, speed
 from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.faults import Rates, describe
 from local.emabler.fleet.order import Transport
@@ -53,7 +53,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     """
     parser = Arguments("demo")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--chargers", type=int, default=24)
+    parser.add_argument("--chargers", type=chargers, default=24)
     parser.add_argument("--faults", default="default")
     parser.add_argument("--speed", type=speed, default=3600.0)
     parser.add_argument("--transport", type=Transport, default=Transport.SERVICE_BUS)

@@ -15,6 +15,7 @@ from local.commands import local_settings
 from local.commands.frame import DONE, ROOT, STATE, Arguments, run_command
 from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
+from local.emabler.fleet.command_line import chargers
 from local.emabler.fleet.faults import Rates
 from local.errors import LocalError
 from local.ports import AzuritePorts, Ports, choose_port
@@ -42,7 +43,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, default=ROOT / "local.settings.json")
     parser.add_argument("--func", action="store_true")
     parser.add_argument("--no-simulator", action="store_true")
-    parser.add_argument("--fleet", type=int)
+    parser.add_argument("--fleet", type=chargers)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="off")
     arguments = parser.parse_args(words)

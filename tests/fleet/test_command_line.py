@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,26 @@ async def start(*words: str) -> Process:
         stdout=PIPE,
         stderr=PIPE,
     )
+
+
+@pytest.mark.parametrize("words", ["demo --chargers", "up --fleet"])
+@pytest.mark.parametrize("number", ["0", "-1", "10000", "many", "1e3", "99999999999"])
+def test_a_fleet_that_cannot_be_is_refused_before_anything_starts(words: str, number: str) -> None:
+    """Exit 2 and one message that says what is possible; no part of the local Azure was started."""
+    command, option = words.split()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", f"local.commands.{command}", f"{option}={number}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.returncode == 2
+    assert "is no number of chargers from 1 to 9999" in ran.stderr
+    assert "ready" not in ran.stdout
 
 
 def test_options_make_the_order(monkeypatch: pytest.MonkeyPatch) -> None:

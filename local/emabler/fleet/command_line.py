@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from local.emabler.fleet.faults import describe
-from local.emabler.fleet.network import Generation
+from local.emabler.fleet.network import MOST_CHARGERS, Generation
 from local.emabler.fleet.order import Customer, Fallback, Order, Transport
 from local.emabler.fleet.visits import DAY
 
@@ -38,6 +38,23 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--queue", default="push-events", help="the queue of the events")
     group.add_argument("--tap-seconds", type=float, default=5.0, help="the time-out of a tap")
     group.add_argument("--fallback", type=Fallback, choices=Fallback, default="deny")
+
+
+def chargers(text: str) -> int:
+    """Read how many chargers a fleet has, so that a wrong number is told before anything starts.
+
+    Raises:
+        ArgumentTypeError: it is no number of chargers.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MOST_CHARGERS:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no number of chargers from 1 to {MOST_CHARGERS}"
+        )
+    return number
 
 
 def speed(text: str) -> float | None:
