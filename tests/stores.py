@@ -11,6 +11,7 @@ from uuid import uuid4
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import Azurite
+from shared.sessions.summary import is_summary
 from shared.storage.azure import AzureTables
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Operation, Row, Tables
@@ -130,3 +131,8 @@ class OnAzurite(Stores):
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(each.close() for each in self._gateways))
+
+
+def is_claim(row: Row) -> bool:
+    """Whether a row of the sessions table is a claim: neither a summary nor an index row."""
+    return not row.key.startswith("!") and not is_summary(row)

@@ -96,6 +96,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "session": row.key.rpartition("|")[0],
         "sources": str(columns["sources"]).split(","),
         "findings": [each for each in str(columns.get("findings", "")).split(",") if each],
+        "held": bool(columns.get("held", False)),
     }
 
 

@@ -27,6 +27,7 @@ _SUMMARY = (
     "tag",
     "site",
     "findings",
+    "held",
     "erased",
 )
 _CLAIM = (

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, Source
-from shared.sessions.summary import State, Summary, is_summary
+from shared.sessions.summary import State, Summary
 from shared.storage.rows import SCHEMA, Row, Value
 
 END_ROWS = "!end|"
@@ -45,8 +45,3 @@ def _end_row(bucket: str, claim: Claim) -> Row:
         columns["start"] = format_instant(claim.start)
     end = format_instant(claim.end) if claim.end else UNDATED
     return Row(bucket, f"{END_ROWS}{end}|{claim.key}", columns)
-
-
-def is_claim(row: Row) -> bool:
-    """Whether a row of the sessions table is a claim: neither a summary nor an index row."""
-    return not row.key.startswith("!") and not is_summary(row)

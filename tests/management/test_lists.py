@@ -137,6 +137,7 @@ async def test_findings_are_listed_with_their_session(operator: Operator) -> Non
     ran = await operator.run("sessions", "list", "--json", "--charger", "CH-0042")
 
     assert ran.all("findings") == [["stop_conflict", "energy_differs_from_meter"]]
+    assert ran.all("held") == [True]
 
 
 async def test_chargers_are_listed_with_their_sockets(operator: Operator) -> None:

@@ -15,7 +15,6 @@ from shared.emabler.retries import Surroundings
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.reconciliation.reconcile import Reconciliation, Run
-from shared.sessions.indexes import is_claim
 from shared.sessions.summary import is_summary
 from shared.sessions.writer import SessionWriter
 from shared.storage.containers import ALL_CONTAINERS
@@ -23,6 +22,7 @@ from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row
 from shared.storage.tables import ALL_TABLES, SESSIONS
+from tests.stores import is_claim
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HASH_KEY = b"k" * 32

@@ -15,7 +15,7 @@ from shared.errors import StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, Source, claim_from_row
-from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows, is_claim
+from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows
 from shared.sessions.reading import read_summaries
 from shared.sessions.summary import fold, is_summary, summary_row
 from shared.sessions.writer import SessionWriter
@@ -23,6 +23,7 @@ from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.rows import Delete, Row, Upsert
 from shared.storage.tables import ALL_TABLES, SESSIONS, TAGS
+from tests.stores import is_claim
 
 HASH_KEY = b"k" * 32
 START = datetime(2026, 11, 2, 9, 11, 32, tzinfo=UTC)
