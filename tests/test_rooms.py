@@ -297,7 +297,7 @@ async def test_reconciliation_waits_for_its_settings() -> None:
     rooms = Rooms(settings, tables=MemoryTables(*ALL_TABLES), clock=lambda: NOW)
 
     with pytest.raises(SettingError, match="EMABLER_API_KEY is not set"):
-        await rooms.reconcile(WideEvent("reconcile"))
+        await rooms.reconciliation.reconcile(WideEvent("reconcile"))
 
 
 @pytest.mark.parametrize(
