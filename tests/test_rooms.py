@@ -204,7 +204,7 @@ async def test_a_store_of_another_environment_is_not_written_to(other: dict[str,
     with pytest.raises(OtherStoreError, match="point DataStorageConnection at the app's own store"):
         await theirs.ingest([message(payloads.start_v2())], WideEvent("ingest_push_events"))
     with pytest.raises(OtherStoreError):
-        await theirs.reconcile(WideEvent("reconcile"))
+        await theirs.reconciliation.reconcile(WideEvent("reconcile"))
 
     assert len(tables.rows(EVENTS)) == 1
 
