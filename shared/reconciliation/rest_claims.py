@@ -8,9 +8,7 @@ from datetime import datetime
 from shared.emabler.models.sessions import FinishedSession, canonical
 from shared.identifiers import normalise_tag
 from shared.push.digest import DIGEST_CHARACTERS
-from shared.sessions.claims import Claim, Source
-
-_MAX_BODY_CHARACTERS = 30_000
+from shared.sessions.claims import MOST_BODY_CHARACTERS, Claim, Source
 
 
 def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
@@ -32,5 +30,5 @@ def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
         energy_wh=session.energy_wh,
         site=session.site,
         observed=observed,
-        body=body if len(body) <= _MAX_BODY_CHARACTERS else None,
+        body=body if len(body) <= MOST_BODY_CHARACTERS else None,
     )
