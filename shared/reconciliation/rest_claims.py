@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from shared.emabler.models.sessions import FinishedSession, canonical
 from shared.identifiers import normalise_tag
-from shared.push.digest import DIGEST_CHARACTERS
 from shared.sessions.claims import MOST_BODY_CHARACTERS, Claim, Source
 
 
@@ -22,7 +20,7 @@ def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
         charger=session.charger,
         transaction=session.transaction,
         name=session.rest_id,
-        digest=hashlib.sha256(body.encode()).hexdigest()[:DIGEST_CHARACTERS],
+        digest=session.digest,
         socket=session.socket,
         start=session.start,
         end=session.end,
