@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,8 +64,14 @@ class Pairing:
         self._tag_hash_key = tag_hash_key
         self._plausible = plausible
 
-    async def pair(self, seeds: Iterable[tuple[str, str]]) -> list[Paired]:
+    async def pair(
+        self, seeds: Iterable[tuple[str, str]], near: Iterable[tuple[str, str]] = ()
+    ) -> list[Paired]:
         """Pair the sessions (bucket and key) that have no id with all that belongs to them.
+
+        Args:
+            seeds: The sessions without an id.
+            near: Others that may belong to them, beside those that their rows lead to.
 
         Returns:
             For each seed that is in the store what it came to, several of one session once.
@@ -75,22 +82,28 @@ class Pairing:
         chargers: dict[tuple[str, str], list[str]] = defaultdict(list)
         for bucket, session in dict.fromkeys(seeds):
             chargers[bucket, session.partition("|")[0]].append(session)
+        around: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for bucket, session in near:
+            around[bucket, session.partition("|")[0]].add(session)
         found = await all_done(
-            self._of_one_charger(bucket, sessions) for (bucket, _), sessions in chargers.items()
+            self._of_one_charger(name[0], sessions, around.get(name, set()))
+            for name, sessions in chargers.items()
         )
         return [paired for each in found for paired in each]
 
-    async def _of_one_charger(self, bucket: str, sessions: Sequence[str]) -> list[Paired]:
+    async def _of_one_charger(
+        self, bucket: str, sessions: Sequence[str], near: AbstractSet[str]
+    ) -> list[Paired]:
         done: dict[str, Paired] = {}
         for session in sessions:
             if not any(session in paired.members for paired in done.values()):
-                for paired in await self._around(bucket, session):
+                for paired in await self._around(bucket, session, near):
                     done[paired.session] = paired
         return list(done.values())
 
-    async def _around(self, bucket: str, session: str) -> list[Paired]:
+    async def _around(self, bucket: str, session: str, near: AbstractSet[str]) -> list[Paired]:
         for _ in range(_MAX_ROUNDS):
-            stored = await self._neighbourhood(bucket, session)
+            stored = await self._neighbourhood(bucket, {session, *near})
             claims = {
                 name: {key: claim for key, (claim, _) in each.claims.items()}
                 for name, each in stored.items()
@@ -175,10 +188,10 @@ class Pairing:
             for row in rows_under_tag(hashed, session, claim)
         ]
 
-    async def _neighbourhood(self, bucket: str, session: str) -> dict[str, Stored]:
-        """The sessions that may belong to this one, with all that is in them."""
+    async def _neighbourhood(self, bucket: str, sessions: AbstractSet[str]) -> dict[str, Stored]:
+        """These sessions and those that may belong to them, with all that is in them."""
         stored: dict[str, Stored] = {}
-        waiting = {session}
+        waiting = set(sessions)
         for _ in range(_MAX_STEPS):
             names = sorted(waiting - stored.keys())
             if not names:

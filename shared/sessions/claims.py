@@ -84,19 +84,22 @@ class Claim:
         A transaction id that identifies nothing makes the claim a session of its own, until
         reconciliation pairs it.
         """
-        return self.within or f"{key_part(self.charger)}|{self._transaction_key}"
-
-    @property
-    def _transaction_key(self) -> str:
-        if self.transaction is not None and identifies_a_transaction(self.transaction):
-            return key_part(self.transaction)
-        # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
-        return f"{NAMELESS}{self.source}-{key_part(self.name)}"
+        if self.within is not None:
+            return self.within
+        return session_key(self.charger, self.transaction, self.source, self.name)
 
     @property
     def key(self) -> str:
         """The row key of the claim."""
         return f"{self.session}|{self.source}|{key_part(self.name)}"
+
+
+def session_key(charger: str, transaction: str | None, source: Source, name: str) -> str:
+    """The key of the session that a claim is of: see `Claim.session`."""
+    if transaction is not None and identifies_a_transaction(transaction):
+        return f"{key_part(charger)}|{key_part(transaction)}"
+    # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
+    return f"{key_part(charger)}|{NAMELESS}{source}-{key_part(name)}"
 
 
 def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:

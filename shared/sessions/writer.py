@@ -110,6 +110,18 @@ class SessionWriter:
                 return [plan.written for group in done for plan in group.plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
 
+    async def look(self, claims: Iterable[Claim]) -> list[Written]:
+        """What `write` would do, as the store is now: nothing is written.
+
+        Raises:
+            StoreUnavailableError: It cannot be read now.
+        """
+        groups = list(self._groups(claims, (), raising=False))
+        for group in groups:
+            await all_done(self._read(group, name) for name in group.sessions)
+            group.plan()
+        return [plan.written for group in groups for plan in group.plans]
+
     async def _round(
         self, groups: Sequence[_Group], attempt: int, tagged: dict[_Address, _Session]
     ) -> None:
