@@ -6,29 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.client import EmablerClient
 from shared.emabler.models.sessions import FinishedSession, read_finished_session
 from shared.instants import Clock
+from shared.reconciliation.outcomes import Outcome, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
-from shared.sessions.claims import Source
-from shared.sessions.planning import Written
 from shared.sessions.writer import SessionWriter
 
 SETTLING = timedelta(minutes=2)
 """A session that ended just now may not be in eMabler's list yet."""
-
-
-class Outcome(StrEnum):
-    """What came of one session that REST lists."""
-
-    CONFIRMED = "confirmed"
-    REPAIRED = "repaired"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    UNIDENTIFIED = "unidentified"
 
 
 @dataclass(slots=True)
@@ -80,13 +68,3 @@ class Reconciliation:
     ) -> None:
         written = await self._sessions.write(rest_claim(session, observed) for session in sessions)
         run.sessions.update(map(outcome_of, written))
-
-
-def outcome_of(written: Written) -> Outcome:
-    """Tell what a REST claim met: nothing, the session without one, or an answer of before."""
-    before = [] if written.before is None else [c for c, _ in written.before.claims.values()]
-    if not written.added:
-        return Outcome.UNCHANGED
-    if any(claim.source is Source.REST for claim in before):
-        return Outcome.CHANGED
-    return Outcome.CONFIRMED if before else Outcome.REPAIRED
