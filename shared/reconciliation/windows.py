@@ -13,14 +13,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from shared.instants import format_instant, parse_instant
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import SCHEMA, Row, Value
-
-WINDOW_ROWS = "window|"
-"""Windows within one day, by their start: those that touch a stretch lie in one range."""
-
-WIDE_ROWS = "wide|"
-"""Windows that are longer than a day or open-ended: few, and read whole."""
 
 LONGEST = timedelta(days=1)
 _MOST_PIECES = 400

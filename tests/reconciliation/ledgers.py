@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.reconciliation.findings import CLOSED_ROWS, OPEN_ROWS, Finding, FindingClass
+from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.place import PARTITION
-from shared.reconciliation.windows import WIDE_ROWS, WINDOW_ROWS, Window, window_from_row
+from shared.reconciliation.windows import Window, window_from_row
+from shared.storage.ledger_keys import CLOSED_ROWS, OPEN_ROWS, PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Operation, Row, Tables
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW, Clock
