@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.errors import StoreUnavailableError
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.windows import Window, window_from_row
@@ -119,3 +120,19 @@ class Deaf(PrefixedTables):
             self.deaf = False
             await super().write(table, operations)
         return await super().write(table, operations)
+
+
+class Losing(PrefixedTables):
+    """A gateway that writes once more and then loses the answer for good."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables, "")
+        self.lose = False
+
+    async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
+        """Write, and be away afterwards where it is to lose the answer."""
+        etags = await super().write(table, operations)
+        if self.lose:
+            self.lose = False
+            raise StoreUnavailableError("no answer", code="store_away")
+        return etags
