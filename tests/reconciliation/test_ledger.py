@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from shared.errors import LeaseHeldError, LeaseLostError
 from shared.reconciliation.finding_book import FindingBook, repaired
-from shared.reconciliation.findings import FindingClass, known_from_row
-from shared.reconciliation.ledger import Ledger, read_standing
-from shared.reconciliation.lease import Work
-from shared.reconciliation.passes import Marks, Pass, Schedule, finished, tasks
-from shared.reconciliation.runs import RUN_ROWS, Outcome, read_runs, run_from_row
-from shared.reconciliation.windows import Window
-from shared.storage.rows import Delete, Tables
-from shared.storage.tables import RECONCILIATION
+from shared.reconciliation.findings import FindingClass
+from shared.reconciliation.passes import Schedule, finished, tasks
+from shared.reconciliation.runs import Outcome, read_runs
+from shared.storage.rows import Tables
 from tests.reconciliation.books import NOW, Clock
 from tests.reconciliation.ledgers import (
-    LASTS,
-    Deaf,
-    StoppedError,
-    Stopping,
     at,
     closed,
-    content,
     finding,
     open_keys,
-    rows,
     take,
     window,
     windows,
