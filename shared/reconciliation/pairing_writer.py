@@ -170,7 +170,7 @@ class Pairing:
             left += [
                 row
                 for row in self._rows_under_tags(name, before[name].values())
-                if row.columns["source"] == PART and (row.partition, row.key) not in named
+                if (row.partition, row.key) not in named
             ]
         await upsert_all(self._tables, TAGS, holding)
         await upsert_all(self._tables, TAGS, parts)

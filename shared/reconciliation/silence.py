@@ -31,6 +31,8 @@ CAUSES: Mapping[str, str] = {
     "eMabler (`pushIntegrationEnabled`)",
     "no_push_configuration": "eMabler lists no push configuration: make one in Connect, Settings, "
     "Developers, Push API",
+    "push_switched_off": "eMabler says of each push configuration that it is not enabled: switch "
+    "one on in Connect, Settings, Developers, Push API",
     "no_push_endpoint": "eMabler's push configurations have no endpoint: give one this app's queue "
     "or webhook",
     "no_push_messages": "eMabler's push configurations have no type of message switched on",
@@ -132,6 +134,9 @@ async def _cause_of_all(client: EmablerClient) -> str:
         configurations = (await client.push_configurations())[:_MOST_CONFIGURATIONS]
         if not configurations:
             return "no_push_configuration"
+        # No field of a configuration is documented: this one counts where it is told.
+        if all(each.item.get("enabled") is False for each in configurations):
+            return "push_switched_off"
         endpoints = [await client.push_endpoints(each.id) for each in configurations]
         if not any(endpoints):
             return "no_push_endpoint"
