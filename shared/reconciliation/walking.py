@@ -15,7 +15,7 @@ from shared.reconciliation.comparing import OF_WINDOWS
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, repaired
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
-from shared.reconciliation.ledger import KEPT, Ledger
+from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.passes import Pass, Task, advanced, finished
@@ -167,7 +167,7 @@ class Walking:
         classes = (FindingClass.ANSWER_WRONG,)
         cleared = self.seen([], compared=[about.about], classes=classes, as_of=self.clock())
         marks = None if walk.task is None else finished(self.ledger.marks, walk.task)
-        await self.ledger.commit(marks=marks, work=None, findings=cleared)
+        await self.ledger.commit(marks=marks, findings=cleared)
         return None
 
     async def _take(self, walk: _Walk, picture: Picture) -> Lie | None:
@@ -199,7 +199,7 @@ class Walking:
         more = span.end is not None and span.end != walk.span.end
         await ledger.commit(
             windows=[window],
-            front=moved(ledger.front, window) if walk.name is Pass.FRONT else KEPT,
+            front=moved(ledger.front, window) if walk.name is Pass.FRONT else None,
             marks=None if walk.task is None else advanced(ledger.marks, walk.task, span.end),
             findings=findings,
             work=Work(walk.name, span.end, walk.span.end) if more else None,
@@ -237,4 +237,4 @@ class Walking:
             as_of=worked.as_of,
         )
         findings += self._repaired(worked)
-        await ledger.commit(marks=finished(ledger.marks, task), work=None, findings=findings)
+        await ledger.commit(marks=finished(ledger.marks, task), findings=findings)

@@ -78,6 +78,9 @@ class Played:
         """All messages, in an order that does not depend on how the day was cut into steps."""
         return [each.body for each in sorted(self.deliveries, key=_order)]
 
+    def _afterwards(self) -> datetime:
+        return self.ends + timedelta(minutes=5)
+
     async def judged_by_the_product(self, bodies: Sequence[bytes] | None = None) -> Verdict:
         """The verdict on the product's store when it took the messages and reconciled."""
         operator = Operator()
@@ -87,11 +90,8 @@ class Played:
         async with TestServer(make_app(self.books, KEY)) as emabler:
             operator.settings |= SETTINGS
             operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
-            rooms = Rooms(
-                operator.settings,
-                tables=operator.tables,
-                clock=lambda: self.ends + timedelta(minutes=1),
-            )
+            rooms = Rooms(operator.settings, tables=operator.tables, clock=self._afterwards)
+            operator.tables.clock = self._afterwards
             await rooms.reconciliation.reconcile(WideEvent("reconcile"))
         sessions, sockets, events, parked = [
             (await operator.run(what, "list", "--json")).rows
