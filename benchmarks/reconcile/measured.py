@@ -24,12 +24,13 @@ import httpx
 from azure.data.tables.aio import TableServiceClient
 
 from benchmarks.reconcile.load import BEGINS, until
-from shared.instants import format_instant, parse_instant
-from shared.reconciliation.windows import WINDOW_ROWS
+from shared.instants import format_instant
+from shared.reconciliation.shelf import read_windows
+from shared.reconciliation.spans import Span
 from shared.rooms import Rooms
 from shared.storage.requests import counted
 from shared.storage.rows import Upsert
-from shared.storage.tables import ALL_TABLES, RECONCILIATION, SESSIONS
+from shared.storage.tables import ALL_TABLES, SESSIONS
 from shared.storage.together import write_all
 from shared.telemetry import WideEvent
 
@@ -55,7 +56,7 @@ async def walk(rooms: Rooms) -> Measured:
     wide = WideEvent("reconcile")
     with counted() as requests:
         began, cpu = time.perf_counter(), time.process_time()
-        run = await rooms.reconciliation.walk(BEGINS, _end(), wide)
+        run = await rooms.reconciliation.walk(Span(BEGINS, _end()), wide, holder="bench")
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return Measured(
         seconds,
@@ -72,13 +73,7 @@ async def walk(rooms: Rooms) -> Measured:
 async def read(rooms: Rooms) -> Measured:
     """The baseline of a walk with nothing new: the same pages and the same ranges, bare."""
     tables = rooms.tables
-    spans = [
-        (parse_instant(text[1]), parse_instant(text[2]))
-        async for row in tables.range(
-            RECONCILIATION, RECONCILIATION, WINDOW_ROWS, f"{WINDOW_ROWS}~"
-        )
-        if (text := row.key.split("|"))
-    ]
+    spans = [(window.first, window.last) async for window in read_windows(tables, BEGINS, _end())]
     buckets = [str(number) for number in range(rooms.settings["STORE_BUCKETS"])]
     connection = rooms.settings["DataStorageConnection"]
     rows = items = 0
