@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +18,14 @@ from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.network import Generation
 from local.emabler.fleet.posting import Delivery
 from local.emabler.server import make_app
+from shared.instants import EPOCH_OF_CHARGERS
+from shared.reconciliation.asking import pictures
+from shared.reconciliation.means import Means, Worked
+from shared.reconciliation.open_sessions import OpenSessionsWork
+from shared.reconciliation.pairing_writer import Pairing
+from shared.reconciliation.spans import Picture, Span
+from shared.reconciliation.window_work import WindowWork
 from shared.rooms import Rooms
-from shared.telemetry import WideEvent
 from tests.management.operator import Operator
 
 BEGINS = datetime(2026, 3, 14, 4, 30, tzinfo=UTC)
@@ -51,6 +58,7 @@ class Played:
         self.day = Day(plan, Rates.read(faults))
         self.books = Books()
         self.deliveries: list[Delivery] = []
+        self.worked: list[Worked] = []
         keeper = Bookkeeper(self.books, self.day.network)
         until = BEGINS
         while not self.day.over:
@@ -87,12 +95,7 @@ class Played:
         async with TestServer(make_app(self.books, KEY)) as emabler:
             operator.settings |= SETTINGS
             operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
-            rooms = Rooms(
-                operator.settings,
-                tables=operator.tables,
-                clock=lambda: self.ends + timedelta(minutes=1),
-            )
-            await rooms.reconcile(WideEvent("reconcile"))
+            await self._reconcile(operator)
         sessions, sockets, events, parked = [
             (await operator.run(what, "list", "--json")).rows
             for what in ("sessions", "chargers", "events", "parked")
@@ -100,6 +103,37 @@ class Played:
         return judge(
             self.expected, sessions=sessions, sockets=sockets, events=events, parked=parked
         )
+
+    async def _reconcile(self, operator: Operator) -> None:
+        """Every walk of a day: the windows, the ends that cannot be, the open sessions."""
+
+        def clock() -> datetime:
+            return self.ends + timedelta(minutes=20)
+
+        rooms = Rooms(operator.settings, tables=operator.tables, clock=clock)
+        async with rooms.emabler() as client:
+            means = Means(
+                tables=operator.tables,
+                sessions=rooms.sessions,
+                client=client,
+                pairing=Pairing(operator.tables, tag_hash_key=rooms.tag_hash_key),
+                buckets=rooms.settings["STORE_BUCKETS"],
+                tag_hash_key=rooms.tag_hash_key,
+            )
+            for span in (
+                Span(self.ends - timedelta(days=4), clock()),
+                Span(None, EPOCH_OF_CHARGERS),
+                Span(clock(), None),
+            ):
+                async for picture in pictures(client, span):
+                    assert isinstance(picture, Picture)
+                    self.worked.append(await WindowWork(means).work(picture, began=None))
+            self.worked.append(await OpenSessionsWork(means).work(clock()))
+
+    @property
+    def findings(self) -> Counter[str]:
+        """The findings of all that was compared, by class."""
+        return Counter(found.cls for worked in self.worked for found in worked.findings)
 
 
 def _order(delivery: Delivery) -> tuple[datetime, str, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.fleet.plays import Played
@@ -18,6 +20,19 @@ async def test_a_clean_day_has_no_finding(seed: int) -> None:
     sessions = (await operator.run("sessions", "list", "--json")).rows
     assert len(sessions) > 20
     assert [row for row in sessions if row["findings"]] == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_reconciling_a_clean_day_finds_nothing(seed: int) -> None:
+    """The same days held against eMabler's books: all confirmed, nothing repaired or found."""
+    played = Played(seed, faults="off")
+
+    assert (await played.judged_by_the_product()).equal
+
+    assert played.findings == {}
+    assert [found for worked in played.worked for found in worked.repaired] == []
+    counts = sum((worked.counts for worked in played.worked), Counter())
+    assert set(counts) == {"confirmed"}
 
 
 @pytest.mark.parametrize(
