@@ -65,12 +65,15 @@ class PushSeen:
             before = self.chargers.get(charger, (0, 0))
             self.chargers[charger] = (before[0] + told, before[1] + untold)
 
+    @property
+    def told(self) -> int:
+        """Of how many sessions push told."""
+        return sum(told for told, _ in self.chargers.values())
+
 
 def silent(seen: PushSeen) -> Iterator[str | None]:
     """The chargers of whose sessions push told nothing; None alone: it told nothing of any."""
-    told = sum(each for each, _ in seen.chargers.values())
-    untold = sum(each for _, each in seen.chargers.values())
-    if not told and untold >= FEWEST:
+    if not seen.told and sum(untold for _, untold in seen.chargers.values()) >= FEWEST:
         yield None
         return
     for charger, (heard, missed) in sorted(seen.chargers.items()):
@@ -113,7 +116,7 @@ async def find_silence(
             )
         )
     compared = {about(charger) for charger in seen.chargers if found != [None]}
-    if found == [None] or any(told for told, _ in seen.chargers.values()):
+    if found == [None] or seen.told:
         compared.add(about(None))
     return Silence(tuple(findings), frozenset(compared))
 
