@@ -1,6 +1,6 @@
 """The findings that are open or resolved, as a run holds them in mind: what is to be written.
 
-Of each finding the book holds what decides, some 300 bytes: not the values, but a digest of them.
+Of each finding the book holds what decides, some 350 bytes: not the values, but a digest of them.
 It decides by what it holds and writes nothing; `shared/reconciliation/ledger.py` does.
 """
 
@@ -14,15 +14,13 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from shared.reconciliation.findings import (
-    OPEN_ROWS,
-    RESOLVED_ROWS,
     Finding,
     FindingClass,
     State,
     known_from_row,
     microseconds,
 )
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
 
