@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 
 from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.models.reading import Drift
@@ -76,12 +77,13 @@ class More:
     """There is more than the answer's rows: `total`, at least one more than came.
 
     `doubtful`: it says so against its own total, or has room for the others; asked again, it may
-    say otherwise.
+    say otherwise. `fits` as of `Rows.fits`.
     """
 
     total: int
     rows: int
     doubtful: bool = False
+    fits: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ class Wrong:
     code: str
     detail: str
 
+
+_TURNED, _KEPT = 0.1, 0.9
+"""Shares of a page's rows: so many may lie out of order, and so many are taken to fit again."""
 
 _TOLD_OF_NEXT: Mapping[bool | None, str] = {
     True: "a next page",
@@ -153,6 +158,17 @@ class Rows:
             self.unidentified,
             self.question.ids,
         )
+
+    def fits(self) -> datetime | None:
+        """Up to which end a page seems to hold all, where its rows come in the order of their ends.
+
+        In which order eMabler lists is not documented. This only guides where a span is cut.
+        """
+        ends = [session.end for session in self.sessions if session.end is not None]
+        turned = sum(one > other for one, other in pairwise(ends))
+        if len(ends) < self.rows or turned > self.rows * _TURNED:
+            return None
+        return sorted(ends)[int(self.rows * _KEPT)]
 
     @property
     def content(self) -> tuple[int, frozenset[tuple[object, ...]]]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import batched
 
@@ -117,7 +118,7 @@ async def _found(asker: _Asker, span: Span, smallest: timedelta) -> AsyncGenerat
     while (part := steps.next()) is not None:
         found = await asker.ask(Question(part))
         if isinstance(found, More):
-            if steps.more(found.total, found.rows):
+            if steps.more(found.total, found.rows, fits=found.fits):
                 first_total = first_total or found.total
                 continue
             found = await asker.walk(Question(part), found, first_total)
@@ -177,7 +178,7 @@ class _Asker:
                 case Unsaid():
                     return await self.walk(question, More(page.rows, page.rows))
                 case More(doubtful=doubtful) as more if not (doubtful and tries_left):
-                    return more
+                    return replace(more, fits=rows.fits())
                 case Wrong() as wrong if not tries_left:
                     return question.lie(wrong)
         raise AssertionError(question)

@@ -18,8 +18,10 @@ _SECOND = timedelta(seconds=1)
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Within these an open-ended span is cut; ends beyond them are few, and nobody's clock."""
 
-_FILLED = 0.75
+_FILLED = 0.85
 """How full a page is wanted, so that a part which is denser than the last one still fits."""
+
+_MOST_OF_IT = 0.9
 
 _GROWTH = 8
 """How much longer than the last part the next one is at most: a night may end at any minute."""
@@ -27,11 +29,15 @@ _GROWTH = 8
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part that is still to be asked for; of `total` rows when `before` rows had come."""
+    """A part that is still to be asked for; of `total` rows when `before` rows had come.
+
+    `by_rows`: it was cut where the rows of an answer said.
+    """
 
     span: Span
     total: int | None = None
     before: int = 0
+    by_rows: bool = False
 
 
 class Steps:
@@ -68,8 +74,10 @@ class Steps:
             self._density = rows / length.total_seconds()
             self._longest = _GROWTH * max(length, self._smallest)
 
-    def more(self, total: int, rows: int) -> bool:
+    def more(self, total: int, rows: int, *, fits: datetime | None = None) -> bool:
         """The part that was handed out has `total` rows, too many for an answer, which held `rows`.
+
+        `fits` is up to when an answer seems to hold all, where the rows that came show it.
 
         Returns:
             Whether it can be cut; what then comes next is its beginning.
@@ -83,12 +91,16 @@ class Steps:
                 return False
             self._density = total / length.total_seconds()
             self._longest = max(length / 2, self._smallest)
-            middle = self._cut(part.span.start, part.span.end, self._wanted())
+            wanted = self._wanted()
+            if fits is not None and not part.by_rows:
+                # Believed once: a server that lies cannot keep parts from becoming half as long.
+                wanted = min(fits - part.span.start, _MOST_OF_IT * length)
+            middle = self._cut(part.span.start, part.span.end, wanted)
         if middle is None:
             return False
         known = total if length is not None else None
         self._waiting.append(_Part(Span(middle, part.span.end), known, self._rows))
-        self._waiting.append(_Part(Span(part.span.start, middle)))
+        self._waiting.append(_Part(Span(part.span.start, middle), by_rows=fits is not None))
         return True
 
     def _is_more_than_a_page(self, part: _Part) -> bool:
