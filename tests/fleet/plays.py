@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -18,14 +17,9 @@ from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.network import Generation
 from local.emabler.fleet.posting import Delivery
 from local.emabler.server import make_app
-from shared.instants import EPOCH_OF_CHARGERS
-from shared.reconciliation.asking import pictures
-from shared.reconciliation.means import Means, Worked
-from shared.reconciliation.open_sessions import OpenSessionsWork
-from shared.reconciliation.pairing_writer import Pairing
-from shared.reconciliation.spans import Picture, Span
-from shared.reconciliation.window_work import WindowWork
+from shared.reconciliation.terms import Run
 from shared.rooms import Rooms
+from shared.telemetry import WideEvent
 from tests.management.operator import Operator
 
 BEGINS = datetime(2026, 3, 14, 4, 30, tzinfo=UTC)
@@ -58,7 +52,7 @@ class Played:
         self.day = Day(plan, Rates.read(faults))
         self.books = Books()
         self.deliveries: list[Delivery] = []
-        self.worked: list[Worked] = []
+        self.run: Run | None = None
         keeper = Bookkeeper(self.books, self.day.network)
         until = BEGINS
         while not self.day.over:
@@ -89,13 +83,12 @@ class Played:
     async def judged_by_the_product(self, bodies: Sequence[bytes] | None = None) -> Verdict:
         """The verdict on the product's store when it took the messages and reconciled."""
         operator = Operator()
+        # Who is installed before the day begins: what ended before would be history.
+        await self._reconcile(operator, Books(), BEGINS)
         taken = self.bodies if bodies is None else bodies
         for first in range(0, len(taken), _BATCH):
             await operator.ingest(*taken[first : first + _BATCH])
-        async with TestServer(make_app(self.books, KEY)) as emabler:
-            operator.settings |= SETTINGS
-            operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
-            await self._reconcile(operator)
+        await self._reconcile(operator, self.books, self.ends + timedelta(minutes=20))
         sessions, sockets, events, parked = [
             (await operator.run(what, "list", "--json")).rows
             for what in ("sessions", "chargers", "events", "parked")
@@ -104,36 +97,14 @@ class Played:
             self.expected, sessions=sessions, sockets=sockets, events=events, parked=parked
         )
 
-    async def _reconcile(self, operator: Operator) -> None:
-        """Every walk of a day: the windows, the ends that cannot be, the open sessions."""
-
-        def clock() -> datetime:
-            return self.ends + timedelta(minutes=20)
-
-        rooms = Rooms(operator.settings, tables=operator.tables, clock=clock)
-        async with rooms.emabler() as client:
-            means = Means(
-                tables=operator.tables,
-                sessions=rooms.sessions,
-                client=client,
-                pairing=Pairing(operator.tables, tag_hash_key=rooms.tag_hash_key),
-                buckets=rooms.settings["STORE_BUCKETS"],
-                tag_hash_key=rooms.tag_hash_key,
-            )
-            for span in (
-                Span(self.ends - timedelta(days=4), clock()),
-                Span(None, EPOCH_OF_CHARGERS),
-                Span(clock(), None),
-            ):
-                async for picture in pictures(client, span):
-                    assert isinstance(picture, Picture)
-                    self.worked.append(await WindowWork(means).work(picture, began=None))
-            self.worked.append(await OpenSessionsWork(means).work(clock()))
-
-    @property
-    def findings(self) -> Counter[str]:
-        """The findings of all that was compared, by class."""
-        return Counter(found.cls for worked in self.worked for found in worked.findings)
+    async def _reconcile(self, operator: Operator, books: Books, now: datetime) -> None:
+        """One run of the timer."""
+        operator.tables.clock = lambda: now
+        async with TestServer(make_app(books, KEY)) as emabler:
+            operator.settings |= SETTINGS
+            operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
+            rooms = Rooms(operator.settings, tables=operator.tables, clock=lambda: now)
+            self.run = await rooms.reconciliation.reconcile(WideEvent("reconcile"))
 
 
 def _order(delivery: Delivery) -> tuple[datetime, str, bytes]:
