@@ -163,24 +163,23 @@ class _Task:
         return read if session is None else session.claims
 
     async def _lone(self, found: Comparison) -> list[tuple[Told, Collection[Claim]]]:
-        """Stops whose session has no word of REST's, also none of another end."""
+        """Overdue stops whose session has no word of REST's, also none of another end."""
+        overdue = [told for told in found.lone.values() if self._is_overdue(told.end)]
         stored = await all_done(
-            read_session(self._means.tables, told.bucket, told.session)
-            for told in found.lone.values()
+            read_session(self._means.tables, told.bucket, told.session) for told in overdue
         )
         read = [[claim for claim, _ in each.claims.values()] for each in stored]
         return [
             (told, claims)
-            for told, claims in zip(found.lone.values(), read, strict=True)
+            for told, claims in zip(overdue, read, strict=True)
             if claims and not _has_rest(self._now(told, claims))
         ]
 
     async def _look_up_lone(
         self, lone: Sequence[tuple[Told, Collection[Claim]]], budget: Budget
     ) -> None:
-        overdue = [told for told, _ in lone if self._is_overdue(told.end)]
-        named = [told for told in overdue if told.transaction is not None]
-        nameless = [told for told in overdue if told.is_nameless]
+        named = [told for told, _ in lone if told.transaction is not None]
+        nameless = [told for told, _ in lone if told.is_nameless]
         heard = await self._ask_by_transactions(named, budget)
         near = await self._ask_near(nameless, budget)
         await self._write((*heard, *near))
@@ -303,11 +302,10 @@ class _Task:
                 worked.compared.discard(told.session)
             elif not _has_rest(claims):
                 worked.compared.add(told.session)
-                if self._is_overdue(told.end):
-                    alone = told.is_nameless and len(claims) == 1
-                    cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER
-                    store = _push_says(fold(claims))
-                    worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
+                alone = told.is_nameless and len(claims) == 1
+                cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER
+                store = _push_says(fold(claims))
+                worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
 
     def _judge_lacking(self, lacking: Sequence[Told]) -> None:
         worked = self._worked
