@@ -104,7 +104,7 @@ class Simulated:
         async with EmablerClient(
             BASE,
             KEY,
-            options=Options(**{"requests_per_second": 1e9, "retry_seconds": 20} | options),
+            options=Options(**{"requests_per_second": 1e9, "retry_seconds": 2} | options),
             around=self.time.around,
             transport=httpx.MockTransport(self._answer),
         ) as client:
