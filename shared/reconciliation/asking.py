@@ -145,7 +145,8 @@ async def _by_ids(asker: _Asker, question: Question) -> AsyncGenerator[Picture |
 
 def _batches(client: EmablerClient, ids: Iterable[str]) -> Iterator[frozenset[str]]:
     """Ids by so many that a session each fits on a page."""
-    return map(frozenset, batched(sorted(set(ids)), client.options.page_size, strict=False))
+    asked = sorted({each for each in ids if each.strip()})
+    return map(frozenset, batched(asked, client.options.page_size, strict=False))
 
 
 def _is_int64(text: str) -> bool:
