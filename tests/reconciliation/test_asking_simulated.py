@@ -24,7 +24,7 @@ from tests.reconciliation.simulated import Simulated, a_day_of, finished
 
 FAULTS: tuple[FaultName, ...] = get_args(FaultName.__value__)
 SEEDS = range(20)
-PAGE_SIZE = 5
+PAGE_SIZE = 8
 MOST_REQUESTS = 200
 RUNS = 18
 """After two thirds of so many runs nothing goes wrong any more: the span must come to its end."""
