@@ -24,7 +24,7 @@ from tests.reconciliation.simulated import Simulated, a_day_of, finished
 
 FAULTS: tuple[FaultName, ...] = get_args(FaultName.__value__)
 SEEDS = range(20)
-PAGE_SIZE = 8
+PAGE_SIZE = 5
 MOST_REQUESTS = 200
 RUNS = 18
 """After two thirds of so many runs nothing goes wrong any more: the span must come to its end."""
@@ -42,7 +42,7 @@ def rule(fault: FaultName, rate: float) -> Rule:
     return Rule(fault=fault, rate=rate)
 
 
-LAST_HOURS = Span(NOW - timedelta(hours=8), NOW + timedelta(seconds=1))
+LAST_HOURS = Span(NOW - timedelta(hours=5), NOW + timedelta(seconds=1))
 
 
 class Changes:
