@@ -183,6 +183,37 @@ def test_all_faults_together(seed: int) -> None:
     asyncio.run(asked(FAULTS, seed, (0.03, 0.1, 0.3)[seed % 3], drawn_changes(seed)))
 
 
+OF_PAGES: tuple[FaultName, ...] = (
+    *("moving_pages", "repeated_rows", "wrong_total", "short_page"),
+    *("outside_window", "empty_page_with_more", "unknown_fields", "long_fractions"),
+)
+
+
+@pytest.mark.parametrize("fault", OF_PAGES)
+async def test_walks_of_a_second_that_changes(fault: FaultName) -> None:
+    """Many sessions of one second need pages: a walk that missed one or met one twice is none."""
+    came = 0
+    for seed in range(3 * len(SEEDS)):
+        random = Random(seed)
+        second = NOW - timedelta(hours=3)
+        sessions = [finished(n, second) for n in range(1, random.randrange(8, 20))]
+        simulated = Simulated([*sessions, finished(99, NOW - timedelta(days=1))])
+        simulated.spoil(seed, rule(fault, random.choice([0.1, 0.3, 1.0])))
+        calm = [("", 0, 0)] * random.choice([0, 2, 6, 20])
+        change = [(random.choice(["comes", "goes", "ends later"]), random.randrange(20), 3 * 3600)]
+        simulated.between = Changes(simulated, (calm + change) * 8)
+        async with simulated.client(page_size=4) as client:
+            for _ in range(3):
+                found: list[Picture | Lie] = []
+                await run(client, Span(second, second + timedelta(seconds=1)), found)
+                for picture in pictures_of(found):
+                    came += 1
+                    assert simulated.missing(picture) == set(), (seed, picture)
+                    assert simulated.invented(picture) == set(), (seed, picture)
+                    assert len({s.rest_id for s in picture.items}) == len(picture.items)
+    assert came > 20
+
+
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("page_size", [1, 5, 7])
 async def test_whichever_bounds_belong_to_a_range(bounds: Bounds, page_size: int) -> None:
