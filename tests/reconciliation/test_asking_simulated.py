@@ -214,6 +214,30 @@ async def test_walks_of_a_second_that_changes(fault: FaultName) -> None:
     assert came > 20
 
 
+@pytest.mark.parametrize("at", range(1, 12))
+@pytest.mark.parametrize(("goes", "comes"), [(10, 99), (30, 1)])
+async def test_an_exchange_that_leaves_the_total_alone(at: int, goes: int, comes: int) -> None:
+    """One goes and another comes between two pages, so that a row is skipped, or comes twice."""
+    second = NOW - timedelta(hours=3)
+    simulated = Simulated(finished(n, second) for n in range(10, 31))
+    answers = 0
+
+    def exchange() -> None:
+        nonlocal answers
+        answers += 1
+        if answers == at:
+            simulated.change([finished(comes, second)], [finished(goes, second)])
+
+    simulated.between = exchange
+    found: list[Picture | Lie] = []
+    async with simulated.client(page_size=8) as client:
+        await run(client, Span(second, second + timedelta(seconds=1)), found)
+
+    for picture in pictures_of(found):
+        assert simulated.missing(picture) == set() == simulated.invented(picture)
+        assert len({s.rest_id for s in picture.items}) == len(picture.items)
+
+
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("page_size", [1, 5, 7])
 async def test_whichever_bounds_belong_to_a_range(bounds: Bounds, page_size: int) -> None:
