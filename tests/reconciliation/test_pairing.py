@@ -26,6 +26,7 @@ from shared.sessions.rebuilding import Rebuilding, session_of
 from shared.sessions.summary import fold, is_summary, summary_row
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory_blobs import MemoryBlobs
+from shared.storage.rows import Delete
 from shared.storage.tables import SESSIONS
 from tests.reconciliation.books import HASH_KEY, NOW
 from tests.reconciliation.two_sides import CHARGER, END, START, TwoSides, start, stop
@@ -378,6 +379,20 @@ async def test_retention_s_index_goes_with_the_claims(sides: TwoSides) -> None:
 
     assert sides.index(NAMELESS_ROWS) == alone
     assert len(alone) == 3
+
+
+async def test_a_copy_outlives_its_own_claim(sides: TwoSides) -> None:
+    """Retention takes the start before the session that holds its copy: nothing is lost there."""
+    await sides.push(*ALL_THREE)
+    await pair(sides)
+    gone = [r for r in sides.tables.rows(SESSIONS) if "=none-start" in r.key.split("|")[1]]
+    await sides.tables.write(SESSIONS, [Delete(row.partition, row.key) for row in gone])
+
+    await sides.push(LATE_TWIN)
+    await pair(sides)
+
+    summary = await sides.summary()
+    assert (summary["sources"], summary["stops"]) == ("start,stop,rest", 2)
 
 
 TIMES = st.integers(0, 6).map(lambda n: START + n * SECOND)
