@@ -23,7 +23,7 @@ from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.indexes import NAMELESS_ROWS, index_rows
 from shared.sessions.plausibility import USUAL
 from shared.sessions.rebuilding import Rebuilding, session_of
-from shared.sessions.summary import fold, is_summary, summary_row
+from shared.sessions.summary import fold, summary_row
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Delete
@@ -102,8 +102,9 @@ async def pair(sides: TwoSides, chance: Random | None = None) -> None:
     wanted = await seeds(sides)
     if chance is not None:
         chance.shuffle(wanted)
-    near = {session_of(r) for r in sides.tables.rows(SESSIONS) if is_summary(r)}
-    await sides.pairing.pair(wanted, [(BUCKET, name) for name in near if "=none-" not in name])
+    claims = [claim_from_row(row) for row in sides.tables.rows(SESSIONS) if is_claim(row)]
+    near = [(BUCKET, claim) for claim in claims if not claim.is_nameless]
+    await sides.pairing.pair(wanted, near)
 
 
 @pytest.fixture
