@@ -50,7 +50,7 @@ OF_OPEN_SESSIONS = frozenset(
 )
 """What this work meets, or knows to be so no longer."""
 
-SETTLING = timedelta(minutes=15)
+SETTLING = timedelta(minutes=2)
 """What began so short a time ago may be on its way, to eMabler's list or to the store."""
 
 UNLISTED_AFTER = timedelta(hours=1)
