@@ -196,6 +196,8 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
         session = session_of(item)
         name = key_part(item.charger), key_part(item.rest_id)
         heard[name] = session
+        if not picture.span.holds(item.end):
+            continue  # the neighbour's, whose picture is as of its own instant
         # Of an item without an id there may be a copy in the session that it was paired with.
         present = [
             told for told in rests.get(name, ()) if told.row.columns["digest"] == item.digest

@@ -117,7 +117,8 @@ class _Task:
         """Do it all."""
         picture, worked = self._picture, self._worked
         found = compare(await self._means.rows(picture.span), picture, raising=self._raising)
-        worked.counts[Outcome.UNCHANGED] += len(picture.items) - len(found.changed)
+        held = sum(picture.span.holds(item.end) for item in picture.items)
+        worked.counts[Outcome.UNCHANGED] += held - len(found.changed)
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
         self._nameless |= dict.fromkeys(found.nameless)
         self._near += [
