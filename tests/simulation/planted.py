@@ -36,9 +36,11 @@ def _without_energy(event: PushEvent) -> list[object]:
     return _WHOLE(event)
 
 
-def _without_claim(bucket: str, session: str, claims: Any, stored: Any, *limits: Any) -> Any:
+def _without_claim(
+    bucket: str, session: str, claims: Any, stored: Any, *limits: Any, **how: Any
+) -> Any:
     """A summary that is written without the claim it was folded from."""
-    plan = _PLAN(bucket, session, claims, stored, *limits)
+    plan = _PLAN(bucket, session, claims, stored, *limits, **how)
     if stored is not None and stored.summary is not None:
         plan.operations[:] = [each for each in plan.operations if not isinstance(each, Insert)]
     return plan
