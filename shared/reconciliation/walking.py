@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.emabler.calls import Call
+from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError
+from shared.identifiers import identifier_of
 from shared.instants import Clock, format_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
@@ -112,6 +114,23 @@ class Walking:
         self.run.push_silent = bool(found.findings)
         classes = (FindingClass.PUSH_SILENT,)
         writes = self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
+        if writes:
+            await self.ledger.commit(findings=writes)
+
+    async def look_for_drift(self) -> None:
+        """Whether fields of eMabler's answers were not what we rely on."""
+        drift, now = self.means.client.drift, self.clock()
+        met = [
+            Finding(FindingClass.CONTRACT_DRIFT, None, now, subject=name) for name in drift.told()
+        ]
+        # Of too few items nobody can say that a field is there again.
+        compared = [
+            about
+            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
+            if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
+        ]
+        classes = (FindingClass.CONTRACT_DRIFT,)
+        writes = self.seen(met, compared=compared, classes=classes, as_of=now)
         if writes:
             await self.ledger.commit(findings=writes)
 

@@ -277,16 +277,24 @@ class _Task:
         if outcome is Outcome.REPAIRED and summary.pushed is not None:
             outcome = Outcome.CONFIRMED  # it was paired with what push told
         if outcome is Outcome.REPAIRED and rest is not None:
-            if self._began is not None and rest.end is not None and rest.end < self._began:
+            if self._is_history(rest):
                 outcome = Outcome.HISTORY
             else:
                 worked.repaired.append(self._missing_in_store(rest))
+        if self._raising and outcome is Outcome.UNCHANGED and summary.pushed is None:
+            # A run that was lost may have repaired it, and not come to say so.
+            kept = summary.rest_claim
+            if kept is not None and not self._is_history(kept):
+                worked.repaired.append(self._missing_in_store(kept))
         worked.counts[outcome] += 1
         if outcome is Outcome.CHANGED and rest is not None and written.before is not None:
             former = written.before.claims.get(rest.key)
             if former is not None:
                 change = change_of(former[0], rest, worked.as_of, self._means.hashed)
                 worked.repaired += [change] if change is not None else []
+
+    def _is_history(self, rest: Claim) -> bool:
+        return self._began is not None and rest.end is not None and rest.end < self._began
 
     def _missing_in_store(self, rest: Claim) -> Finding:
         return Finding(
