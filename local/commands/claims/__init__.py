@@ -5,6 +5,7 @@ from local.commands.claims import (
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
+    store_is_proven,
     taps_answered,
 )
 from local.commands.claims.claim import Claim
@@ -15,4 +16,5 @@ CLAIMS: tuple[Claim, ...] = (
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
+    store_is_proven.CLAIM,
 )
