@@ -92,7 +92,7 @@ class Played:
                 tables=operator.tables,
                 clock=lambda: self.ends + timedelta(minutes=1),
             )
-            await rooms.reconcile(WideEvent("reconcile"))
+            await rooms.reconciliation.reconcile(WideEvent("reconcile"))
         sessions, sockets, events, parked = [
             (await operator.run(what, "list", "--json")).rows
             for what in ("sessions", "chargers", "events", "parked")

@@ -302,7 +302,7 @@ async def test_a_run_is_told_in_the_wide_event() -> None:
     )
     wide = WideEvent("reconcile")
 
-    await rooms.reconcile(wide)
+    await rooms.reconciliation.reconcile(wide)
 
     expected = {
         "pages": 2,
