@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import MessageTooLargeError, QueueUnavailableError
 from shared.imports import ImportedLater
+from shared.instants import as_utc
 
 if TYPE_CHECKING:
-    from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+    from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 _SDK = ("azure.core.exceptions", "azure.servicebus.aio", "azure.servicebus.exceptions")
 SEND_SECONDS = 20.0
 """How long one message may take; eMabler waits, and tries again after a 503."""
+LOOK_SECONDS = 4.0
+"""How long a look may take."""
 
 
 class PushQueue(Protocol):
@@ -49,6 +54,7 @@ class ServiceBusQueue:
         self._client: ServiceBusClient | None = None
         self._sender: ServiceBusSender | None = None
         self._turn = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(
         self,
@@ -85,6 +91,41 @@ class ServiceBusQueue:
             text = f"queue {self._queue}: {type(error).__name__}"
             raise QueueUnavailableError(text) from error
 
+    async def look(self) -> datetime | None:
+        """When the first message that lies in the queue was put there; None: it is empty.
+
+        On a link of its own; nothing is taken out. Needs the right to receive.
+
+        Raises:
+            QueueUnavailableError: It is away, refuses, or there is no such queue.
+        """
+        await self._sdk.ready()
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
+
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                client = self._connect()
+                receiver = client.get_queue_receiver(self._queue)
+                try:
+                    found = await receiver.peek_messages(max_message_count=1)
+                finally:
+                    # It takes a second, which nobody has to wait for.
+                    self._close_soon(receiver, client)
+        except (TimeoutError, AzureError, OSError, ValueError) as error:
+            text = f"queue {self._queue}: {type(error).__name__}"
+            raise QueueUnavailableError(text) from error
+        return as_utc(found[0].enqueued_time_utc) if found else None
+
+    def _close_soon(self, receiver: ServiceBusReceiver, client: ServiceBusClient) -> None:
+        async def close() -> None:
+            with suppress(Exception):
+                await receiver.close()
+                await client.close()
+
+        task = asyncio.get_running_loop().create_task(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     def _open(self) -> ServiceBusSender:
         if self._sender is None:
             self._client = self._connect()
@@ -99,3 +140,8 @@ class ServiceBusQueue:
             await sender.close()
         if client is not None:
             await client.close()
+
+    async def closed(self) -> None:
+        """Wait until the links of looks are given back."""
+        if self._closing:
+            await asyncio.wait(self._closing)
