@@ -2,7 +2,7 @@
 
 `POST /v2.1/track` (also `/v2/track`) takes what Microsoft's SDKs send; nothing goes further than
 this machine. Who sends: the Functions host, for what the functions log and for the invocations
-(`local.functions_host.app_insights`), and, where the app's setting TELEMETRY says `opentelemetry`,
+(`local.functions_host.insights`), and, where the app's setting TELEMETRY says `opentelemetry`,
 the app itself through `azure-monitor-opentelemetry`. Both find the address in
 `APPLICATIONINSIGHTS_CONNECTION_STRING`.
 
