@@ -39,6 +39,21 @@ type appSettingsType = {
   @maxValue(36600)
   RETENTION_PARKED_DAYS: int?
 
+  @description('Optional. How many days a run of reconciliation is listed after it began.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_RUNS_DAYS: int?
+
+  @description('Optional. How many days the proof of a window is kept after the end of the window.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_WINDOWS_DAYS: int?
+
+  @description('Optional. How many days a finding is kept after it was repaired, resolved or gone.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_FINDINGS_DAYS: int?
+
   @description('Optional. When what is beyond its age is deleted: six fields, seconds first, UTC.')
   @minLength(11)
   @maxLength(100)

@@ -282,8 +282,8 @@ class Rooms:
         # Loaded at the first run: no tap needs it.
         from shared.retention.retain import Retention  # noqa: PLC0415
 
-        names = ("JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED")
-        settings = {name: f"RETENTION_{name}_DAYS" for name in names}.values()
+        kinds = ["JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED", "RUNS", "WINDOWS", "FINDINGS"]
+        settings = [f"RETENTION_{kind}_DAYS" for kind in kinds]
         done = await Retention(
             self.tables,
             self.blobs,

@@ -103,6 +103,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _age("AUTHORIZATION", "the record of a tap is kept", 90),
     _age("PARKED", "a parked message is kept after it was parked last, whatever its state", 400),
+    _age("RUNS", "a run of reconciliation is listed after it began", 90),
+    _age("WINDOWS", "the proof of a window is kept after the window's end", 400),
+    _age("FINDINGS", "a finding is kept after it was repaired, resolved or gone", 400),
     Setting(
         "RETENTION_SCHEDULE",
         "When what is beyond its age is deleted: six fields, seconds first, UTC.",

@@ -6,19 +6,11 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from shared.instants import format_instant
-from shared.reconciliation.findings import OPEN_ROWS
 from shared.reconciliation.ledger import read_standing
 from shared.reconciliation.passes import Schedule
-from shared.reconciliation.place import PARTITION
 from shared.reconciliation.runs import RunRow, read_runs
-from shared.reconciliation.windows import (
-    LONGEST,
-    WIDE_ROWS,
-    WINDOW_ROWS,
-    Window,
-    proof,
-    window_from_row,
-)
+from shared.reconciliation.windows import LONGEST, Window, proof, window_from_row
+from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import RECONCILIATION
 

@@ -14,15 +14,13 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from shared.reconciliation.findings import (
-    OPEN_ROWS,
-    RESOLVED_ROWS,
     Finding,
     FindingClass,
     State,
     known_from_row,
     microseconds,
 )
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
 

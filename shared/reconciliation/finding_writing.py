@@ -8,15 +8,13 @@ from datetime import date
 
 from shared.reconciliation.finding_book import FindingWrite, Kind
 from shared.reconciliation.findings import (
-    OPEN_ROWS,
-    RESOLVED_ROWS,
     Finding,
     Known,
     State,
     known_from_row,
     known_row,
 )
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import Delete, Operation, Replace, Row, Tables, Upsert
 from shared.storage.tables import RECONCILIATION
 from shared.storage.together import all_done

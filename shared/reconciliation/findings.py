@@ -16,10 +16,9 @@ from enum import StrEnum
 
 from shared.identifiers import key_part
 from shared.instants import format_instant, parse_instant
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import CLOSED_ROWS, OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import SCHEMA, Row, Value
 
-OPEN_ROWS, RESOLVED_ROWS, CLOSED_ROWS = "open|", "resolved|", "closed|"
 TAG = "tag"
 _TAG_COLUMNS = {"store": "store_tag", "emabler": "emabler_tag"}
 _HASH = re.compile(r"[0-9a-f]{64}")

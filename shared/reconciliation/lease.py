@@ -19,11 +19,10 @@ from itertools import pairwise
 
 from shared.instants import format_instant, parse_instant
 from shared.reconciliation.passes import Marks, Pass, marks_of, marks_text
-from shared.reconciliation.place import PARTITION
 from shared.reconciliation.windows import Window
+from shared.storage.ledger_keys import LEASE, PARTITION
 from shared.storage.rows import SCHEMA, Row, Value
 
-LEASE = "!lease"
 _MARGIN = timedelta(seconds=1)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)

@@ -23,7 +23,6 @@ from shared.instants import Clock
 from shared.reconciliation.finding_book import FindingWrite
 from shared.reconciliation.finding_writing import finding_operations
 from shared.reconciliation.lease import (
-    LEASE,
     Standing,
     Work,
     is_free,
@@ -32,10 +31,10 @@ from shared.reconciliation.lease import (
     still_abandoned,
 )
 from shared.reconciliation.passes import Marks
-from shared.reconciliation.place import PARTITION
 from shared.reconciliation.runs import Outcome, RunRow, run_from_row, run_row
 from shared.reconciliation.shelf import Shelf
 from shared.reconciliation.windows import Window, window_row
+from shared.storage.ledger_keys import LEASE, PARTITION
 from shared.storage.limits import transactions_of_groups
 from shared.storage.rows import Delete, Insert, Operation, Replace, Tables, Upsert
 from shared.storage.tables import RECONCILIATION

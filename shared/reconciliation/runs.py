@@ -9,11 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.instants import format_instant, parse_instant
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import PARTITION, RUN_ROWS
 from shared.storage.rows import SCHEMA, Row, Tables, Value
 from shared.storage.tables import RECONCILIATION
 
-RUN_ROWS = "run|"
 _NINES = str.maketrans("0123456789", "9876543210")
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.instants import format_instant
-from shared.reconciliation.place import PARTITION
 from shared.reconciliation.windows import (
     LONGEST,
-    WIDE_ROWS,
-    WINDOW_ROWS,
     Change,
     Window,
     change,
     window_from_row,
 )
+from shared.storage.ledger_keys import PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
 

@@ -13,14 +13,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from shared.instants import format_instant, parse_instant
-from shared.reconciliation.place import PARTITION
+from shared.storage.ledger_keys import PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import SCHEMA, Row, Value
-
-WINDOW_ROWS = "window|"
-"""Windows within one day, by their start: those that touch a stretch lie in one range."""
-
-WIDE_ROWS = "wide|"
-"""Windows that are longer than a day or open-ended: few, and read whole."""
 
 LONGEST = timedelta(days=1)
 _MOST_PIECES = 400
@@ -208,15 +202,17 @@ def change(present: Iterable[Window], new: Iterable[Window]) -> Change:
     A window with the bounds of another replaces it where it is newer; an older one changes nothing.
     """
     before = {each.key: each for each in present}
+    spans = list(new)
     after = dict(before)
-    for window in new:
+    for window in spans:
         if window.key not in after or after[window.key].as_of < window.as_of:
             after[window.key] = window
     written = {key: each for key, each in after.items() if before.get(key) is not each}
+    # Also around those that are there already: a run that died may have left what they cover.
     near = [
         each
         for each in after.values()
-        if any(each.touches(window.first, window.last) for window in written.values())
+        if any(each.touches(window.first, window.last) for window in spans)
     ]
     gone = {each.key: each for each in superseded(near)}
     return Change(

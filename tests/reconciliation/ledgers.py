@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.reconciliation.findings import CLOSED_ROWS, OPEN_ROWS, Finding, FindingClass
+from shared.errors import StoreUnavailableError
+from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.place import PARTITION
-from shared.reconciliation.windows import WIDE_ROWS, WINDOW_ROWS, Window, window_from_row
+from shared.reconciliation.windows import Window, window_from_row
+from shared.storage.ledger_keys import CLOSED_ROWS, OPEN_ROWS, PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Operation, Row, Tables
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW, Clock
@@ -119,3 +120,19 @@ class Deaf(PrefixedTables):
             self.deaf = False
             await super().write(table, operations)
         return await super().write(table, operations)
+
+
+class Losing(PrefixedTables):
+    """A gateway that writes once more and then loses the answer for good."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables, "")
+        self.lose = False
+
+    async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
+        """Write, and be away afterwards where it is to lose the answer."""
+        etags = await super().write(table, operations)
+        if self.lose:
+            self.lose = False
+            raise StoreUnavailableError("no answer", code="store_away")
+        return etags
