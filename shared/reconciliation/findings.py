@@ -20,10 +20,13 @@ from shared.storage.ledger_keys import CLOSED_ROWS, OPEN_ROWS, PARTITION, RESOLV
 from shared.storage.rows import SCHEMA, Row, Value
 
 TAG = "tag"
+SUBJECT_SIGN = "!"
+"""Begins what a finding is about where that is no session: no key of a session begins so."""
 _TAG_COLUMNS = {"store": "store_tag", "emabler": "emabler_tag"}
 _HASH = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BYTES = 8
 _ID_CHARACTERS = 12
+_LONGEST_TEXT = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -180,26 +183,34 @@ class Finding:
     @property
     def about(self) -> str:
         """The part of its key that tells what it is about."""
-        # No session's key begins so: a charger's part of a key escapes the sign.
-        return f"!{key_part(self.subject)}" if self.subject is not None else str(self.session)
+        if self.subject is not None:
+            return f"{SUBJECT_SIGN}{key_part(self.subject)}"
+        return str(self.session)
 
     @property
     def digest(self) -> bytes:
         """What both sides say, in 8 bytes: another one where a value changed."""
-        return _digest(_text(self.store), _text(self.emabler), self.store, self.emabler)
+        text = f"{side_text(self.store)}\n{side_text(self.emabler)}"
+        return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
-def _text(side: Mapping[str, Value]) -> str:
-    told = {name: value for name, value in side.items() if name != TAG}
-    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+def side_text(side: Mapping[str, Value]) -> str:
+    """What one side says, as JSON text, in ASCII, that is the same for the same values.
+
+    A text of more than 1,000 characters is cut: a finding fits its row, whatever a server answers.
+    """
+    told = {name: _cut(value) for name, value in side.items()}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
-def _digest(
-    store: str, emabler: str, store_tag: Mapping[str, Value], emabler_tag: Mapping[str, Value]
-) -> bytes:
-    parts = (store, emabler, str(store_tag.get(TAG, "")), str(emabler_tag.get(TAG, "")))
-    text = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
+def _cut(value: Value) -> Value:
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"{value[: _LONGEST_TEXT - 1]}…"
+    return value
+
+
+def _without_tag(side: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in side.items() if name != TAG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +255,8 @@ def known_row(known: Known, etag: str | None = None) -> Row:
         "schema": SCHEMA,
         "class": str(finding.cls),
         "state": str(known.state),
-        "store": _text(finding.store),
-        "emabler": _text(finding.emabler),
+        "store": side_text(_without_tag(finding.store)),
+        "emabler": side_text(_without_tag(finding.emabler)),
         "observed": format_instant(finding.observed),
         "first_seen": known.first.isoformat(),
         "last_seen": known.last.isoformat(),

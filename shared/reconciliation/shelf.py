@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.instants import format_instant
@@ -22,6 +22,25 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 type _Stretch = tuple[datetime, datetime]
+
+
+async def read_windows(tables: Tables, start: datetime, end: datetime) -> AsyncIterator[Window]:
+    """The windows that touch `[start, end)`: those that are wide, then the others by their start.
+
+    Raises:
+        StoreUnavailableError: They cannot be read now.
+    """
+    for first, last in ((WIDE_ROWS, f"{WIDE_ROWS}~"), _keys(start, end)):
+        async for row in tables.range(RECONCILIATION, PARTITION, first, last):
+            window = window_from_row(row)
+            if window.touches(start, end):
+                yield window
+
+
+def _keys(first: datetime, last: datetime) -> tuple[str, str]:
+    """The keys of windows that may touch a stretch: one may reach into it from a day before."""
+    begin = first if first <= _FIRST + LONGEST else first - LONGEST
+    return f"{WINDOW_ROWS}{format_instant(begin)}", f"{WINDOW_ROWS}{format_instant(last)}~"
 
 
 class Shelf:
@@ -74,11 +93,7 @@ class Shelf:
         final, end = wanted[-1]
         wanted[-1] = (final, end if end >= _LAST - _AHEAD else end + _AHEAD)
         for first, last in wanted:
-            # A window that begins a day earlier may reach into the stretch.
-            begin = first if first <= _FIRST + LONGEST else first - LONGEST
-            self._near |= await self._rows(
-                f"{WINDOW_ROWS}{format_instant(begin)}", f"{WINDOW_ROWS}{format_instant(last)}~"
-            )
+            self._near |= await self._rows(*_keys(first, last))
         self._read = wanted[-1]
 
     async def _rows(self, start: str, end: str) -> dict[str, Window]:

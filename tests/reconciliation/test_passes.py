@@ -76,7 +76,7 @@ def test_rounds_do_not_drift() -> None:
 
 
 def test_a_daily_walk_does_not_starve_the_weekly_one() -> None:
-    """With requests for half of both, each still gets done about as often as it can be."""
+    """With requests for less than the daily walk alone, each still gets its share of them."""
     marks, done = Marks(), Counter[Pass]()
     for hour in range(24 * 7 * 6):
         now = NOW + hour * HOUR
@@ -84,12 +84,12 @@ def test_a_daily_walk_does_not_starve_the_weekly_one() -> None:
         if walks:
             task = walks[0]
             assert task.start is not None
-            # An hour's requests walk so much; all rounds together want twice as much.
-            marks = advanced(marks, task, task.start + timedelta(hours=5))
+            # The daily walk alone wants 72 hours a day: it shares 60 with the weekly one.
+            marks = advanced(marks, task, task.start + timedelta(hours=2.5))
             done[task.name] += not (mark := marks.get(task.name)) or mark.done
 
-    assert done[Pass.RECENT] >= 15
-    assert done[Pass.MONTH] >= 2
+    assert done[Pass.RECENT] >= 10
+    assert done[Pass.MONTH] >= 1
 
 
 INSTANTS = st.one_of(
