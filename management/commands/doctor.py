@@ -104,7 +104,6 @@ async def _queue(rooms: Rooms) -> str:
     try:
         async with asyncio.timeout(_QUEUE_SECONDS):
             oldest = await rooms.queue.look()
-            await rooms.queue.closed()
     except (TimeoutError, QueueUnavailableError) as error:
         why = str(error) or f"queue {name}: TimeoutError"
         message = (

@@ -54,6 +54,7 @@ class ServiceBusQueue:
         self._client: ServiceBusClient | None = None
         self._sender: ServiceBusSender | None = None
         self._turn = asyncio.Lock()
+        self._looker: ServiceBusClient | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(
@@ -82,7 +83,7 @@ class ServiceBusQueue:
                 try:
                     await self._open().send_messages(message)
                 except BaseException:  # also cancelled: nobody knows what the link still carries
-                    await self.close()
+                    await self._give_back()
                     raise
         except MessageSizeExceededError as error:
             text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
@@ -104,23 +105,23 @@ class ServiceBusQueue:
 
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                client = self._connect()
-                receiver = client.get_queue_receiver(self._queue)
+                # One client for all looks: it holds no link, and each has an identity of its own.
+                self._looker = self._looker or self._connect()
+                receiver = self._looker.get_queue_receiver(self._queue)
                 try:
                     found = await receiver.peek_messages(max_message_count=1)
                 finally:
                     # It takes a second, which nobody has to wait for.
-                    self._close_soon(receiver, client)
+                    self._close_soon(receiver)
         except (TimeoutError, AzureError, OSError, ValueError) as error:
             text = f"queue {self._queue}: {type(error).__name__}"
             raise QueueUnavailableError(text) from error
         return as_utc(found[0].enqueued_time_utc) if found else None
 
-    def _close_soon(self, receiver: ServiceBusReceiver, client: ServiceBusClient) -> None:
+    def _close_soon(self, receiver: ServiceBusReceiver) -> None:
         async def close() -> None:
             with suppress(Exception):
                 await receiver.close()
-                await client.close()
 
         task = asyncio.get_running_loop().create_task(close())
         self._closing.add(task)
@@ -133,15 +134,18 @@ class ServiceBusQueue:
         return self._sender
 
     async def close(self) -> None:
-        """Give back the link; the next message opens another."""
+        """Give back all links; the next message or look opens another."""
+        await self._give_back()
+        looker, self._looker = self._looker, None
+        if self._closing:
+            await asyncio.wait(self._closing)
+        if looker is not None:
+            await looker.close()
+
+    async def _give_back(self) -> None:
         client, sender, self._client, self._sender = self._client, self._sender, None, None
         # The client knows its senders weakly: it would not close one that is held nowhere else.
         if sender is not None:
             await sender.close()
         if client is not None:
             await client.close()
-
-    async def closed(self) -> None:
-        """Wait until the links of looks are given back."""
-        if self._closing:
-            await asyncio.wait(self._closing)

@@ -15,6 +15,7 @@ from local.azurite import Azurite
 from local.functions_host.process import FunctionsHost
 from local.processes import until
 from local.service_bus import Queue, ServiceBusBroker
+from management.push_checks import endpoint_findings
 from shared.rooms import Rooms
 from shared.storage.stamp import create_containers, create_store
 from tests import payloads
@@ -109,6 +110,17 @@ async def test_with_the_key_all_of_it_is_told(app: App) -> None:
 
     # An answer is given again for fifteen seconds.
     await until(all_told, within=60, what="what ran to be told", every=1)
+
+
+async def test_the_doctor_finds_the_endpoint_well(app: App) -> None:
+    """What eMabler's check asks is answered 200, and a stranger's event is refused."""
+    found = await endpoint_findings(f"{app.host.url}/api/emabler/push")
+
+    assert [(each.check, each.well) for each in found] == [
+        ("endpoint: GET", True),
+        ("endpoint: POST", True),
+        ("endpoint: a stranger", True),
+    ]
 
 
 async def test_the_status_names_no_secret(app: App) -> None:

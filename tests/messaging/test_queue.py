@@ -78,7 +78,6 @@ async def test_a_look_tells_when_the_first_message_was_put_there(broker: Service
         assert (await broker.counts(NAME)).active == 2
     finally:
         await queue.close()
-        await queue.closed()
 
 
 @pytest.mark.parametrize("name", ["gone", NAME])
@@ -95,4 +94,4 @@ async def test_a_queue_that_cannot_be_looked_at_is_told(
 
     with pytest.raises(QueueUnavailableError, match=f"queue {name}: "):
         await queue.look()
-    await queue.closed()
+    await queue.close()
