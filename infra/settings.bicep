@@ -117,10 +117,45 @@ type appSettingsType = {
   @maxLength(100)
   RECONCILE_SCHEDULE: string?
 
-  @description('Optional. How far back each run of reconciliation walks, in hours.')
+  @description('Optional. How far back the first run of reconciliation begins, in days.')
   @minValue(1)
-  @maxValue(8784)
-  RECONCILE_LOOKBACK_HOURS: int?
+  @maxValue(366)
+  RECONCILE_FIRST_DAYS: int?
+
+  @description('Optional. How much of what is proven each run walks again, in minutes.')
+  @minValue(0)
+  @maxValue(1440)
+  RECONCILE_OVERLAP_MINUTES: int?
+
+  @description('Optional. How long after its end a session is not looked for yet, in minutes.')
+  @minValue(0)
+  @maxValue(1440)
+  RECONCILE_SETTLING_MINUTES: int?
+
+  @description('Optional. How many days back are proven again every day.')
+  @minValue(1)
+  @maxValue(35)
+  RECONCILE_RECENT_DAYS: int?
+
+  @description('Optional. How many days back are proven again every week.')
+  @minValue(1)
+  @maxValue(400)
+  RECONCILE_MONTH_DAYS: int?
+
+  @description('Optional. How often open sessions are compared with ongoing ones, in minutes.')
+  @minValue(15)
+  @maxValue(1440)
+  RECONCILE_ONGOING_MINUTES: int?
+
+  @description('Optional. Requests of one run for what was proven before.')
+  @minValue(10)
+  @maxValue(100000)
+  RECONCILE_BEHIND_REQUESTS: int?
+
+  @description('Optional. After how many seconds without a sign of life another run takes over.')
+  @minValue(10)
+  @maxValue(3600)
+  RECONCILE_LEASE_SECONDS: int?
 
   @description('Optional. The call that lists ongoing sessions, below the base address.')
   @minLength(1)

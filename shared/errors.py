@@ -12,6 +12,7 @@ EmablerFunctionsError
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
 │   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
 │   │   └── OtherStoreError      the store belongs to another environment or bucket count
+│   ├── BudgetSpentError         a run's requests or seconds are used up: the next one goes on
 │   ├── QueueUnavailableError    Service Bus did not take a message
 │   ├── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
 │   ├── LeaseHeldError           another run of reconciliation is under way
@@ -137,6 +138,12 @@ class OtherStoreError(StoreUnavailableError):
     """The store belongs to another environment or bucket count: nothing may be written to it."""
 
     code = "other_store"
+
+
+class BudgetSpentError(TransientError):
+    """The requests or seconds that a run may use are used up; the next run goes on from there."""
+
+    code = "budget_spent"
 
 
 class QueueUnavailableError(TransientError):

@@ -258,6 +258,7 @@ class Rooms:
             tables=lambda: self.tables,
             sessions=lambda: self.sessions,
             stamp=lambda: self.stamp,
+            plausible=self.plausible,
             given_emabler=self._given_emabler,
             clock=self._clock,
         )

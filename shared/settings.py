@@ -25,7 +25,7 @@ from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
 from shared.settings_checked import Problem, Setting, Settings
 
-_MAX_LOOKBACK_HOURS = 24 * 366
+_MAX_FIRST_DAYS = 366
 
 INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "ingestion",
@@ -330,12 +330,71 @@ SETTINGS: tuple[Setting, ...] = (
         (RECONCILIATION,),
     ),
     Setting(
-        "RECONCILE_LOOKBACK_HOURS",
-        "How far back each run walks eMabler's finished sessions, by their end.",
-        "72",
-        _whole(1, _MAX_LOOKBACK_HOURS),
+        "RECONCILE_FIRST_DAYS",
+        "How far back the first run begins to prove finished sessions, by their end. What "
+        "is older: `manage.py reconcile --from`.",
+        "3",
+        _whole(1, _MAX_FIRST_DAYS),
         (RECONCILIATION,),
-        default=72,
+        default=3,
+    ),
+    Setting(
+        "RECONCILE_OVERLAP_MINUTES",
+        "How much of what is proven already each run walks again, since sessions appear late.",
+        "60",
+        _whole(0, 1440),
+        (RECONCILIATION,),
+        default=60,
+    ),
+    Setting(
+        "RECONCILE_SETTLING_MINUTES",
+        "How long after its end a session is not looked for yet.",
+        "2",
+        _whole(0, 1440),
+        (RECONCILIATION,),
+        default=2,
+    ),
+    Setting(
+        "RECONCILE_RECENT_DAYS",
+        "How many days back are proven again every day.",
+        "3",
+        _whole(1, 35),
+        (RECONCILIATION,),
+        default=3,
+    ),
+    Setting(
+        "RECONCILE_MONTH_DAYS",
+        "How many days back are proven again every week.",
+        "35",
+        _whole(1, 400),
+        (RECONCILIATION,),
+        default=35,
+    ),
+    Setting(
+        "RECONCILE_ONGOING_MINUTES",
+        "How often the store's open sessions are compared with eMabler's ongoing ones.",
+        "60",
+        _whole(15, 1440),
+        (RECONCILIATION,),
+        default=60,
+    ),
+    Setting(
+        "RECONCILE_BEHIND_REQUESTS",
+        "How many requests to eMabler's REST API one run spends at most on what was proven "
+        "before; the rest goes to the next run.",
+        "600",
+        _whole(10, 100_000),
+        (RECONCILIATION,),
+        default=600,
+    ),
+    Setting(
+        "RECONCILE_LEASE_SECONDS",
+        "After how long without a sign of life another run takes over. Longer than the "
+        "longest step of a run: EMABLER_RETRY_SECONDS several times.",
+        "600",
+        _whole(10, 3600),
+        (RECONCILIATION,),
+        default=600,
     ),
     Setting(
         "INVENTORY_EVERY_MINUTES",

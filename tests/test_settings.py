@@ -37,7 +37,14 @@ RIGHT = {
     "EMABLER_API_KEY": "key-of-emabler",
     "EMABLER_PAGE_SIZE": "100",
     "RECONCILE_SCHEDULE": "0 */15 * * * *",
-    "RECONCILE_LOOKBACK_HOURS": "24",
+    "RECONCILE_FIRST_DAYS": "7",
+    "RECONCILE_OVERLAP_MINUTES": "30",
+    "RECONCILE_SETTLING_MINUTES": "5",
+    "RECONCILE_RECENT_DAYS": "2",
+    "RECONCILE_MONTH_DAYS": "28",
+    "RECONCILE_ONGOING_MINUTES": "30",
+    "RECONCILE_BEHIND_REQUESTS": "300",
+    "RECONCILE_LEASE_SECONDS": "900",
 }
 
 
@@ -63,7 +70,7 @@ def test_what_need_not_be_set_has_its_default() -> None:
     least = {
         name: value
         for name, value in RIGHT.items()
-        if name not in ("STORE_BUCKETS", "EMABLER_PAGE_SIZE", "RECONCILE_LOOKBACK_HOURS")
+        if name not in ("STORE_BUCKETS", "EMABLER_PAGE_SIZE", "RECONCILE_FIRST_DAYS")
     }
     settings = read_settings(least)
 
@@ -71,7 +78,7 @@ def test_what_need_not_be_set_has_its_default() -> None:
     assert settings["STORE_BUCKETS"] == 4
     assert settings["EMABLER_TRANSACTIONS_PATH"] == "v3/transactions"
     assert settings["EMABLER_PAGE_SIZE"] == 200
-    assert settings["RECONCILE_LOOKBACK_HOURS"] == 72
+    assert settings["RECONCILE_FIRST_DAYS"] == 3
 
 
 NEEDED = {
@@ -180,8 +187,15 @@ WRONG = [
     ("INVENTORY_EVERY_MINUTES", "10081", {RECONCILIATION}, "whole number from 0 to 10080"),
     ("EMABLER_PAGE_SIZE", "0", {RECONCILIATION}, "whole number from 1 to 1000"),
     ("EMABLER_PAGE_SIZE", "1001", {RECONCILIATION}, "whole number from 1 to 1000"),
-    ("RECONCILE_LOOKBACK_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
-    ("RECONCILE_LOOKBACK_HOURS", "9999", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("RECONCILE_FIRST_DAYS", "0", {RECONCILIATION}, "whole number from 1 to 366"),
+    ("RECONCILE_FIRST_DAYS", "367", {RECONCILIATION}, "whole number from 1 to 366"),
+    ("RECONCILE_OVERLAP_MINUTES", "-1", {RECONCILIATION}, "whole number from 0 to 1440"),
+    ("RECONCILE_SETTLING_MINUTES", "1441", {RECONCILIATION}, "whole number from 0 to 1440"),
+    ("RECONCILE_RECENT_DAYS", "36", {RECONCILIATION}, "whole number from 1 to 35"),
+    ("RECONCILE_MONTH_DAYS", "0", {RECONCILIATION}, "whole number from 1 to 400"),
+    ("RECONCILE_ONGOING_MINUTES", "1", {RECONCILIATION}, "whole number from 15 to 1440"),
+    ("RECONCILE_BEHIND_REQUESTS", "9", {RECONCILIATION}, "whole number from 10 to 100000"),
+    ("RECONCILE_LEASE_SECONDS", "5", {RECONCILIATION}, "whole number from 10 to 3600"),
 ]
 
 

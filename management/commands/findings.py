@@ -166,9 +166,9 @@ def _tell(context: Context, fields: Mapping[str, Any]) -> None:
     output = context.output
     output.columns({"field": 14, "value": 0})
     for name, value in fields.items():
+        if value is None or value in ([], {}):
+            continue
         match value:
-            case None | [] | {}:
-                continue
             case dict():
                 output.row({"field": name, "value": said(value)})
             case list():

@@ -1,6 +1,6 @@
 """The findings that are open or resolved, as a run holds them in mind: what is to be written.
 
-Of each finding the book holds what decides, some 300 bytes: not the values, but a digest of them.
+Of each finding the book holds what decides, some 350 bytes: not the values, but a digest of them.
 It decides by what it holds and writes nothing; `shared/reconciliation/ledger.py` does.
 """
 

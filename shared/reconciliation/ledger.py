@@ -201,15 +201,17 @@ class Ledger:
         Raises:
             StoreUnavailableError: It was not given back; it ends by itself.
         """
-        if self._lost:
-            return
-        left = () if settled or self._standing.work is None else (self._standing.work,)
-        given_back = replace(
-            self._standing, held=False, work=None, abandoned=(*self._standing.abandoned, *left)
-        )
-        with suppress(LeaseLostError, _OthersChangedError):
-            await self._transact(given_back, [])
-        self._lost = True
+        for _ in range(_MAX_TRIES):
+            if self._lost:
+                return
+            left = () if settled or self._standing.work is None else (self._standing.work,)
+            given_back = replace(
+                self._standing, held=False, work=None, abandoned=(*self._standing.abandoned, *left)
+            )
+            # After an answer that was lost the row is ours, and another one than it was known.
+            with suppress(LeaseLostError, _OthersChangedError):
+                await self._transact(given_back, [])
+                self._lost = True
 
     async def _groups(
         self,

@@ -289,7 +289,7 @@ async def test_a_run_is_told_in_the_wide_event() -> None:
             "EMABLER_ENVIRONMENT": "test",
             "EMABLER_API_KEY": "key",
             "RECONCILE_SCHEDULE": "0 */15 * * * *",
-            "RECONCILE_LOOKBACK_HOURS": "1",
+            "RECONCILE_FIRST_DAYS": "1",
         },
         tables=MemoryTables(*ALL_TABLES),
         clock=Clock(),

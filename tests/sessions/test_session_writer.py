@@ -251,7 +251,16 @@ async def test_ends_are_indexed_by_their_instant(tables: MemoryTables) -> None:
             "socket": 2,
             "start": format_instant(START),
         },
-        f"!end|{end}|CH-1|7|rest|9": {"schema": 1, "digest": "x", "energy_wh": 1.0},
+        f"!end|{end}|CH-1|7|rest|9": {
+            "schema": 1,
+            "digest": "x",
+            "energy_wh": 1.0,
+            "push": "start,stop",
+            "push_start": format_instant(START),
+            "push_energy_wh": 12300.0,
+            "push_tag": "T1",
+            "push_socket": 2,
+        },
         "!end|undated|CH-1|8|stop|c": {
             "schema": 1,
             "digest": "digest-c",
