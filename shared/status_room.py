@@ -169,5 +169,7 @@ class StatusRoom:
     async def _reconciliation(self) -> Facts:
         # With what it imports: no tap needs it.
         from shared.reconciliation.facts import reconciliation_facts  # noqa: PLC0415
+        from shared.reconciliation_room import terms_of  # noqa: PLC0415
 
-        return await reconciliation_facts(self._tables(), self._clock())
+        watched = terms_of(self._settings).schedule.month
+        return await reconciliation_facts(self._tables(), self._clock(), watched=watched)

@@ -18,6 +18,8 @@ from shared.errors import QueueUnavailableError, StoreUnavailableError
 from shared.instants import format_instant
 from shared.messaging.queue import ServiceBusQueue
 from shared.parked.records import Parking, parked_row_of
+from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.windows import Window
 from shared.rooms import Rooms
 from shared.status_room import FRESH_SECONDS, MOST_PARKED, WARM_SECONDS, StatusRoom
 from shared.storage.memory import MemoryTables
@@ -27,8 +29,6 @@ from shared.storage.tables import ALL_TABLES, PARKED, STORE
 from shared.tags.records import Tag
 from shared.version import VERSION
 from tests import payloads
-from tests.reconciliation.books import Clock
-from tests.reconciliation.ledgers import at, take, window
 from tests.tagging import put_tags
 from tests.test_docs import page, rows
 
@@ -333,8 +333,11 @@ async def test_each_fact_is_documented() -> None:
     """docs/status.md has a row for each fact that an answer can hold, and no other."""
     app = App()
     await note_inventory_loaded(app.tables, InventoryLoaded(NOW, 1))
-    ledger = await take(app.tables, Clock())
-    await ledger.commit(windows=[window(20, 22)], front=at(22), run=ledger.opening())
+    ledger = await Ledger.take(
+        app.tables, lambda: NOW, run="a", holder="a test", lasts=timedelta(minutes=3)
+    )
+    proven = Window(NOW - timedelta(hours=2), NOW, NOW)
+    await ledger.commit(windows=[proven], front=NOW, run=ledger.opening())
     _, told = await app.told()
     facts = {
         f"{name}.{fact}" if isinstance(part, dict) else name

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from shared.instants import format_instant
 from shared.reconciliation.ledger import read_standing
-from shared.reconciliation.passes import Schedule
 from shared.reconciliation.runs import RunRow, read_runs
 from shared.reconciliation.windows import LONGEST, Window, proof, window_from_row
 from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, WIDE_ROWS, WINDOW_ROWS
@@ -21,9 +20,10 @@ _RUNS_OF = timedelta(days=2)
 type Facts = dict[str, object]
 
 
-async def reconciliation_facts(tables: Tables, now: datetime) -> Facts:
+async def reconciliation_facts(tables: Tables, now: datetime, *, watched: timedelta) -> Facts:
     """The latest run, the front and its age, the oldest proof behind it, the open findings.
 
+    `watched` is how far back sessions are walked again (`Schedule.month`): older proofs rest.
     Counts beyond a thousand are told as `…_at_least`. A store that was never reconciled says so by
     `began` None and nothing else.
 
@@ -38,16 +38,14 @@ async def reconciliation_facts(tables: Tables, now: datetime) -> Facts:
         "began": format_instant(standing.began),
         "front": None if standing.front is None else format_instant(standing.front),
         "front_age_s": _age(standing.front, now),
-        **await _proofs(tables, standing.front, now),
+        **await _proofs(tables, now - watched, min(standing.front or now - watched, now), now),
         "findings_open" if all_of_them else "findings_open_at_least": count,
         "run": await _latest_run(tables, now),
     }
 
 
-async def _proofs(tables: Tables, front: datetime | None, now: datetime) -> Facts:
+async def _proofs(tables: Tables, start: datetime, end: datetime, now: datetime) -> Facts:
     """The oldest proof of the days that are walked again, and how much of them has none."""
-    start = now - Schedule().month
-    end = min(front or start, now)
     windows, all_of_them = await _windows(tables, start, end)
     if not all_of_them or not start < end:
         return {"oldest_proof": None, "oldest_proof_s": None}

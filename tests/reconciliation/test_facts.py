@@ -16,6 +16,8 @@ from tests.reconciliation.books import NOW, Clock
 from tests.reconciliation.ledgers import at, finding, take, window
 from tests.stores import Stores
 
+MONTH = timedelta(days=35)
+
 
 @pytest.fixture
 async def tables(stores: Stores) -> Tables:
@@ -46,7 +48,7 @@ async def commit_findings(tables: Tables, clock: Clock, count: int) -> None:
 async def test_a_store_that_was_never_reconciled_says_so(tables: Tables) -> None:
     """Nothing began, and one read tells it."""
     with counted() as requests:
-        assert await reconciliation_facts(tables, NOW) == {"began": None}
+        assert await reconciliation_facts(tables, NOW, watched=MONTH) == {"began": None}
 
     assert sum(requests.by_purpose.values()) == 1
 
@@ -55,7 +57,7 @@ async def test_front_proofs_findings_and_run_are_told(tables: Tables, clock: Clo
     """How far all is proven, how old the oldest proof behind it is, what is open, who ran last."""
     await commit_findings(tables, clock, 3)
 
-    found = await reconciliation_facts(tables, NOW + timedelta(hours=1))
+    found = await reconciliation_facts(tables, NOW + timedelta(hours=1), watched=MONTH)
 
     run = found.pop("run")
     assert isinstance(run, dict)
@@ -78,7 +80,7 @@ async def test_a_gap_behind_the_front_is_told(tables: Tables, clock: Clock) -> N
     ledger = await take(tables, clock)
     await ledger.commit(windows=[window(18, 19), window(20, 22)], front=at(22))
 
-    found = await reconciliation_facts(tables, NOW)
+    found = await reconciliation_facts(tables, NOW, watched=MONTH)
 
     assert found["unproven_s"] == 3600
 
@@ -88,7 +90,7 @@ async def test_a_proof_without_bounds_counts(tables: Tables, clock: Clock) -> No
     ledger = await take(tables, clock)
     await ledger.commit(windows=[window(-1000, 22, -5), window(20, 22, -1)], front=at(22))
 
-    found = await reconciliation_facts(tables, NOW)
+    found = await reconciliation_facts(tables, NOW, watched=MONTH)
 
     assert (found["oldest_proof_s"], found["unproven_s"]) == (5 * 3600, 0)
 
@@ -100,7 +102,7 @@ async def test_a_flood_of_findings_is_counted_to_a_bound(
     monkeypatch.setattr(facts, "MOST_FINDINGS", 5)
     await commit_findings(tables, clock, 7)
 
-    found = await reconciliation_facts(tables, NOW)
+    found = await reconciliation_facts(tables, NOW, watched=MONTH)
 
     assert found["findings_open_at_least"] == 5
     assert "findings_open" not in found
@@ -113,6 +115,6 @@ async def test_too_many_windows_are_not_taken_for_a_proof(
     monkeypatch.setattr(facts, "MOST_WINDOWS", 1)
     await commit_findings(tables, clock, 0)
 
-    found = await reconciliation_facts(tables, NOW)
+    found = await reconciliation_facts(tables, NOW, watched=MONTH)
 
     assert (found["oldest_proof"], found["oldest_proof_s"]) == (None, None)
