@@ -271,6 +271,20 @@ module monitoring 'modules/monitoring/main.bicep' = {
   }
 }
 
+module workbook 'modules/workbook/main.bicep' = {
+  scope: group
+  params: {
+    workspaceName: names.workspace
+    componentName: names.component
+    environmentName: environmentName
+    location: location
+    tags: allTags
+  }
+  dependsOn: [
+    monitoring
+  ]
+}
+
 module keyVault 'modules/key-vault/main.bicep' = {
   scope: group
   params: {

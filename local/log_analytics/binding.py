@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.errors import LocalError
+from local.errors import LocalError, StartError
 from local.log_analytics.tables import TABLES
 
 LOCAL = Path(__file__).resolve().parent.parent
@@ -34,7 +34,8 @@ def bind(
     """Bind queries to tables; `queries` and the answer are by name.
 
     Raises:
-        LocalError: `part_missing`, the language service is not installed; `start_failed`, it failed.
+        LocalError: `part_missing`, the language service is not installed.
+        StartError: it failed.
     """
     if not (LOCAL / "node_modules" / "@kusto" / "language-service-next").is_dir():
         raise LocalError(
@@ -52,8 +53,8 @@ def bind(
         timeout=_SECONDS,
     )
     if run.returncode != 0:
-        raise LocalError(
-            "start_failed", f"the KQL language service failed: {run.stderr}", "see above"
+        raise StartError(
+            f"the KQL language service failed: {run.stderr}", "read what it says above"
         )
     answers = json.loads(run.stdout)["queries"]
     return {

@@ -57,6 +57,18 @@ class TableRow:
     row: Row
 
 
+def read_row(table: str, told: Mapping[str, Any]) -> TableRow:
+    """A row that was written down as JSON: its instants are texts there."""
+    kinds = TABLES[table]
+    return TableRow(
+        table,
+        {
+            name: read_instant(value) if kinds[name] == "datetime" else value
+            for name, value in told.items()
+        },
+    )
+
+
 def rows_of(envelopes: Iterable[Envelope]) -> Iterator[TableRow]:
     """The rows that the service would make of these envelopes; unknown kinds are left out."""
     for envelope in envelopes:

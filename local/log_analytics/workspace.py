@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import duckdb_kql
-import pyarrow
+import pyarrow as pa
 
 from local.log_analytics.tables import TABLES, TableRow
 
@@ -27,13 +27,13 @@ _TYPES: Final = {
     "dynamic": "JSON",
 }
 _ARROW: Final = {
-    "string": pyarrow.string(),
-    "real": pyarrow.float64(),
-    "int": pyarrow.int32(),
-    "long": pyarrow.int64(),
-    "bool": pyarrow.bool_(),
-    "datetime": pyarrow.timestamp("us"),
-    "dynamic": pyarrow.string(),
+    "string": pa.string(),
+    "real": pa.float64(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "bool": pa.bool_(),
+    "datetime": pa.timestamp("us"),
+    "dynamic": pa.string(),
 }
 _COLUMNS: Final = {name: list(columns) for name, columns in TABLES.items()}
 _SOME_INSTANT: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - DuckDB's are UTC without saying so
@@ -97,10 +97,10 @@ class Workspace:
             by_table.setdefault(each.table, []).append(each.row)
         for table, found in by_table.items():
             columns = {
-                name: pyarrow.array([_stored(row.get(name), kind) for row in found], _ARROW[kind])
+                name: pa.array([_stored(row.get(name), kind) for row in found], _ARROW[kind])
                 for name, kind in TABLES[table].items()
             }
-            self._duckdb.register("arriving", pyarrow.table(columns))
+            self._duckdb.register("arriving", pa.table(columns))
             self._duckdb.execute(f'INSERT INTO stored."{table}" SELECT * FROM arriving')  # noqa: S608 - names of our own
             self._duckdb.unregister("arriving")
 

@@ -17,6 +17,7 @@ NAME_RULES = {
     "Microsoft.Insights/scheduledQueryRules": r"[^*<>%{}&:\\?/#|;]{1,259}[^*<>%{}&:\\?/#|;. ]",
     "Microsoft.Insights/webtests": r"[^%&\\?/]{1,259}[^%&\\?/. ]",
     "Microsoft.Insights/components": r"[^%&\\?/]{1,259}[^%&\\?/. ]",
+    "Microsoft.Insights/workbooks": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "Microsoft.KeyVault/vaults": r"(?=.{3,24}$)[A-Za-z](?:-?[A-Za-z0-9])+",
     "Microsoft.KeyVault/vaults/secrets": r"[A-Za-z0-9-]{1,127}",
     "Microsoft.ManagedIdentity/userAssignedIdentities": r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}",

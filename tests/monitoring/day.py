@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from local.log_analytics.tables import TableRow, rows_of
 from shared.errors import RestUnavailableError, StoreUnavailableError
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
@@ -19,10 +16,10 @@ from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, TAGS
 from shared.telemetry import WideEvent
-from tests.monitoring.azure_itself import notices, usage
-from tests.monitoring.faults import Plan
+from tests.monitoring.faults import CALM, Plan
 from tests.monitoring.fleet import HASH_KEY, Happening, happenings, tags
-from tests.monitoring.host import Envelope, Host, WorkerStoppedError
+from tests.monitoring.host import Host, WorkerStoppedError
+from tests.monitoring.played import Played
 from tests.monitoring.reconciling import Reconciling
 from tests.simulation.queue import Queue
 from tests.simulation.virtual_time import run
@@ -44,24 +41,9 @@ _SLOW = (0.95, 1.3)
 _STALL = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A day as it was told: the envelopes in their order, and the span of time."""
-
-    envelopes: Sequence[Envelope]
-    began: datetime
-    ended: datetime
-    plan: Plan
-
-    def rows(self, envelopes: Sequence[Envelope] | None = None) -> list[TableRow]:
-        """The rows of a workspace: of what was captured, and Azure's own."""
-        told = list(rows_of(self.envelopes if envelopes is None else envelopes))
-        return [*told, *usage(told, self.began, self.ended, self.plan), *notices(self.plan)]
-
-
 def play(began: datetime, lasting: timedelta, plan: Plan | None = None, seed: int = 1) -> Played:
     """Play a time; the same arguments give the same envelopes."""
-    day = _Day(began, lasting, plan or Plan({}), Random(seed))
+    day = _Day(began, lasting, plan or CALM, Random(seed))
     run(day.play())
     return Played(day.host.envelopes, began, began + lasting, day.plan)
 

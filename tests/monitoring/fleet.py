@@ -1,4 +1,4 @@
-"""What a charging fleet does on a day: taps, sessions and states, by the hours that people charge."""
+"""What a charging fleet does on a day: taps, sessions and states, by the hour."""
 
 from __future__ import annotations
 

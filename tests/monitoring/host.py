@@ -1,4 +1,4 @@
-"""A Functions host in virtual time: it invokes, and tells of it in the local host's own envelopes."""
+"""A Functions host in virtual time, which tells what it does in the local host's envelopes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Host(logging.Handler):
                     status = await work(wide) or "0"
                 except WorkerStoppedError:
                     # Nobody is left to write the line.
-                    wide.emit = lambda _logger: None  # type: ignore[method-assign]
+                    setattr(wide, "emit", lambda _logger: None)  # noqa: B010 - no method to mypy
                     raise
         except (Exception, WorkerStoppedError) as failure:  # noqa: BLE001 - the host goes on
             error = f"{type(failure).__name__}: {failure}"

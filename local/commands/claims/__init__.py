@@ -2,6 +2,7 @@
 
 from local.commands.claims import (
     crashes_change_nothing,
+    monitoring,
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
@@ -15,4 +16,5 @@ CLAIMS: tuple[Claim, ...] = (
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
+    monitoring.CLAIM,
 )

@@ -39,6 +39,7 @@ NOT_DIAGNOSED = {
     "Microsoft.Insights/metricAlerts": "what fires is in the subscription's alerts",
     "Microsoft.Insights/scheduledQueryRules": "what fires is in the subscription's alerts",
     "Microsoft.Insights/webtests": "its results are in the component",
+    "Microsoft.Insights/workbooks": "shows what is in the workspace, and has no logs",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "its sign-ins are in Entra's logs",
     "Microsoft.Network/natGateways": "has metrics only, and those without a setting",
     "Microsoft.Network/privateDnsZones": "has no logs",
