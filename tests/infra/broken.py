@@ -233,6 +233,22 @@ IN_PLAIN = (
         "its query is not parked_messages.kql",
     ),
     Breakage(
+        "a query that no alert may run",
+        "alerts.bicep",
+        "proof_old: loadTextContent('monitoring/alerts/proof_old.kql')",
+        "proof_old: '${loadTextContent('monitoring/alerts/proof_old.kql')} | evaluate narrow()'",
+        "queries_fit",
+        "Azure runs no narrow in an alert",
+    ),
+    Breakage(
+        "an alert that measures a column that is not there",
+        "monitoring/alerts.json",
+        '"measure": "calls"',
+        '"measure": "call"',
+        "queries_fit",
+        "its query has no column call",
+    ),
+    Breakage(
         "alerts that tell nobody",
         ALERTS,
         "actionGroups: [\n          actionGroup.id\n        ]",

@@ -76,6 +76,12 @@ QUERY_ALERT_WINDOWS = QUERY_ALERT_FREQUENCIES | {"P2D"}
 LONGEST_RESOLVING_MINUTES = 12 * 60
 """A query alert that is evaluated less often than this cannot resolve by itself."""
 
+NOT_IN_ALERTS = ("bag_unpack", "pivot", "narrow", "AggregatedValue")
+"""What a query alert's query may not hold."""
+
+MOST_BYTES_OF_AN_ALERT = 64 * 1024
+"""All properties of a query alert together."""
+
 METRIC_ALERT_FREQUENCIES = {"PT1M", "PT5M", "PT15M", "PT30M", "PT1H"}
 """How often Azure evaluates a metric alert: one of these."""
 

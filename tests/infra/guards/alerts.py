@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ from tests.infra.limits import (
     LONGEST_RESOLVING_MINUTES,
     METRIC_ALERT_FREQUENCIES,
     METRIC_ALERT_WINDOWS,
+    MOST_BYTES_OF_AN_ALERT,
+    NOT_IN_ALERTS,
     QUERY_ALERT_FREQUENCIES,
     QUERY_ALERT_WINDOWS,
     SEVERITIES,
@@ -122,6 +125,23 @@ def query_alerts_read(deployment: Deployment) -> Iterator[str]:
         if identity.get("type") != "UserAssigned" or len(own) != 1 or own & app:
             yield f"{each['name']}: has no identity of its own kind"
         yield from differences(each, {"scopes": [workspace["id"]]})
+
+
+@guard
+def queries_fit(deployment: Deployment) -> Iterator[str]:
+    """Each query is one that Azure runs in an alert: in its words, columns and size."""
+    for each in deployment.of(QUERY_ALERTS):
+        (condition,) = each["properties"]["criteria"]["allOf"]
+        query = condition["query"]
+        for word in NOT_IN_ALERTS:
+            if re.search(rf"\b{word}\b", query):
+                yield f"{each['name']}: Azure runs no {word} in an alert"
+        if len(json.dumps(each["properties"])) > MOST_BYTES_OF_AN_ALERT:
+            yield f"{each['name']}: is larger than Azure takes"
+        columns = {condition["metricMeasureColumn"], *(d["name"] for d in condition["dimensions"])}
+        for column in sorted(columns):
+            if not re.search(rf"\b{column}\b", query):
+                yield f"{each['name']}: its query has no column {column}"
 
 
 @guard
