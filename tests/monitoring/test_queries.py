@@ -52,7 +52,7 @@ def test_the_language_service_has_nothing_to_say(bound: Mapping[str, Bound], nam
         ("AppTraces | where Message > 5", "operator"),
         ("AppTraces | summarize percentil(DurationMs, 95)", "percentil"),
         ("AppRequests | summarize sum(Name)", "summable"),
-        ("AppTraces | wher true", "wher"),
+        ("AppTraces | wher true", "Query operator expected"),
     ],
     ids=["table", "column", "type", "function", "argument", "syntax"],
 )
