@@ -157,6 +157,31 @@ type appSettingsType = {
   @maxValue(3600)
   RECONCILE_LEASE_SECONDS: int?
 
+  @description('Optional. By how many Wh the stop\'s energy and REST\'s may differ before it is a finding, or by RECONCILE_ENERGY_TOLERANCE_PERCENT where that is more.')
+  @minValue(0)
+  @maxValue(100000)
+  RECONCILE_ENERGY_TOLERANCE_WH: int?
+
+  @description('Optional. By how many percent of what REST says energies may differ likewise.')
+  @minValue(0)
+  @maxValue(100)
+  RECONCILE_ENERGY_TOLERANCE_PERCENT: int?
+
+  @description('Optional. By how many seconds starts or ends of push and REST may differ before it is a finding.')
+  @minValue(2)
+  @maxValue(86400)
+  RECONCILE_TIME_TOLERANCE_SECONDS: int?
+
+  @description('Optional. How many hours after its end a session that eMabler lists nowhere is a finding, and after its start one without a transaction id that belongs to nothing.')
+  @minValue(1)
+  @maxValue(8784)
+  RECONCILE_GRACE_HOURS: int?
+
+  @description('Optional. How many hours a session may be open, at eMabler as well, before it is a finding.')
+  @minValue(1)
+  @maxValue(8784)
+  RECONCILE_OPEN_HOURS: int?
+
   @description('Optional. The call that lists ongoing sessions, below the base address.')
   @minLength(1)
   @maxLength(200)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.emabler.client import EmablerClient
     from shared.inventory.refresh import Inventory
     from shared.reconciliation.findings import Finding
+    from shared.reconciliation.means import Rules
     from shared.reconciliation.run import Reconciliation
     from shared.reconciliation.spans import Span
     from shared.reconciliation.terms import Run, Terms, Told
@@ -183,6 +184,7 @@ class ReconciliationRoom:
             pairing=Pairing(self._tables(), tag_hash_key=hash_key, plausible=self._plausible),
             buckets=settings["STORE_BUCKETS"],
             tag_hash_key=hash_key,
+            rules=rules_of(settings),
         )
         return Reconciliation(means, terms_of(settings), clock=clock)
 
@@ -243,6 +245,22 @@ def _tell_of_run(run: Run, wide: WideEvent) -> None:
         push_silent=run.push_silent or None,
         front=run.front and format_instant(run.front),
         front_age_s=age and round(age),
+    )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings say of the comparison."""
+    from shared.reconciliation.comparing import Tolerances  # noqa: PLC0415 - at the first use
+    from shared.reconciliation.means import Rules  # noqa: PLC0415
+
+    return Rules(
+        tolerances=Tolerances(
+            energy_wh=settings["RECONCILE_ENERGY_TOLERANCE_WH"],
+            energy_share=settings["RECONCILE_ENERGY_TOLERANCE_PERCENT"] / 100,
+            time=timedelta(seconds=settings["RECONCILE_TIME_TOLERANCE_SECONDS"]),
+        ),
+        grace=timedelta(hours=settings["RECONCILE_GRACE_HOURS"]),
+        longest_open=timedelta(hours=settings["RECONCILE_OPEN_HOURS"]),
     )
 
 

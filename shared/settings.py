@@ -397,6 +397,48 @@ SETTINGS: tuple[Setting, ...] = (
         default=600,
     ),
     Setting(
+        "RECONCILE_ENERGY_TOLERANCE_WH",
+        "By how many Wh the stop's energy and REST's may differ before it is a finding, or by "
+        "RECONCILE_ENERGY_TOLERANCE_PERCENT where that is more.",
+        "100",
+        _whole(0, 100_000),
+        (RECONCILIATION,),
+        default=100,
+    ),
+    Setting(
+        "RECONCILE_ENERGY_TOLERANCE_PERCENT",
+        "By how many percent of what REST says energies may differ likewise.",
+        "1",
+        _whole(0, 100),
+        (RECONCILIATION,),
+        default=1,
+    ),
+    Setting(
+        "RECONCILE_TIME_TOLERANCE_SECONDS",
+        "By how many seconds starts or ends of push and REST may differ before it is a finding.",
+        "120",
+        _whole(2, 86_400),
+        (RECONCILIATION,),
+        default=120,
+    ),
+    Setting(
+        "RECONCILE_GRACE_HOURS",
+        "How many hours after its end a session that eMabler lists nowhere is a finding, and "
+        "after its start one without a transaction id that belongs to nothing.",
+        "24",
+        _whole(1, 8_784),
+        (RECONCILIATION,),
+        default=24,
+    ),
+    Setting(
+        "RECONCILE_OPEN_HOURS",
+        "How many hours a session may be open, at eMabler as well, before it is a finding.",
+        "24",
+        _whole(1, 8_784),
+        (RECONCILIATION,),
+        default=24,
+    ),
+    Setting(
         "INVENTORY_EVERY_MINUTES",
         "How old the inventory may be before a run of reconciliation refreshes it. 0: never.",
         "60",

@@ -12,6 +12,7 @@ import pytest
 
 from management.main import parser
 from shared.emabler.calls import Call, Options
+from shared.emabler.contract import ADVICE
 from shared.emabler.refusals import CODES, Answer, Hidden, refuse, unusable
 from shared.errors import RestRefusedError, RestUnavailableError
 from shared.ingestion import ingest
@@ -22,6 +23,7 @@ from shared.push import decode, fields, json_reading
 from shared.reconciliation.finding_reading import COLUMNS as FINDING_COLUMNS
 from shared.reconciliation.findings import CLASSES, FindingClass, State
 from shared.reconciliation.passes import Pass
+from shared.reconciliation.spans import LIES
 from shared.sessions.columns import COLUMNS
 from shared.sessions.plausibility import FINDINGS
 from shared.settings import SETTINGS
@@ -131,6 +133,22 @@ def error_of(code: str) -> str:
             if error.code == code:
                 return type(error).__name__
     return type(unusable(call, code, "")).__name__
+
+
+def test_each_lie_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each way that an answer contradicts itself."""
+    text = page("docs/emabler-rest.md").partition("## Pictures")[2].partition("\n## ")[0]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{code}`", meaning] for code, meaning in LIES.items()]
+
+
+def test_each_difference_of_the_contract_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each kind, with what to do."""
+    text = page("docs/emabler-rest.md").partition("| difference |")[2].partition("\n## ")[0]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{flaw}`", advice] for flaw, advice in ADVICE.items()]
 
 
 def test_each_call_of_rest_is_documented() -> None:

@@ -46,11 +46,17 @@ async def _list(context: Context) -> int:
     if standing is None or standing.front is None:
         output.say("no front yet: nothing was ever reconciled to its end")
     else:
-        behind = (now - standing.front).total_seconds()
-        output.say(
-            f"the front is at {format_instant(standing.front)}, {behind / 60:.0f} minutes behind"
-        )
+        behind = _told(now - standing.front)
+        output.say(f"the front is at {format_instant(standing.front)}, {behind} behind")
     return code
+
+
+def _told(span: timedelta) -> str:
+    minutes = span.total_seconds() / 60
+    for unit, size in (("days", 24 * 60), ("hours", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes / size:.1f} {unit}"
+    return f"{minutes:.0f} minutes"
 
 
 def _midnight(instant: datetime) -> datetime:

@@ -3,7 +3,7 @@
 One answer that holds all rows of a span is the only consistent picture there is (`Page.holds_all`):
 rows move between two pages. So a span is cut until an answer holds a part of it. Where the smallest
 part still needs pages, it is walked until two walks in a row give the same sessions: what they have
-alike was there in between, before the second began (docs/decisions/0026).
+alike was there when the second began (docs/decisions/0026-what-proves-a-span.md).
 
 ```
 async with aclosing(pictures(client, span, budget=budget)) as found:
@@ -145,7 +145,8 @@ async def _by_ids(asker: _Asker, question: Question) -> AsyncGenerator[Picture |
 
 def _batches(client: EmablerClient, ids: Iterable[str]) -> Iterator[frozenset[str]]:
     """Ids by so many that a session each fits on a page."""
-    return map(frozenset, batched(sorted(set(ids)), client.options.page_size, strict=False))
+    asked = sorted({each for each in ids if each.strip()})
+    return map(frozenset, batched(asked, client.options.page_size, strict=False))
 
 
 def _is_int64(text: str) -> bool:

@@ -39,6 +39,10 @@ class Work:
     start: datetime | None = None
     end: datetime | None = None
 
+    def covers(self, start: datetime | None, end: datetime | None) -> bool:
+        """Whether all sessions that ended in `[start, end)` are among those worked on."""
+        return (self.start or _FIRST) <= (start or _FIRST) and (end or _LAST) <= (self.end or _LAST)
+
     def touches(self, start: datetime | None, end: datetime | None) -> bool:
         """Whether sessions that ended in `[start, end)` may be among those worked on."""
         if not self.name.walks:
@@ -53,7 +57,8 @@ class Work:
 class Standing:
     """What the lease's row says.
 
-    `epoch` counts the takings, `number` the writes of an epoch. `until` is when the lease ends by
+    `epoch` counts the takings, `number` the writes of an epoch; `row` is the key of the run's own
+    row, once there is one. `until` is when the lease ends by
     itself, `held` False that it was given back. `front`: session ends before it are proven without
     a gap since the front began. `work` is under way; `abandoned` was under way when a run was lost:
     it may still be written by it. `began` is when the store was first reconciled.
@@ -66,6 +71,7 @@ class Standing:
     taken: datetime
     until: datetime
     began: datetime
+    row: str = ""
     held: bool = True
     front: datetime | None = None
     marks: Marks = Marks()  # noqa: RUF009 - frozen
@@ -130,6 +136,7 @@ def standing_row(standing: Standing, etag: str | None = None) -> Row:
         "number": standing.number,
         "run": standing.run,
         "holder": standing.holder,
+        "row": standing.row,
         "held": standing.held,
         "marks": marks_text(standing.marks),
         "work": _works_text([] if standing.work is None else [standing.work]),
@@ -151,6 +158,7 @@ def standing_of(row: Row) -> Standing:
         number=int(columns["number"]),
         run=str(columns["run"]),
         holder=str(columns["holder"]),
+        row=str(columns["row"]),
         taken=instants["taken"] or _FIRST,
         until=instants["until"] or _FIRST,
         began=instants["began"] or _FIRST,

@@ -30,7 +30,7 @@ from shared.reconciliation.lease import (
     standing_row,
     still_abandoned,
 )
-from shared.reconciliation.passes import Marks
+from shared.reconciliation.passes import Marks, Pass
 from shared.reconciliation.runs import Outcome, RunRow, run_from_row, run_row
 from shared.reconciliation.shelf import Shelf
 from shared.reconciliation.windows import Window, window_row
@@ -40,6 +40,7 @@ from shared.storage.rows import Delete, Insert, Operation, Replace, Tables, Upse
 from shared.storage.tables import RECONCILIATION
 
 _MAX_TRIES = 5
+_STRETCHES_AHEAD = 8
 
 
 async def read_standing(tables: Tables) -> Standing | None:
@@ -160,6 +161,19 @@ class Ledger:
         """
         return any(each.touches(start, end) for each in self._standing.abandoned)
 
+    async def announce(self, name: Pass, start: datetime | None, end: datetime | None) -> None:
+        """Say what the run turns to, before the first claim of it is written; else `commit` does.
+
+        It says some stretches of that length more, so that few of many small ones cost a write.
+        Raises as `commit` does.
+        """
+        work = self._standing.work
+        if work is not None and work.name is name and work.covers(start, end):
+            return
+        if start is not None and end is not None:
+            end += (end - start) * _STRETCHES_AHEAD
+        await self.commit(work=Work(name, start, end))
+
     async def commit(
         self,
         *,
@@ -175,7 +189,7 @@ class Ledger:
         One or more transactions, each of which is all or nothing: findings first, then windows,
         then, with the last of them, front, marks and work. What is None stays as it is, and the
         front never goes back. `work` is what the run turns to next: tell it before the first claim
-        of it is written.
+        of it is written (`announce` does).
 
         Raises:
             LeaseLostError: The lease's time is over or another run has it; nothing was written by
@@ -185,7 +199,14 @@ class Ledger:
         for attempt in range(_MAX_TRIES):
             groups = await self._groups(windows, findings, run, careful=attempt > 0)
             try:
-                await self._write(groups, front, marks, work, windows)
+                moved = replace(
+                    self._standing,
+                    front=_later(self._standing.front, front),
+                    marks=self._standing.marks if marks is None else marks,
+                    work=work or self._standing.work,
+                    row=self._standing.row if run is None else run.key,
+                )
+                await self._write(groups, moved, windows)
             except _OthersChangedError:
                 self._shelf.forget()
                 continue
@@ -233,26 +254,16 @@ class Ledger:
         return groups
 
     async def _write(
-        self,
-        groups: Sequence[Sequence[Operation]],
-        front: datetime | None,
-        marks: Marks | None,
-        work: Work | None,
-        windows: Sequence[Window],
+        self, groups: Sequence[Sequence[Operation]], moved: Standing, windows: Sequence[Window]
     ) -> None:
-        lease = Replace(standing_row(self._standing))
+        """Write groups in their order, and with the last of them what the lease's row says then."""
+        lease = Replace(standing_row(moved))
         cut = list(transactions_of_groups(groups, beside=[lease])) or [[]]
         for number, operations in enumerate(cut):
             after = self._standing
             if moves(number, len(cut)):
-                after_marks = after.marks if marks is None else marks
-                after = replace(
-                    after,
-                    front=_later(after.front, front),
-                    marks=after_marks,
-                    work=work or after.work,
-                    abandoned=still_abandoned(after.abandoned, windows, after.marks, after_marks),
-                )
+                abandoned = still_abandoned(after.abandoned, windows, after.marks, moved.marks)
+                after = replace(moved, abandoned=abandoned)
             await self._transact(after, operations)
         self._shelf.changed()
 
@@ -318,6 +329,7 @@ def _taken(
         number=0,
         run=run,
         holder=holder,
+        row="",
         taken=now,
         until=until,
         held=True,
@@ -336,8 +348,7 @@ def _who(standing: Standing) -> str:
 
 async def _died(tables: Tables, before: Standing, now: datetime) -> list[Operation]:
     """Say of a run that never gave the lease back that it died."""
-    key = RunRow(id=before.run, began=before.taken).key
-    row = await tables.get(RECONCILIATION, PARTITION, key)
+    row = await tables.get(RECONCILIATION, PARTITION, before.row) if before.row else None
     if row is None:
         return []
     run = run_from_row(row)

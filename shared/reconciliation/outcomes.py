@@ -27,7 +27,8 @@ class Outcome(StrEnum):
 def outcome_of(written: Written) -> Outcome:
     """Tell what a REST claim met: nothing, the session without one, or an answer of before."""
     before = [] if written.before is None else [c for c, _ in written.before.claims.values()]
-    if not written.added:
+    said = {(claim.key, claim.digest) for claim in before}
+    if all((claim.key, claim.digest) in said for claim in written.added):
         return Outcome.UNCHANGED
     if any(claim.source is Source.REST for claim in before):
         return Outcome.CHANGED

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from shared.chargers.reading import read_push_enabled
 from shared.emabler.client import EmablerClient
 from shared.errors import RestRefusedError, RestUnavailableError
-from shared.identifiers import key_part
+from shared.identifiers import identifier_of, key_part
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.storage.rows import Tables
 
@@ -50,7 +50,10 @@ _MOST_CHARGERS = 100
 
 @dataclass(slots=True)
 class PushSeen:
-    """Of how many sessions that REST lists push told something, by charger: told, and not told."""
+    """Of how many sessions that REST lists push told something, and of how many it did not.
+
+    By charger, as a part of a key.
+    """
 
     chargers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -102,15 +105,16 @@ async def find_silence(
     findings: list[Finding] = []
     for number, charger in enumerate(found):
         own = cause
-        if charger is not None and number < _MOST_CHARGERS:
-            enabled = await read_push_enabled(tables, charger, buckets=buckets)
+        identifier = None if charger is None else identifier_of(charger)
+        if identifier is not None and number < _MOST_CHARGERS:
+            enabled = await read_push_enabled(tables, identifier, buckets=buckets)
             own = "push_off_at_charger" if enabled is False else cause
         findings.append(
             Finding(
                 FindingClass.PUSH_SILENT,
                 None,
                 as_of,
-                charger=charger,
+                charger=identifier,
                 emabler={"cause": own},
                 subject=subject_of(charger),
             )

@@ -35,7 +35,7 @@ from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.silence import DELAY
 from shared.reconciliation.spans import Budget, Lie, Picture
 from shared.sessions.claims import Claim, Source
-from shared.sessions.indexes import END_ROWS, index_rows
+from shared.sessions.indexes import rest_row
 from shared.sessions.planning import Written
 from shared.sessions.reading import read_session
 from shared.sessions.summary import Summary, fold
@@ -105,6 +105,7 @@ class _Task:
         self._raising = raising
         self._dry_run = dry_run
         self._worked = Worked(picture.as_of)
+        self._told_of_by_now = format_instant(picture.as_of - DELAY)
         self._touched: dict[str, _Session] = {}
         self._homes: dict[str, str] = {}
         self._nameless: dict[tuple[str, str], None] = {}
@@ -115,7 +116,8 @@ class _Task:
         """Do it all."""
         picture, worked = self._picture, self._worked
         found = compare(await self._means.rows(picture.span), picture, raising=self._raising)
-        worked.counts[Outcome.UNCHANGED] += len(picture.items) - len(found.changed)
+        held = sum(picture.span.holds(item.end) for item in picture.items)
+        worked.counts[Outcome.UNCHANGED] += held - len(found.changed)
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
         self._nameless |= dict.fromkeys(found.nameless)
         self._near |= set(found.near)
@@ -162,24 +164,23 @@ class _Task:
         return read if session is None else session.claims
 
     async def _lone(self, found: Comparison) -> list[tuple[Told, Collection[Claim]]]:
-        """Stops whose session has no word of REST's, also none of another end."""
+        """Overdue stops whose session has no word of REST's, also none of another end."""
+        overdue = [told for told in found.lone.values() if self._is_overdue(told.end)]
         stored = await all_done(
-            read_session(self._means.tables, told.bucket, told.session)
-            for told in found.lone.values()
+            read_session(self._means.tables, told.bucket, told.session) for told in overdue
         )
         read = [[claim for claim, _ in each.claims.values()] for each in stored]
         return [
             (told, claims)
-            for told, claims in zip(found.lone.values(), read, strict=True)
+            for told, claims in zip(overdue, read, strict=True)
             if claims and not _has_rest(self._now(told, claims))
         ]
 
     async def _look_up_lone(
         self, lone: Sequence[tuple[Told, Collection[Claim]]], budget: Budget
     ) -> None:
-        overdue = [told for told, _ in lone if self._is_overdue(told.end)]
-        named = [told for told in overdue if told.transaction is not None]
-        nameless = [told for told in overdue if told.is_nameless]
+        named = [told for told, _ in lone if told.transaction is not None]
+        nameless = [told for told, _ in lone if told.is_nameless]
         heard = await self._ask_by_transactions(named, budget)
         near = await self._ask_near(nameless, budget)
         await self._write((*heard, *near))
@@ -233,10 +234,9 @@ class _Task:
             if session.written is not None:
                 self._count(session.written, session.summary)
             worked.compared.add(name)
-            rows = index_rows(session.bucket, name, session.claims, session.summary)
-            for row in rows:
-                if row.key.startswith(END_ROWS):
-                    self._judge_row(told_of(row))
+            row = rest_row(session.bucket, session.summary)
+            if row is not None:
+                self._judge_row(told_of(row))
         for told in found.unchanged:
             if told.session not in self._touched:
                 self._judge_row(told)
@@ -262,10 +262,9 @@ class _Task:
         worked.findings += differences(
             told, self._means.rules.tolerances, worked.as_of, self._means.hashed
         )
-        start = parse_instant(str(told.row.columns.get("start", "")))
-        is_old = start is not None and worked.as_of - start >= DELAY
-        if is_old and self._picture.span.holds(told.end) and told.charger is not None:
-            worked.push.note(told.charger, pushed=bool(told.pushed))
+        started = str(told.row.columns.get("start", "~"))
+        if started <= self._told_of_by_now and self._picture.span.holds(told.end):
+            worked.push.note(told.charger_part, pushed="push" in told.row.columns)
 
     def _count(self, written: Written, summary: Summary) -> None:
         """Count what came of a session that was written, and tell what was mended by it."""
@@ -304,11 +303,10 @@ class _Task:
                 worked.compared.discard(told.session)
             elif not _has_rest(claims):
                 worked.compared.add(told.session)
-                if self._is_overdue(told.end):
-                    alone = told.is_nameless and len(claims) == 1
-                    cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER
-                    store = _push_says(fold(claims))
-                    worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
+                alone = told.is_nameless and len(claims) == 1
+                cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER
+                store = _push_says(fold(claims))
+                worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
 
     def _judge_lacking(self, lacking: Sequence[Told]) -> None:
         worked = self._worked

@@ -48,6 +48,11 @@ def index_rows(bucket: str, session: str, claims: Collection[Claim], summary: Su
     return rows
 
 
+def rest_row(bucket: str, summary: Summary) -> Row | None:
+    """The row by end of the REST answer that counts; None where there is none."""
+    return None if summary.rest_claim is None else _end_row(bucket, summary.rest_claim, summary)
+
+
 def _end_row(bucket: str, claim: Claim, summary: Summary) -> Row:
     """One stop or REST item under the instant of its end, with what is compared of it.
 

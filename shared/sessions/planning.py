@@ -49,19 +49,31 @@ def likely_new(claims: Sequence[Claim]) -> bool:
     return any(claim.source is Source.START for claim in claims)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Claims of one session that go into one transaction, and what they need if it is new."""
+
+    claims: list[Claim]
+    as_new: Plan
+
+
 def groups(
-    bucket: str, sessions: Mapping[str, Sequence[Claim]], *, fresh: bool = False
-) -> Iterator[dict[str, list[Claim]]]:
+    bucket: str,
+    sessions: Mapping[str, Sequence[Claim]],
+    plausible: Limits = USUAL,
+    *,
+    fresh: bool = False,
+) -> Iterator[dict[str, Part]]:
     """Sessions of one bucket in groups, each of which one transaction is certain to hold.
 
     Where all are taken for new (`fresh`), one that is not needs them cut anew.
     """
-    group: dict[str, list[Claim]] = {}
+    group: dict[str, Part] = {}
     operations = size = 0
     for name, claims in sessions.items():
         for start in range(0, len(claims), _MAX_CLAIMS):
             part = list(claims[start : start + _MAX_CLAIMS])
-            plan = plan_session(bucket, name, part, None)
+            plan = plan_session(bucket, name, part, None, plausible)
             more = len(plan.operations)
             more_size = sum(map(limits.operation_bytes, plan.operations))
             if not fresh:
@@ -74,7 +86,7 @@ def groups(
             if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):
                 yield group
                 group, operations, size = {}, 0, 0
-            group[name] = part
+            group[name] = Part(part, plan)
             operations += more
             size += more_size
     if group:

@@ -17,7 +17,7 @@ from shared.errors import RowConflictError, RowMissingError, StoreUnavailableErr
 from shared.identifiers import bucket_of, hash_tag
 from shared.sessions import planning
 from shared.sessions.claims import BEGINNINGS, Claim, Source
-from shared.sessions.planning import Plan, Stored, Written
+from shared.sessions.planning import Part, Plan, Stored, Written
 from shared.sessions.plausibility import USUAL, Limits
 from shared.sessions.reading import read_session
 from shared.sessions.remembered import RememberedSessions
@@ -37,7 +37,7 @@ class _Group:
     """Sessions of one bucket that are written in one transaction, and what is known of them."""
 
     bucket: str
-    sessions: dict[str, list[Claim]]
+    sessions: dict[str, Part]
     stored: dict[str, Stored | None]
     unread: list[str]
     plausible: Limits
@@ -50,17 +50,15 @@ class _Group:
 
     def plan(self) -> None:
         """Decide from what is known now."""
-        self.plans = [
-            planning.plan_session(
-                self.bucket,
-                name,
-                claims,
-                self.stored[name],
-                self.plausible,
-                raising=self.raising,
-            )
-            for name, claims in self.sessions.items()
-        ]
+        self.plans = [self._plan_of(name, part) for name, part in self.sessions.items()]
+
+    def _plan_of(self, name: str, part: Part) -> Plan:
+        stored = self.stored[name]
+        if stored is None:
+            return part.as_new
+        return planning.plan_session(
+            self.bucket, name, part.claims, stored, self.plausible, raising=self.raising
+        )
 
 
 class SessionWriter:
@@ -171,17 +169,17 @@ class SessionWriter:
                 for name in fresh
                 if name in sessions and self._remembered.get(bucket, name) is None
             }
-            for part in planning.groups(bucket, new, fresh=True):
+            for part in planning.groups(bucket, new, self._plausible, fresh=True):
                 nothing = dict.fromkeys(part)
                 yield _Group(bucket, part, nothing, [], self._plausible, raising, fresh=True)
-            for part in planning.groups(bucket, sessions):
+            for part in planning.groups(bucket, sessions, self._plausible):
                 stored = {name: self._remembered.get(bucket, name) for name in part}
                 # A start most likely begins a session that is new: it costs no read. A stop most
                 # likely meets one, and reading it first saves a transaction that must fail.
                 unread = [
                     name
                     for name, told in part.items()
-                    if stored[name] is None and not planning.likely_new(told)
+                    if stored[name] is None and not planning.likely_new(told.claims)
                 ]
                 yield _Group(bucket, part, stored, unread, self._plausible, raising)
 
@@ -190,7 +188,8 @@ class SessionWriter:
         if not group.fresh:
             yield group
             return
-        for part in planning.groups(group.bucket, group.sessions):
+        claims = {name: part.claims for name, part in group.sessions.items()}
+        for part in planning.groups(group.bucket, claims, group.plausible):
             nothing = dict.fromkeys(part)
             yield _Group(group.bucket, part, nothing, list(part), group.plausible, group.raising)
 
@@ -233,7 +232,7 @@ class SessionWriter:
     def _tag_rows(self, group: _Group, plan: Plan) -> Iterator[Row]:
         """The rows that a session has under the tags that its claims name."""
         written = plan.written
-        told = group.sessions[written.session]
+        told = group.sessions[written.session].claims
         if written.summary.erased:
             # The person is in none of the claims. What was told anew names the person in the
             # journal all the same: its row leads the next erasure there.
@@ -255,7 +254,7 @@ class SessionWriter:
         """What a round has written that did not know that the session is erased."""
         written = plan.written
         session = group.bucket, written.session
-        told = group.sessions[written.session]
+        told = group.sessions[written.session].claims
         mine = {name for name, whose in tagged.items() if whose == session}
         mine |= {
             (row.partition, row.key)

@@ -104,7 +104,7 @@ class Simulated:
         async with EmablerClient(
             BASE,
             KEY,
-            options=Options(**{"requests_per_second": 1e9, "retry_seconds": 20} | options),
+            options=Options(**{"requests_per_second": 1e9, "retry_seconds": 2} | options),
             around=self.time.around,
             transport=httpx.MockTransport(self._answer),
         ) as client:
@@ -114,7 +114,7 @@ class Simulated:
         """An answer of the simulator; once it is made, the books may change."""
         self.requests += 1
         try:
-            return await self._made(_Asked(request))
+            return await self._made(Asked(request))
         finally:
             self.time.seconds += SECONDS_A_REQUEST / 2
             if self.between is not None:
@@ -145,7 +145,7 @@ class Simulated:
         )
 
 
-class _Asked(dict[Any, Any]):
+class Asked(dict[Any, Any]):
     """As much of a request as the simulator's reads look at: a server would cost most of the time.
 
     That all of it is the same over HTTP, tests/local shows.

@@ -20,6 +20,7 @@ from shared.reconciliation.lease import (
 from shared.reconciliation.passes import Mark, Marks, Pass, Schedule, finished, tasks
 from shared.reconciliation.windows import Window
 from shared.storage.memory import MemoryTables
+from shared.storage.requests import counted
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW, Clock
 from tests.reconciliation.ledgers import HOUR, Losing, at, take, window
@@ -52,6 +53,7 @@ INSTANTS = st.datetimes(timezones=st.just(UTC))
         number=st.integers(0, 2**31),
         run=st.text(),
         holder=st.text(),
+        row=st.text(),
         taken=INSTANTS,
         until=INSTANTS,
         began=INSTANTS,
@@ -186,3 +188,29 @@ async def test_a_run_that_lost_an_answer_says_so_as_it_ends(clock: Clock) -> Non
     heir = await take(losing, clock, "b")
     assert not heir.took_over
     assert heir.raising(at(3), at(4))
+
+
+async def test_what_is_announced_lasts_for_some_stretches(clock: Clock) -> None:
+    """Each stretch is said before its first claim, at one write for nine; no more is raised.
+
+    A walk of a month that dies costs those, not the month.
+    """
+    tables = MemoryTables(RECONCILIATION)
+    ledger = await take(tables, clock)
+    with counted() as requests:
+        for hour in range(27):
+            await ledger.announce(Pass.MONTH, at(hour), at(hour + 1))
+            work = ledger.standing.work
+            assert work is not None
+            assert work.covers(at(hour), at(hour + 1))
+    assert requests.total == 3
+
+    await ledger.announce(Pass.AFTER, at(30), None)
+    assert ledger.standing.work == Work(Pass.AFTER, at(30), None)
+    await ledger.announce(Pass.OPEN, None, None)
+    assert ledger.standing.work == Work(Pass.OPEN)
+    await ledger.announce(Pass.RECENT, at(0), at(1))
+    clock.advance(minutes=5)
+    heir = await take(tables, clock, "b")
+    assert heir.raising(at(8), at(9))
+    assert not heir.raising(at(10), at(800))

@@ -11,11 +11,13 @@ import pytest
 from shared.errors import LeaseHeldError, LeaseLostError, StoreUnavailableError
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, repaired
 from shared.reconciliation.findings import FindingClass
+from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger, read_standing
-from shared.reconciliation.passes import Schedule, finished, tasks
+from shared.reconciliation.passes import Pass, Schedule, finished, tasks
 from shared.reconciliation.runs import Outcome, read_runs
 from shared.reconciliation.windows import Window, covers, proof
 from shared.storage.ledger_keys import PARTITION
+from shared.storage.requests import counted
 from shared.storage.rows import Delete, Tables
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW, Clock
@@ -121,14 +123,19 @@ async def test_a_lease_that_is_held_tells_by_whom_and_until_when(
 async def test_taking_over_says_so(tables: Tables, clock: Clock) -> None:
     """A run that never gave the lease back is listed as dead; its successor knows of it."""
     ledger = await take(tables, clock)
-    await ledger.commit(run=ledger.opening(), front=at(2))
+    opened = replace(ledger.opening(), began=NOW - HOUR / 60)
+    await ledger.commit(run=opened, front=at(2))
+    await ledger.commit(work=Work(Pass.FRONT, at(2), at(3)))
     clock.advance(minutes=3)
 
     heir = await take(tables, clock, "b")
 
     assert (heir.took_over, heir.epoch, heir.front) == (True, 2, at(2))
     (run,) = [each async for each in read_runs(tables)]
-    assert (run.id, run.outcome, run.ended) == ("a", Outcome.DIED, clock())
+    assert run == replace(opened, outcome=Outcome.DIED, ended=clock())
+    clock.advance(minutes=3)
+    await take(tables, clock, "c")
+    assert [each async for each in read_runs(tables)] == [run]
 
 
 SLEEPERS: dict[str, Callable[[Ledger, list[FindingWrite]], Awaitable[None]]] = {
@@ -246,7 +253,7 @@ async def test_a_crash_between_any_two_writes_costs_what_was_under_way(stores: S
 
 def told(rows: list[tuple[str, dict[str, object]]]) -> list[tuple[str, dict[str, object]]]:
     """What the ledger holds, but for which run wrote it and when."""
-    left_out = ("run", "epoch", "number", "taken", "until", "abandoned", "work")
+    left_out = ("run", "row", "epoch", "number", "taken", "until", "abandoned", "work")
     return [
         (key, {name: value for name, value in columns.items() if name not in left_out})
         for key, columns in rows
@@ -368,3 +375,19 @@ async def test_the_newest_runs_come_first(tables: Tables, clock: Clock) -> None:
     some = [each.id async for each in read_runs(tables, start=NOW + HOUR, end=NOW + 2 * HOUR)]
     assert some == ["b"]
     assert [each.id async for each in read_runs(tables, end=NOW - DAY)] == []
+
+
+async def test_what_a_commit_costs(tables: Tables, clock: Clock) -> None:
+    """A window costs one request; those around it are read once for a day of them."""
+    ledger = await take(tables, clock)
+    with counted() as requests:
+        for quarter in range(90):
+            start = quarter / 4
+            new = window(start, start + 0.25)
+            await ledger.commit(windows=[new], front=new.end, findings=[])
+    assert requests.total <= 90 + 2 + 1
+
+    with counted() as requests:
+        for _ in range(10):
+            await ledger.commit()
+    assert requests.total == 10

@@ -418,6 +418,31 @@ async def test_a_later_equal_answer_keeps_a_sleeper_s_older_one_out(sides: TwoSi
     assert summary["rest_observed"] > "2026-11-02T12:09"
 
 
+async def test_raising_is_no_change(sides: TwoSides) -> None:
+    """Answers that are written again only for their instant are counted as unchanged."""
+    await sides.push(stop())
+    sides.lists_finished(item(), item(10, evse_transaction_id="8"))
+    await sides.walk()
+    sides.clock.advance(minutes=5)
+
+    worked = await sides.walk(raising=True)
+
+    assert (dict(worked.counts), worked.repaired) == ({"unchanged": 2}, [])
+    observed = {row.columns["rest_observed"] for row in await sides.listed()}
+    assert observed == {"2026-11-02T12:05:00.000000Z"}
+
+
+async def test_stops_that_emabler_may_list_yet_cost_nothing(sides: TwoSides) -> None:
+    """Within the grace time a stop without REST's word is neither read nor asked for."""
+    await sides.push(stop())
+
+    with counted() as requests:
+        await sides.walk()
+
+    assert requests.by_purpose == {"sessions_range": sides.buckets}
+    assert len(sides.books.calls) == 1
+
+
 async def test_without_raising_an_equal_answer_is_not_written_again(sides: TwoSides) -> None:
     """Only a run that took over from a sleeper pays for raising."""
     sides.lists_finished(item())

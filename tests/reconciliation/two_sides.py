@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,22 +26,36 @@ from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
 from shared.reconciliation.finding_book import FindingBook
 from shared.reconciliation.findings import FindingClass
+from shared.reconciliation.lease import Standing
+from shared.reconciliation.ledger import read_standing
 from shared.reconciliation.means import Means, Rules, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.pairing_writer import Pairing
+from shared.reconciliation.passes import Schedule
+from shared.reconciliation.run import Reconciliation
 from shared.reconciliation.silence import Silence, find_silence
 from shared.reconciliation.spans import Lie, Span
+from shared.reconciliation.terms import Run, Terms
 from shared.reconciliation.window_work import WindowWork
 from shared.sessions.claims import Claim, Source
 from shared.sessions.reading import read_summaries
 from shared.sessions.writer import SessionWriter
+from shared.storage.ledger_keys import OPEN_ROWS
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Row
-from shared.storage.tables import ALL_TABLES, SESSIONS
+from shared.storage.tables import ALL_TABLES, RECONCILIATION, SESSIONS
 from shared.tags.reading import OpenSession, read_tag
 from tests.reconciliation.books import HASH_KEY, NOW, Clock
 
 KEY = "k" * 40
+USUAL = Terms(
+    first=timedelta(days=3),
+    overlap=timedelta(hours=1),
+    settling=timedelta(minutes=2),
+    lease=timedelta(minutes=10),
+    behind_requests=600,
+    schedule=Schedule(),
+)
 START = NOW - timedelta(hours=3)
 END = NOW - timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -180,6 +195,37 @@ class TwoSides:
                 total = worked if total is None else _sum(total, worked)
         assert total is not None
         return total
+
+    async def reconcile(self, **terms: Any) -> Run:
+        """One run of the timer."""
+        reconciliation = self.reconciliation(**terms)
+        return await reconciliation.run(reconciliation.begin(holder="timer"))
+
+    async def by_hand(self, span: Span, **terms: Any) -> Run:
+        """One stretch by hand."""
+        reconciliation = self.reconciliation(**terms)
+        return await reconciliation.walk(reconciliation.begin(holder="somebody"), span)
+
+    def reconciliation(self, **terms: Any) -> Reconciliation:
+        """What runs, on the terms given or the usual ones."""
+        self.tables.clock = self.clock
+        return Reconciliation(self.means, replace(USUAL, **terms), clock=self.clock)
+
+    async def standing(self) -> Standing:
+        """What the lease's row says."""
+        found = await read_standing(self.tables)
+        assert found is not None
+        return found
+
+    async def open_findings(self) -> dict[str, list[str]]:
+        """The findings that are open in the store: class to what they are about."""
+        rows = self.tables.rows(RECONCILIATION)
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            if row.key.startswith(OPEN_ROWS):
+                about = str(row.columns.get("session") or row.columns["subject"])
+                found.setdefault(str(row.columns["class"]), []).append(about)
+        return found
 
     async def look_at_open(self, **how: Any) -> Worked:
         """Compare the open sessions."""
