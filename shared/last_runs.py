@@ -18,6 +18,8 @@ from shared.storage.tables import STORE
 from shared.telemetry import LOGGER
 
 EVERY_SECONDS = 60.0
+AGAIN_SECONDS = 10.0
+"""After a note that failed; a store that is away is not to be asked with each tap."""
 _PARTITION = "ran"
 
 
@@ -34,34 +36,34 @@ class LastRuns:
         self._tables = tables
         self._clock = clock
         self._elapsed = elapsed
-        self._noted: dict[str, float] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._due: dict[str, float] = {}
+        self._writing: dict[str, asyncio.Task[None]] = {}
 
     def note(self, function: str) -> None:
         """A function did its work. Never waits, never raises; the store is told soon."""
         now = self._elapsed()
-        if now - self._noted.get(function, -EVERY_SECONDS) < EVERY_SECONDS:
+        if function in self._writing or now < self._due.get(function, now):
             return
-        self._noted[function] = now
+        self._due[function] = now + EVERY_SECONDS
         # A context of its own: its request is no invocation's.
         task = asyncio.get_running_loop().create_task(
             self._write(function, self._clock()), context=Context()
         )
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._writing[function] = task
+        task.add_done_callback(lambda _done: self._writing.pop(function, None))
 
     async def _write(self, function: str, instant: datetime) -> None:
         row = Row(_PARTITION, function, {"schema": SCHEMA, "at": format_instant(instant)})
         try:
             await self._tables().write(STORE, [Upsert(row)])
         except Exception as error:  # noqa: BLE001 - nobody waits for it; texts may hold keys
-            self._noted.pop(function, None)
+            self._due[function] = self._elapsed() + AGAIN_SECONDS
             LOGGER.warning("last_run_not_noted: %s", type(error).__name__)
 
     async def written(self) -> None:
         """Wait until what was noted is written, or given up."""
         if self._writing:
-            await asyncio.wait(self._writing)
+            await asyncio.wait(self._writing.values())
 
 
 async def read_last_runs(tables: Tables) -> dict[str, datetime]:

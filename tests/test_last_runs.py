@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import StoreUnavailableError
-from shared.last_runs import EVERY_SECONDS, LastRuns, read_last_runs
+from shared.last_runs import AGAIN_SECONDS, EVERY_SECONDS, LastRuns, read_last_runs
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.tables import STORE
@@ -84,11 +84,38 @@ async def test_a_store_that_is_away_costs_nothing(caplog: pytest.LogCaptureFixtu
         worker.runs.note("retain")
         blocked.set()
         await worker.runs.written()
-    tables = MemoryTables(STORE)
 
     assert [record.getMessage() for record in caplog.records] == [
         "last_run_not_noted: StoreUnavailableError"
     ]
+
+
+async def test_a_store_that_is_away_is_asked_once_at_a_time() -> None:
+    """A thousand taps during an outage leave one note waiting, and none for a while after it."""
+    tables = MemoryTables(STORE)
+    worker = Worker(tables)
+    asked = 0
+    answer = asyncio.Event()
+
+    async def away(_table: str, _moment: str) -> None:
+        nonlocal asked
+        asked += 1
+        await answer.wait()
+        raise StoreUnavailableError("away")
+
+    tables.pause = away
+    for _ in range(1_000):
+        worker.seconds += 1
+        worker.runs.note("push_webhook")
+        await asyncio.sleep(0)
+    assert asked == 1
+    answer.set()
+    await worker.runs.written()
+    for _ in range(100):
+        worker.runs.note("push_webhook")
+        await asyncio.sleep(0)
+
+    assert asked == 1
 
 
 async def test_a_run_that_was_not_told_is_told_by_the_next() -> None:
@@ -105,6 +132,6 @@ async def test_a_run_that_was_not_told_is_told_by_the_next() -> None:
     tables.pause = away
     await worker.ran("retain")
     tables.pause = well
-    await worker.ran("retain", later=1)
+    await worker.ran("retain", later=AGAIN_SECONDS)
 
-    assert await read_last_runs(tables) == {"retain": NOW + timedelta(seconds=1)}
+    assert await read_last_runs(tables) == {"retain": NOW + timedelta(seconds=AGAIN_SECONDS)}
