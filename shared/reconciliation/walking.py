@@ -23,7 +23,7 @@ from shared.reconciliation.silence import PushSeen, find_silence
 from shared.reconciliation.spans import Budget, Lie, Picture, Span
 from shared.reconciliation.terms import Run, Terms, Told
 from shared.reconciliation.window_work import WindowWork
-from shared.reconciliation.windows import Window
+from shared.reconciliation.windows import Window, windows_of
 from shared.storage.rows import Value
 
 MOST_LIES = 3
@@ -155,7 +155,6 @@ class Walking:
 
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""
-        await self.ledger.commit(work=Work(walk.name, walk.span.start, walk.span.end))
         client = self.means.client
         async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
             async for each in found:
@@ -173,6 +172,7 @@ class Walking:
     async def _take(self, walk: _Walk, picture: Picture) -> Lie | None:
         """Work on a picture, then write down that it is proven; a lie met while looking up."""
         span, ledger = picture.span, self.ledger
+        await ledger.announce(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
             picture,
             began=ledger.began,
@@ -188,21 +188,20 @@ class Walking:
         if worked.lies:
             await ledger.commit(findings=findings)
             return worked.lies[0]
+        ends = [item.end for item in picture.items if span.holds(item.end)]
         window = Window(
             span.start,
             span.end,
             picture.as_of,
-            sessions=sum(span.holds(item.end) for item in picture.items),
+            sessions=len(ends),
             kind=str(walk.name),
             run=self.run.id,
         )
-        more = span.end is not None and span.end != walk.span.end
         await ledger.commit(
-            windows=[window],
+            windows=windows_of(window, ends),
             front=moved(ledger.front, window) if walk.name is Pass.FRONT else None,
             marks=None if walk.task is None else advanced(ledger.marks, walk.task, span.end),
             findings=findings,
-            work=Work(walk.name, span.end, walk.span.end) if more else None,
         )
         self.run.front = ledger.front
         self.run.tell(self.told, walk.span, span)

@@ -20,6 +20,7 @@ from shared.reconciliation.asking_near import Heard, Near, ask_near
 from shared.reconciliation.comparing import (
     Comparison,
     Told,
+    as_claim,
     change_of,
     compare,
     differences,
@@ -109,7 +110,7 @@ class _Task:
         self._touched: dict[str, _Session] = {}
         self._homes: dict[str, str] = {}
         self._nameless: dict[tuple[str, str], None] = {}
-        self._near: set[tuple[str, str]] = set()
+        self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
 
     async def run(self, budget: Budget) -> Worked:
@@ -120,7 +121,9 @@ class _Task:
         worked.counts[Outcome.UNCHANGED] += held - len(found.changed)
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
         self._nameless |= dict.fromkeys(found.nameless)
-        self._near |= set(found.near)
+        self._near += [
+            (told.bucket, claim) for told in found.near if (claim := as_claim(told)) is not None
+        ]
         await self._write((Heard(item, picture.as_of) for item in found.changed), fresh=found.fresh)
         await self._pair()
         lone = await self._lone(found)
@@ -148,7 +151,8 @@ class _Task:
         seeds, self._nameless = self._nameless, {}
         if self._dry_run or not seeds:
             return
-        near = self._near | {(each.bucket, name) for name, each in self._touched.items()}
+        near = [(e.bucket, claim) for e in self._touched.values() for claim in e.claims]
+        near += self._near
         for paired in await self._means.pairing.pair(seeds, near):
             for member in paired.members:
                 before = self._touched.pop(member, None)
