@@ -2,6 +2,7 @@
 
 from local.commands.claims import (
     crashes_change_nothing,
+    monitoring,
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
@@ -17,4 +18,5 @@ CLAIMS: tuple[Claim, ...] = (
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
     store_is_proven.CLAIM,
+    monitoring.CLAIM,
 )
