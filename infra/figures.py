@@ -149,13 +149,14 @@ def watching() -> float:
     )
     often = sum(alert["frequency"] == "PT5M" for alert in queries)
     calls = AVAILABILITY_PLACES * AVAILABILITY_CALLS_AN_HOUR * HOURS_A_MONTH
-    return (
+    cost: float = (
         often * PRICES["query alert every 5 minutes, a month"]
         + (len(queries) - often) * PRICES["query alert every 15 minutes or less often, a month"]
         + sum(max(1, len(alert["values"])) for alert in metrics)
         * PRICES["metric alert, a series and month"]
         + calls * PRICES["availability test, a call"]
     )
+    return cost
 
 
 def standard(traffic: Traffic) -> float:
