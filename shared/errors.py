@@ -14,6 +14,7 @@ EmablerFunctionsError
 │   │   └── OtherStoreError      the store belongs to another environment or bucket count
 │   ├── QueueUnavailableError    Service Bus did not take a message
 │   └── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
+├── UnexpectedError              something that is not ours failed, its text withheld
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
@@ -50,6 +51,12 @@ class TransientError(EmablerFunctionsError):
     """The same call may succeed later; the platform's retry is the answer."""
 
     code = "transient"
+
+
+class UnexpectedError(EmablerFunctionsError):
+    """Something that is not ours failed. Its text stays behind: it may hold a key or a tag."""
+
+    code = "unexpected"
 
 
 @dataclass(frozen=True, slots=True)

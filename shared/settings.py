@@ -320,6 +320,14 @@ SETTINGS: tuple[Setting, ...] = (
         default=60.0,
     ),
     Setting(
+        "TELEMETRY",
+        "How telemetry leaves: `log`, line by line through the host, or `opentelemetry`, lines and "
+        "spans from the app itself (docs/telemetry.md).",
+        "log",
+        _one_of("log", "opentelemetry"),
+        default="log",
+    ),
+    Setting(
         "RECONCILE_SCHEDULE",
         "When reconciliation runs: six fields, seconds first, UTC.",
         "0 */15 * * * *",

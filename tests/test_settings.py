@@ -177,6 +177,7 @@ WRONG = [
     ("INVENTORY_EVERY_MINUTES", "10081", {RECONCILIATION}, "whole number from 0 to 10080"),
     ("EMABLER_PAGE_SIZE", "0", {RECONCILIATION}, "whole number from 1 to 1000"),
     ("EMABLER_PAGE_SIZE", "1001", {RECONCILIATION}, "whole number from 1 to 1000"),
+    ("TELEMETRY", "otel", set[str](), "none of log, opentelemetry"),
     ("RECONCILE_LOOKBACK_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
     ("RECONCILE_LOOKBACK_HOURS", "9999", {RECONCILIATION}, "whole number from 1 to 8784"),
 ]

@@ -32,6 +32,7 @@ param appSettings = {
   EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
   EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
   EMABLER_PAGE_SIZE: 200
+  TELEMETRY: 'opentelemetry'
   RECONCILE_SCHEDULE: '0 */5 * * * *'
   RECONCILE_LOOKBACK_HOURS: 72
   EMABLER_ONGOING_PATH: 'v2/ongoing-transactions'
