@@ -68,7 +68,16 @@ def send_by_opentelemetry(environ: MutableMapping[str, str] = os.environ) -> Non
     names = {"OTEL_SERVICE_NAME": environ.get("WEBSITE_SITE_NAME") or _OURS}
     for name, value in (_QUIET | names).items():
         environ.setdefault(name, value)
-    _configure(environ, None if client_id is None else _managed_identity(client_id))
+    try:
+        _configure(environ, None if client_id is None else _managed_identity(client_id))
+    except ValueError as error:
+        # Of the kind only: the text may hold what was set.
+        LOGGER.error(
+            "setting_wrong: %s is no connection string of Application Insights (%s): nothing is"
+            " sent. Copy it from the component's overview",
+            CONNECTION,
+            type(error).__name__,
+        )
 
 
 def check(environ: Mapping[str, str]) -> None:
