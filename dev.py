@@ -69,7 +69,8 @@ HELP = {
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
   Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
-  authorize (--rounds, --calls), sessions (--sessions), tags (--tags).
+  authorize (--rounds, --calls), sessions (--sessions), tags (--tags), telemetry (--rounds,
+  --batches, --taps).
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",
