@@ -1,6 +1,6 @@
 """OpenTelemetry into Application Insights, by Microsoft's distribution and nothing it adds itself.
 
-Imported only where TELEMETRY says `opentelemetry`: it costs most of a second of a cold start.
+Imported only where TELEMETRY says `opentelemetry`: it makes a cold start half as long again.
 
 What is sent is our spans and the lines of our own logger. Everything that the distribution would
 add is off: its instrumentations write the addresses of requests, and those hold keys of rows; its
