@@ -184,7 +184,7 @@ def test_each_sdk_has_its_gateway() -> None:
 
 
 def test_the_product_uses_few_libraries() -> None:
-    """What is deployed beside the standard library is Microsoft's SDKs, OpenTelemetry, httpx, msgspec."""
+    """What is deployed beside the standard library is Microsoft's SDKs and a few small ones."""
     used = set().union(*(top_level(imports(path)) for path in files("shared")))
 
     assert used - {"shared"} == THIRD_PARTY_OF_SHARED
