@@ -212,6 +212,16 @@ def test_no_key_of_a_row_and_no_secret_left_the_app(day: Day) -> None:
         assert word not in json.dumps(day.envelopes), word
 
 
+def test_no_foreign_text_is_in_an_exception(day: Day) -> None:
+    """What led to our errors is left out: texts of SDKs may hold addresses, and so keys."""
+    told = json.dumps(day.of("ExceptionData"))
+
+    assert "StoreUnavailableError" in told
+    assert "RestUnavailableError" in told
+    for word in ("direct cause of the following", "During handling of the above", "aiohttp"):
+        assert word not in told
+
+
 def test_addresses_are_those_of_requests_without_their_query(day: Day) -> None:
     """The only URL in telemetry is that of the webhook, and nothing of what is asked with it."""
     for each in day.of("RequestData"):
