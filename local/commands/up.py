@@ -96,6 +96,9 @@ async def up() -> int:
 
     if arguments.func:
         core_tools_program()
+    if arguments.telemetry is not None:
+        # A component of one's own, in a file of one's own, is not to get what is tried out here.
+        overrides.pop("APPLICATIONINSIGHTS_CONNECTION_STRING", None)
     if arguments.telemetry == "opentelemetry":
         overrides |= OPENTELEMETRY
     console = Console(highlight=False, soft_wrap=True)
