@@ -112,6 +112,9 @@ type appSettingsType = {
   @maxValue(1000)
   EMABLER_PAGE_SIZE: int?
 
+  @description('Optional. How telemetry leaves: log, line by line through the host, or opentelemetry, lines and spans from the app itself. What the host and the worker need for that is set as well.')
+  TELEMETRY: ('log' | 'opentelemetry')?
+
   @description('Optional. When reconciliation runs: six fields, seconds first, UTC.')
   @minLength(11)
   @maxLength(100)

@@ -17,6 +17,7 @@ EmablerFunctionsError
 │   ├── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
 │   ├── LeaseHeldError           another run of reconciliation is under way
 │   └── LeaseLostError           a run held the lease for too long: it may write no more
+├── UnexpectedError              something that is not ours failed, its text withheld
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
@@ -54,6 +55,12 @@ class TransientError(EmablerFunctionsError):
     """The same call may succeed later; the platform's retry is the answer."""
 
     code = "transient"
+
+
+class UnexpectedError(EmablerFunctionsError):
+    """Something that is not ours failed. Its text stays behind: it may hold a key or a tag."""
+
+    code = "unexpected"
 
 
 @dataclass(frozen=True, slots=True)

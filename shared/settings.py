@@ -321,6 +321,14 @@ SETTINGS: tuple[Setting, ...] = (
         (RECONCILIATION,),
         default=60.0,
     ),
+    Setting(
+        "TELEMETRY",
+        "How telemetry leaves: `log`, line by line through the host, or `opentelemetry`, lines and "
+        "spans from the app itself (docs/telemetry.md).",
+        "log",
+        _one_of("log", "opentelemetry"),
+        default="log",
+    ),
     *OF_RECONCILIATION,
 )
 

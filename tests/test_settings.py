@@ -206,6 +206,7 @@ WRONG = [
     ("RECONCILE_TIME_TOLERANCE_SECONDS", "1", {RECONCILIATION}, "whole number from 2 to 86400"),
     ("RECONCILE_GRACE_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
     ("RECONCILE_OPEN_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("TELEMETRY", "otel", set[str](), "none of log, opentelemetry"),
 ]
 
 

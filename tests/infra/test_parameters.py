@@ -20,7 +20,12 @@ PLATFORM = {
     # Of the host and of Application Insights, not of the app.
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureFunctionsJobHost",
     "AzureWebJobsStorage",
+    # What TELEMETRY brings with it: of the host, the worker and the exporters.
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "PYTHON_ENABLE_OPENTELEMETRY",
 }
 LARGE: Deployment = next(each for each in DEPLOYMENTS if each.name == "large")
 
@@ -43,6 +48,19 @@ def test_the_template_sets_nothing_that_the_code_does_not_read() -> None:
     unknown = set_by_the_template() - {setting.name for setting in SETTINGS}
 
     assert unknown == set(), f"take {sorted(unknown)} out of infra/settings.bicep"
+
+
+def test_what_opentelemetry_needs_comes_with_it_and_only_then() -> None:
+    """Host and worker are told that the app sends its own lines exactly where it does."""
+    plain = next(each for each in DEPLOYMENTS if each.name == "plain").app_settings
+    needed = {
+        "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+        "PYTHON_ENABLE_OPENTELEMETRY": "true",
+    }
+
+    assert LARGE.app_settings["TELEMETRY"] == "opentelemetry"
+    assert needed.items() <= LARGE.app_settings.items()
+    assert not plain.keys() & {*needed, "TELEMETRY", "OTEL_TRACES_SAMPLER"}
 
 
 def test_secrets_are_those_of_the_code() -> None:

@@ -147,6 +147,16 @@ var platformSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
 }
 
+// Host and worker have to know that the app sends its own lines, or each is sent twice.
+var telemetrySettings = appSettings.?TELEMETRY == 'opentelemetry'
+  ? {
+      AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+      OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+      OTEL_TRACES_SAMPLER_ARG: '1'
+      PYTHON_ENABLE_OPENTELEMETRY: 'true'
+    }
+  : {}
+
 var connectionSettings = {
   DataStorageConnection__blobServiceUri: blobEndpoint
   DataStorageConnection__clientId: identity.clientId
@@ -248,7 +258,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(ownSettings, connectionSettings, platformSettings, secretReferences)
+    properties: union(ownSettings, connectionSettings, platformSettings, telemetrySettings, secretReferences)
   }
 
   resource basicFtp 'basicPublishingCredentialsPolicies' = {

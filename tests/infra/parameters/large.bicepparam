@@ -35,6 +35,7 @@ param appSettings = {
   EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
   EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
   EMABLER_PAGE_SIZE: 200
+  TELEMETRY: 'opentelemetry'
   RECONCILE_SCHEDULE: '0 */5 * * * *'
   RECONCILE_FIRST_DAYS: 7
   RECONCILE_OVERLAP_MINUTES: 60
