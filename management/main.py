@@ -46,6 +46,7 @@ _GROUPS = {
     "tags": "the tags that may charge",
     "privacy": "one person's data, by their tag",
     "groups": "what tags have in common: scope, end, limit",
+    "backup": "the tables of record as files: take, list, bring back, compare",
     "store": "the tables themselves",
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from management.commands import (
     authorize,
+    backup,
+    backup_restore,
     chargers,
     doctor,
     events,
@@ -52,5 +54,8 @@ COMMANDS = (
     privacy.EXPORT,
     privacy.ERASE,
     rebuild.COMMAND,
+    backup.TAKE,
+    backup.LIST,
+    backup_restore.RESTORE,
     store.CREATE,
 )

@@ -21,6 +21,9 @@ param appSettings = {
   RETENTION_AUTHORIZATION_DAYS: 90
   RETENTION_PARKED_DAYS: 400
   RETENTION_SCHEDULE: '0 30 2 * * *'
+  BACKUP_SCHEDULE: '0 */15 * * * *'
+  BACKUP_EVERY_HOURS: 24
+  BACKUP_KEEP_DAYS: 90
   SESSION_MAX_POWER_KW: 400
   INGEST_LONGEST_WAIT_SECONDS: 120
   AUTHORIZATION_BUDGET_MILLISECONDS: 1500
@@ -60,4 +63,5 @@ param zoneRedundant = true
 param logRetentionDays = 730
 param logDailyCapGb = 1000
 param blobSoftDeleteDays = 30
+param backupImmutabilityDays = 35
 param networkIsolation = true
