@@ -24,6 +24,9 @@ _SECRETS = {
     if setting.secret and setting.name not in IDENTITY_SUFFIXES
 }
 """All but the connections, which are addresses here, and whether anything needs them."""
+_BESIDE = ("EMABLER_PUSH_URL", "AZURE_KEY_VAULT_NAME", "EMABLER_SERVICE_BUS_SECRET")
+"""What azd knows of the deployment that is no setting of the app, and commands need."""
+
 _INSTALL = {
     "azd": "install the Azure Developer CLI, or set the settings in the environment",
     "az": "install the Azure CLI and `az login`, or set the secrets in the environment",
@@ -48,7 +51,7 @@ def load_azd_environment(
     values = {
         key: value
         for key, value in {**told, **_app_settings(told)}.items()
-        if _is_ours(key) and value
+        if (_is_ours(key) or key in _BESIDE) and value
     }
     if not any(key.startswith("DataStorageConnection") for key in values):
         which = f"the azd environment {name}" if name else "the selected azd environment"
@@ -66,6 +69,15 @@ def load_azd_environment(
                 elif why:
                     say(f"{setting} was not read from the vault {vault}: {why}")
     return {**values, **environ}
+
+
+def sender_connection(environ: Mapping[str, str]) -> str:
+    """The connection string that eMabler sends with, of a deployment that gives it one.
+
+    Empty where there is none, or where the caller may not read it.
+    """
+    vault, name = environ.get("AZURE_KEY_VAULT_NAME"), environ.get("EMABLER_SERVICE_BUS_SECRET")
+    return _read_secret(vault, name)[0] if vault and name else ""
 
 
 def secret_name(setting: str) -> str:
@@ -109,7 +121,14 @@ def _values(words: list[str]) -> dict[str, str]:
 
 def _secret(vault: str, setting: str) -> tuple[str, str]:
     """A secret, or empty and why not; empty both where it need not be there and is not."""
-    name = secret_name(setting)
+    value, why = _read_secret(vault, secret_name(setting))
+    if value or (not _SECRETS[setting] and "SecretNotFound" in why):
+        return value, ""
+    return "", _last_line(why)
+
+
+def _read_secret(vault: str, name: str) -> tuple[str, str]:
+    """A secret of the vault, or empty and all that was said."""
     words = ["az", "keyvault", "secret", "show", "--vault-name", vault, "--name", name]
     try:
         run = _run([*words, "--query", "value", "--output", "tsv"])
@@ -118,9 +137,7 @@ def _secret(vault: str, setting: str) -> tuple[str, str]:
     value = run.stdout.strip()
     if run.returncode == 0 and value:
         return value, ""
-    if not _SECRETS[setting] and "SecretNotFound" in run.stderr:
-        return "", ""
-    return "", _last_line(run.stderr)
+    return "", run.stderr
 
 
 def _run(words: list[str]) -> subprocess.CompletedProcess[str]:

@@ -33,6 +33,7 @@ _EXAMPLES = """examples:
   python manage.py tags import tags.csv --dry-run
   python manage.py authorize CH-0042 04A22B7F
   python manage.py doctor --env azd
+  python manage.py smoke --env azd
 
 Settings come from the environment, over local.settings.json in this folder, or with --env azd over
 those of a deployed environment.
@@ -134,6 +135,6 @@ async def _run(options: argparse.Namespace, output: Output, environ: dict[str, s
     rooms = Rooms(environ)
     try:
         command: Command = options.command
-        return await command.run(Context(options, output, rooms))
+        return await command.run(Context(options, output, rooms, environ))
     finally:
         await rooms.close()

@@ -17,6 +17,7 @@ from management.commands import (
     sessions,
     sessions_export,
     sessions_show,
+    smoke,
     store,
     tags,
     tags_changing,
@@ -25,6 +26,7 @@ from management.commands import (
 
 COMMANDS = (
     doctor.COMMAND,
+    smoke.COMMAND,
     events.LIST,
     sessions.LIST,
     sessions_show.SHOW,

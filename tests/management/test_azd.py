@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from management.azd import load_azd_environment, secret_name
+from management.azd import load_azd_environment, secret_name, sender_connection
 from management.main import run
 from shared.errors import SettingError
 
@@ -75,6 +75,7 @@ def test_settings_are_azd_s_and_secrets_the_vault_s(programs: Programs, tmp_path
 
     assert load_azd_environment(None, {}, said.append) == {
         "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
+        "AZURE_KEY_VAULT_NAME": "kv-1",
         "EMABLER_ENVIRONMENT": "test",
         "STORE_BUCKETS": "8",
         "AUTHORIZATION_FALLBACK": "last-known",
@@ -198,3 +199,13 @@ def test_names_of_secrets_are_the_template_s() -> None:
 
     assert len(rows) > 3
     assert rows == {setting: secret_name(setting) for setting in rows}
+
+
+def test_the_sender_s_key_is_read_where_there_is_one(programs: Programs) -> None:
+    """`smoke` sends as eMabler does; without the secret, or the right to read it, as the caller."""
+    programs(secrets=SECRETS | {"emabler-service-bus": "Endpoint=sb://1"})
+    known = {"AZURE_KEY_VAULT_NAME": "kv-1", "EMABLER_SERVICE_BUS_SECRET": "emabler-service-bus"}
+
+    assert sender_connection(known) == "Endpoint=sb://1"
+    assert sender_connection(known | {"EMABLER_SERVICE_BUS_SECRET": "other"}) == ""
+    assert sender_connection({"AZURE_KEY_VAULT_NAME": "kv-1"}) == ""
