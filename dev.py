@@ -67,7 +67,7 @@ HELP = {
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
   Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
-  authorize (--rounds, --calls), sessions (--sessions), tags (--tags).
+  authorize (--rounds, --calls), sessions (--sessions), tags (--tags), retention (--rows).
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",

@@ -74,7 +74,7 @@ async def _list(context: Context) -> int:
                 "finished": format_instant(manifest.finished),
                 "rows": manifest.counts.total() - blobs,
                 "blobs": blobs,
-                "megabytes": round(manifest.size / _MEGABYTE, 1),
+                "megabytes": round(manifest.size / _MEGABYTE, 2),
                 "deleted_after": format_instant(manifest.begun + room.keep)[:10],
                 "counts": dict(manifest.counts),
             }

@@ -1,10 +1,14 @@
 """The claims that `python dev.py prove` checks, one module each, in the order of the promises."""
 
 from local.commands.claims import (
+    backup_restores,
     crashes_change_nothing,
     nothing_doubled,
     nothing_lost,
+    old_rows_go,
+    person_taken_out,
     poison_is_not_weather,
+    sessions_stream,
     taps_answered,
 )
 from local.commands.claims.claim import Claim
@@ -15,4 +19,8 @@ CLAIMS: tuple[Claim, ...] = (
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
+    person_taken_out.CLAIM,
+    backup_restores.CLAIM,
+    old_rows_go.CLAIM,
+    sessions_stream.CLAIM,
 )
