@@ -59,6 +59,11 @@ type appSettingsType = {
   @maxValue(90)
   BACKUP_KEEP_DAYS: int?
 
+  @description('Optional. How many days of the journal a backup takes along, by the day of each event.')
+  @minValue(1)
+  @maxValue(3660)
+  BACKUP_JOURNAL_DAYS: int?
+
   @description('Optional. The most that a socket of the fleet gives, in kW.')
   @minValue(1)
   @maxValue(4000)

@@ -78,6 +78,7 @@ class BackupRoom:
             environment=rooms.settings["EMABLER_ENVIRONMENT"],
             buckets=rooms.settings["STORE_BUCKETS"],
             keep=self.keep,
+            journal=timedelta(days=rooms.settings["BACKUP_JOURNAL_DAYS"]),
             clock=self._clock,
             seconds=seconds,
             told=told,

@@ -36,6 +36,15 @@ BACKUP_SETTINGS: tuple[Setting, ...] = (
         default=30,
     ),
     Setting(
+        "BACKUP_JOURNAL_DAYS",
+        "How many days of the journal a backup takes along, by the day of each event. Of older days "
+        "it holds the sessions, not the messages.",
+        "3660",
+        whole(1, 3660),
+        (BACKUP,),
+        default=3660,
+    ),
+    Setting(
         "BLOB_SOFT_DELETE_DAYS",
         "How many days the data account keeps a blob that was deleted; the template sets it. The "
         "report of an erasure counts with it.",

@@ -125,6 +125,7 @@ WRONG = [
     ("BACKUP_SCHEDULE", "*/15 * * * *", {BACKUP}, "no schedule of six fields"),
     ("BACKUP_EVERY_HOURS", "745", {BACKUP}, "whole number from 0 to 744"),
     ("BACKUP_KEEP_DAYS", "0", {BACKUP}, "whole number from 1 to 90"),
+    ("BACKUP_JOURNAL_DAYS", "3661", {BACKUP}, "whole number from 1 to 3660"),
     ("BLOB_SOFT_DELETE_DAYS", "366", {BACKUP}, "whole number from 0 to 365"),
     ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),

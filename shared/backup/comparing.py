@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.backup.contents import OWN_PARTITION, SOURCES
+from shared.backup.contents import SOURCES
+from shared.backup.reading import stored_blobs, stored_rows
 from shared.backup.restore import Reader
 from shared.storage.blobs import Blobs
 from shared.storage.rows import Row, Tables
-from shared.storage.tables import STORE
 
 
 class What(StrEnum):
@@ -46,17 +46,17 @@ async def compare(reader: Reader, tables: Tables, blobs: Blobs) -> AsyncIterator
     Raises:
         BackupError: The backup is damaged.
     """
+    journal_from = reader.manifest.journal_from
     for source in SOURCES:
         if source.is_table:
-            kept = _without_own(source.name, reader.rows(source.name))
-            stored = _without_own(source.name, tables.scan(source.name))
-            async for compared in _merged(source.name, kept, stored):
-                yield compared
+            kept = reader.rows(source.name)
+            stored = stored_rows(tables, source.name, journal_from=journal_from)
         else:
             kept = _as_rows(reader.contents(source.name))
-            stored = _as_rows(_blobs_of(blobs, source.name))
-            async for compared in _merged(source.name, kept, stored):
-                yield compared
+            found = stored_blobs(blobs, source.name, journal_from=journal_from)
+            stored = _as_rows(found)
+        async for compared in _merged(source.name, kept, stored):
+            yield compared
 
 
 async def _merged(
@@ -102,19 +102,6 @@ def _changed(left: Row, right: Row) -> tuple[str, ...]:
             or type(left.columns.get(name)) is not type(right.columns.get(name))
         )
     )
-
-
-async def _without_own(table: str, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
-    async for row in rows:
-        if (table, row.partition) != (STORE, OWN_PARTITION):
-            yield row
-
-
-async def _blobs_of(blobs: Blobs, container: str) -> AsyncIterator[tuple[str, bytes]]:
-    async for name in blobs.names(container):
-        blob = await blobs.get(container, name)
-        if blob is not None:
-            yield name, blob.content
 
 
 async def _as_rows(contents: AsyncIterator[tuple[str, bytes]]) -> AsyncIterator[Row]:

@@ -32,13 +32,17 @@ def begun_of(backup: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole backup: when it was taken, of which store, and all of its parts in their order."""
+    """A whole backup: when it was taken, of which store, and all of its parts in their order.
+
+    `journal_from` is the first day of the journal that it holds, `yyyymmdd`; empty: all days.
+    """
 
     id: str
     begun: datetime
     finished: datetime
     environment: str
     buckets: int
+    journal_from: str
     parts: tuple[Part, ...]
 
     @property
@@ -64,6 +68,7 @@ class Manifest:
             "finished": format_instant(self.finished),
             "environment": self.environment,
             "buckets": self.buckets,
+            "journal_from": self.journal_from,
             "counts": dict(self.counts),
             "parts": [asdict(part) for part in self.parts],
         }
@@ -90,6 +95,7 @@ def manifest_from(content: bytes, name: str) -> Manifest:
             finished=_instant(fields["finished"]),
             environment=fields["environment"],
             buckets=fields["buckets"],
+            journal_from=fields["journal_from"],
             parts=tuple(Part(**part) for part in fields["parts"]),
         )
     except (ValueError, KeyError, TypeError) as error:

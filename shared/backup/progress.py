@@ -44,6 +44,7 @@ class Progress:
     partition: str = ""
     key: str = ""
     parts: int = 0
+    journal_from: str = ""
     last: str = ""
     etag: str | None = None
 
@@ -68,6 +69,7 @@ class ProgressRows:
             partition=str(columns["at_partition"]),
             key=str(columns["at_key"]),
             parts=parts if isinstance(parts, int) else 0,
+            journal_from=str(columns["journal_from"]),
             last=str(columns["last"]),
             etag=row.etag,
         )
@@ -86,6 +88,7 @@ class ProgressRows:
             "at_partition": progress.partition,
             "at_key": progress.key,
             "parts": progress.parts,
+            "journal_from": progress.journal_from,
             "last": progress.last,
         }
         row = Row(OWN_PARTITION, _KEY, columns, progress.etag)

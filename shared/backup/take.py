@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
 
-from shared.backup.contents import OWN_PARTITION, SOURCES, Source
+from shared.backup.contents import SOURCES, Source
 from shared.backup.keeping import delete_old
 from shared.backup.lines import line_of_blob, line_of_row
 from shared.backup.manifest import MANIFESTS, Manifest, begun_of, id_of
 from shared.backup.parts import Part, PartWriter
 from shared.backup.progress import Progress, ProgressRows
+from shared.backup.reading import stored_blobs, stored_rows
 from shared.errors import BlobChangedError, RowConflictError
-from shared.instants import Clock
+from shared.instants import Clock, day_of
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BACKUPS
-from shared.storage.rows import Row, Tables
-from shared.storage.tables import STORE
+from shared.storage.rows import Tables
 
 
 @dataclass(slots=True)
@@ -49,7 +49,10 @@ class _Item:
 
 
 class BackUp:
-    """Takes backups and deletes old ones. Safe beside ingestion, retention, and another run."""
+    """Takes backups and deletes old ones. Safe beside ingestion, retention, and another run.
+
+    `journal` is how many days of the journal are taken along; None: all.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class BackUp:
         environment: str,
         buckets: int,
         keep: timedelta,
+        journal: timedelta | None = None,
         clock: Clock,
         seconds: float,
         elapsed: Callable[[], float] = monotonic,
@@ -69,6 +73,7 @@ class BackUp:
         self._environment = environment
         self._buckets = buckets
         self._keep = keep
+        self._journal = journal
         self._clock = clock
         self._seconds = seconds
         self._elapsed = elapsed
@@ -123,9 +128,14 @@ class BackUp:
         begun = self._clock()
         while await self._blobs.etag(BACKUPS, f"{MANIFESTS}{id_of(begun)}.json") is not None:
             begun += timedelta(seconds=1)
-        return await self._rows.save(
-            Progress(id=id_of(begun), begun=begun, last=progress.last, etag=progress.etag)
+        new = Progress(
+            id=id_of(begun),
+            begun=begun,
+            journal_from="" if self._journal is None else day_of(begun - self._journal),
+            last=progress.last,
+            etag=progress.etag,
         )
+        return await self._rows.save(new)
 
     async def _copy(self, progress: Progress, until: float, done: Taken) -> Progress:
         names = [source.name for source in SOURCES]
@@ -185,7 +195,13 @@ class BackUp:
         assert progress.begun is not None  # noqa: S101 - one that is under way has begun
         parts: tuple[Part, ...] = await self._rows.parts(progress.id)
         manifest = Manifest(
-            progress.id, progress.begun, self._clock(), self._environment, self._buckets, parts
+            id=progress.id,
+            begun=progress.begun,
+            finished=self._clock(),
+            environment=self._environment,
+            buckets=self._buckets,
+            journal_from=progress.journal_from,
+            parts=parts,
         )
         await self._put_once(f"{MANIFESTS}{progress.id}.json", manifest.to_bytes())
         progress = await self._rows.save(
@@ -202,28 +218,19 @@ class BackUp:
         )
 
     async def _of_table(self, table: str, after: Progress) -> AsyncIterator[_Item]:
-        async for row in rows_after(self._tables, table, after.partition, after.key):
-            if (table, row.partition) != (STORE, OWN_PARTITION):
-                yield _Item(row.partition, row.key, line_of_row(row))
+        rows = stored_rows(
+            self._tables,
+            table,
+            journal_from=after.journal_from,
+            partition=after.partition,
+            key=after.key,
+        )
+        async for row in rows:
+            yield _Item(row.partition, row.key, line_of_row(row))
 
     async def _of_blobs(self, container: str, after: Progress) -> AsyncIterator[_Item]:
-        async for name in self._blobs.names(container):
-            if name > after.key:
-                blob = await self._blobs.get(container, name)
-                # One that is gone by now went with its row.
-                if blob is not None:
-                    yield _Item("", name, line_of_blob(name, blob.content))
-
-
-async def rows_after(
-    tables: Tables, table: str, partition: str = "", key: str = ""
-) -> AsyncIterator[Row]:
-    """The rows of a table that come after these keys, by partition and key."""
-    start = ""
-    if partition or key:
-        # No key holds a character before the blank, so what follows a key begins here.
-        async for row in tables.range(table, partition, f"{key} "):
-            yield row
-        start = f"{partition} "
-    async for row in tables.scan(table, start):
-        yield row
+        found = stored_blobs(
+            self._blobs, container, journal_from=after.journal_from, after=after.key
+        )
+        async for name, content in found:
+            yield _Item("", name, line_of_blob(name, content))

@@ -68,13 +68,16 @@ class Store:
             batch = [IncomingMessage(body=body) for body in bodies[first : first + 100]]
             await ingestion.ingest(batch)
 
-    def back_up(self, elapsed: Callable[[], float] = lambda: 0.0) -> BackUp:
+    def back_up(
+        self, elapsed: Callable[[], float] = lambda: 0.0, journal: timedelta | None = None
+    ) -> BackUp:
         return BackUp(
             self.tables,
             self.blobs,
             environment="test",
             buckets=4,
             keep=timedelta(days=30),
+            journal=journal,
             clock=self.clock,
             seconds=480,
             elapsed=elapsed,

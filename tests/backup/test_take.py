@@ -13,18 +13,21 @@ import pytest
 
 from shared.backup import parts as parts_module
 from shared.backup.manifest import backup_ids, read_manifest
-from shared.backup.take import rows_after
+from shared.backup.reading import rows_after, stored_rows
 from shared.errors import StoreUnavailableError
+from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.erasures import ErasedTag, keep_erased, kept_erasures
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Insert, Row
 from shared.storage.tables import ALL_TABLES, EVENTS, STORE
+from tests import payloads
 from tests.backup.stores import BEGUN, Store, names
 from tests.ingestion.day import EVERYTHING
 
 DAY = timedelta(days=1)
+OLD = {"deviceTimeStamp": "2026-10-20T09:00:00Z", "receivedTimestamp": "2026-10-20T09:00:01Z"}
 
 
 def slow(seconds: float) -> Callable[[], float]:
@@ -227,6 +230,36 @@ async def test_a_walk_goes_on_after_any_row(store: Store) -> None:
     for number, place in enumerate(every):
         after = [(r.partition, r.key) async for r in rows_after(store.tables, EVENTS, *place)]
         assert after == every[number + 1 :]
+
+
+async def test_a_backup_takes_so_many_days_of_the_journal(store: Store) -> None:
+    """Older days stay out with their blobs, undated rows stay in, from any place on, in any bucket.
+
+    Compared with the store they are no difference; restored, all but they are there.
+    """
+    old = payloads.state_v2(unknown="x" * MAX_ROW_BODY_BYTES, **OLD)
+    new = payloads.state_v2(unknown="x" * MAX_ROW_BODY_BYTES)
+    await store.ingest([*EVERYTHING, old, new])
+    for bucket in ("1", "10", "2"):
+        rows = [Row(f"{bucket}-{day}", "k", {"schema": 1}) for day in ("20261101", "20261102")]
+        for row in (*rows, Row(f"{bucket}-undated", "j", {"schema": 1})):
+            await store.tables.write(EVENTS, [Insert(row)])
+    there = await store.everything()
+
+    backup = await store.back_up(journal=DAY).run(timedelta())
+
+    assert backup.whole
+    kept = [row for row in there[EVENTS] if row[0].partition("-")[2] >= "20261102"]
+    assert 0 < len(kept) < len(there[EVENTS])
+    assert (backup.copied[EVENTS], backup.copied["bodies"]) == (len(kept), 1)
+    assert len(there["bodies"]) == 2
+    assert (await store.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    places = [(partition, key) for partition, key, _ in kept]
+    for number, (partition, key) in enumerate(places):
+        after = stored_rows(
+            store.tables, EVENTS, journal_from="20261102", partition=partition, key=key
+        )
+        assert [(row.partition, row.key) async for row in after] == places[number + 1 :]
 
 
 class Many(MemoryTables):
