@@ -37,8 +37,8 @@ BACKUP_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "BACKUP_JOURNAL_DAYS",
-        "How many days of the journal a backup takes along, by the day of each event. Of older days "
-        "it holds the sessions, not the messages.",
+        "How many days of the journal a backup takes along, by the day of each event. Of older "
+        "days it holds the sessions, not the messages.",
         "3660",
         whole(1, 3660),
         (BACKUP,),
