@@ -46,11 +46,11 @@ async def compare(reader: Reader, tables: Tables, blobs: Blobs) -> AsyncIterator
     Raises:
         BackupError: The backup is damaged.
     """
-    journal_from = reader.manifest.journal_from
+    buckets, journal_from = reader.manifest.buckets, reader.manifest.journal_from
     for source in SOURCES:
         if source.is_table:
             kept = reader.rows(source.name)
-            stored = stored_rows(tables, source.name, journal_from=journal_from)
+            stored = stored_rows(tables, source.name, buckets=buckets, journal_from=journal_from)
         else:
             kept = _as_rows(reader.contents(source.name))
             found = stored_blobs(blobs, source.name, journal_from=journal_from)

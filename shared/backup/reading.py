@@ -10,23 +10,28 @@ from shared.storage.containers import BODIES
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import EVENTS, STORE
 
-_MAX_BUCKETS = 64
-
 
 async def stored_rows(
-    tables: Tables, table: str, *, journal_from: str, partition: str = "", key: str = ""
+    tables: Tables,
+    table: str,
+    *,
+    buckets: int,
+    journal_from: str,
+    partition: str = "",
+    key: str = "",
 ) -> AsyncIterator[Row]:
     """The rows of a table that come after these keys, by partition and key.
 
     Args:
         tables: the store.
         table: of the journal, only days from `journal_from` on are read.
+        buckets: over how many the journal is spread.
         journal_from: a day, `yyyymmdd`; empty: all days.
         partition: where to go on.
         key: the last key that was read there.
     """
     if table == EVENTS and journal_from:
-        for bucket in sorted(map(str, range(_MAX_BUCKETS))):
+        for bucket in sorted(map(str, range(buckets))):
             # A day of digits, or `undated`: both sort before the bucket's end.
             first, end = f"{bucket}-{journal_from}", f"{bucket}."
             if partition < end:

@@ -221,6 +221,7 @@ class BackUp:
         rows = stored_rows(
             self._tables,
             table,
+            buckets=self._buckets,
             journal_from=after.journal_from,
             partition=after.partition,
             key=after.key,

@@ -143,7 +143,8 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name=STORE,
         ages=OfJournalDays("RETENTION_JOURNAL_DAYS"),
-        erasure="holds nothing of a person; marks and reports of erasures are written here",
+        erasure="marks and reports of erasures are written here, and the tag's keyed hash, which "
+        "restores need and which goes with the last backup",
         backup=True,
     ),
     Policy(

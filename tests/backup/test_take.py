@@ -240,7 +240,7 @@ async def test_a_backup_takes_so_many_days_of_the_journal(store: Store) -> None:
     old = payloads.state_v2(unknown="x" * MAX_ROW_BODY_BYTES, **OLD)
     new = payloads.state_v2(unknown="x" * MAX_ROW_BODY_BYTES)
     await store.ingest([*EVERYTHING, old, new])
-    for bucket in ("1", "10", "2"):
+    for bucket in ("0", "1", "3"):
         rows = [Row(f"{bucket}-{day}", "k", {"schema": 1}) for day in ("20261101", "20261102")]
         for row in (*rows, Row(f"{bucket}-undated", "j", {"schema": 1})):
             await store.tables.write(EVENTS, [Insert(row)])
@@ -255,9 +255,15 @@ async def test_a_backup_takes_so_many_days_of_the_journal(store: Store) -> None:
     assert len(there["bodies"]) == 2
     assert (await store.manage("backup", "restore", "--compare"))[:2] == (0, [])
     places = [(partition, key) for partition, key, _ in kept]
-    for number, (partition, key) in enumerate(places):
+    for number in range(0, len(places), 9):
+        partition, key = places[number]
         after = stored_rows(
-            store.tables, EVENTS, journal_from="20261102", partition=partition, key=key
+            store.tables,
+            EVENTS,
+            buckets=4,
+            journal_from="20261102",
+            partition=partition,
+            key=key,
         )
         assert [(row.partition, row.key) async for row in after] == places[number + 1 :]
 
