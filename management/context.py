@@ -15,7 +15,10 @@ from shared.rooms import Rooms
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The arguments, where to print, the product on the caller's settings, and all of these."""
+    """The arguments, where to print, and the product on the caller's settings.
+
+    `environ` is what the settings were read from; some commands look there for what is no setting.
+    """
 
     options: argparse.Namespace
     output: Output

@@ -6,23 +6,19 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from azure.core.exceptions import AzureError
 
+from management.backup_checks import backups, containers
 from management.context import Command, Context
-from shared.backup.manifest import backup_ids, begun_of
 from shared.backup_settings import BACKUP
 from shared.errors import EmablerFunctionsError
-from shared.instants import format_instant, system_clock
 from shared.messaging.connect import connect_service_bus
 from shared.rooms import Rooms
 from shared.settings import INGESTION, RECONCILIATION
-from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
 
 _QUEUE_SECONDS = 15.0
-_OLD = 2
 _SAY_IT_ALL = ("rest_key_refused", "rest_away", "rest_redirected")
 
 
@@ -46,9 +42,9 @@ async def _doctor(context: Context) -> int:
     store_set = not any(f.check == "DataStorageConnection" for f in findings)
     checks: list[tuple[str, Callable[[Rooms], Awaitable[str]]]] = []
     if store_set:
-        checks += [("tables", _tables), ("containers", _containers), ("store's stamp", _stamp)]
+        checks += [("tables", _tables), ("containers", containers), ("store's stamp", _stamp)]
         if not rooms.settings.problems_of(BACKUP):
-            checks.append(("backups", _backups))
+            checks.append(("backups", backups))
     if not rooms.settings.problems_of(INGESTION):
         checks.append(("queue", _queue))
     findings += [await _checked(name, check, rooms) for name, check in checks]
@@ -81,30 +77,6 @@ async def _tables(rooms: Rooms) -> str:
         # A key that no row has: it is answered in one step whatever the table holds.
         await rooms.tables.get(table, "doctor", "doctor")
     return f"{len(ALL_TABLES)} tables can be read (where one is missing: manage.py store create)"
-
-
-async def _containers(rooms: Rooms) -> str:
-    for container in ALL_CONTAINERS:
-        await rooms.blobs.etag(container, "doctor")
-    return f"{len(ALL_CONTAINERS)} containers can be read"
-
-
-async def _backups(rooms: Rooms) -> str:
-    every = timedelta(hours=rooms.settings["BACKUP_EVERY_HOURS"])
-    if not every:
-        return "none are taken: BACKUP_EVERY_HOURS is 0"
-    begun = [begun_of(backup) async for backup in backup_ids(rooms.blobs)]
-    if not begun:
-        return "none is whole yet; the function back_up takes the first within a quarter of an hour"
-    age = system_clock() - begun[-1]
-    told = f"the latest whole one began {format_instant(begun[-1])[:16]}"
-    if age > _OLD * every:
-        message = (
-            f"{told}, longer ago than {_OLD} times BACKUP_EVERY_HOURS. What to do: look at the "
-            "wide events of back_up, and whether one takes longer than that (docs/limits.md)"
-        )
-        raise EmablerFunctionsError(message, code="backup_old")
-    return f"{len(begun)} are whole; {told}"
 
 
 async def _stamp(rooms: Rooms) -> str:

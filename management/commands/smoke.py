@@ -6,9 +6,9 @@ import argparse
 import secrets
 from time import monotonic
 
-from management.azd import sender_connection
 from management.context import Command, Context
 from management.smoke.marked import Marked, marked, new_mark
+from management.smoke.sender import sender_connection
 from management.smoke.steps import Smoke, Step, StepFailedError
 from management.smoke.traces import Traces
 from shared.errors import EmablerFunctionsError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from management.azd import load_azd_environment, secret_name, sender_connection
+from management.azd import load_azd_environment, secret_name
 from management.main import run
 from shared.errors import SettingError
 
@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 VALUES = {
     "AZURE_KEY_VAULT_NAME": "kv-1",
     "AZURE_LOCATION": "westeurope",
+    "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
     "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
     "EMABLER_ENVIRONMENT": "test",
     "APP_SETTINGS": '{"STORE_BUCKETS": 8, "AUTHORIZATION_FALLBACK": "last-known"}',
@@ -69,14 +70,15 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 
 def test_settings_are_azd_s_and_secrets_the_vault_s(programs: Programs, tmp_path: Path) -> None:
-    """The app's own settings, without those that are empty and without the rest of azd's values."""
+    """The app's own settings that are not empty, and what commands look for; nothing else."""
     programs()
     said: list[str] = []
 
     assert load_azd_environment(None, {}, said.append) == {
         "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
-        "AZURE_KEY_VAULT_NAME": "kv-1",
         "EMABLER_ENVIRONMENT": "test",
+        "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
+        "AZURE_KEY_VAULT_NAME": "kv-1",
         "STORE_BUCKETS": "8",
         "AUTHORIZATION_FALLBACK": "last-known",
         "EMABLER_API_KEY": "key-of-emabler",
@@ -199,13 +201,3 @@ def test_names_of_secrets_are_the_template_s() -> None:
 
     assert len(rows) > 3
     assert rows == {setting: secret_name(setting) for setting in rows}
-
-
-def test_the_sender_s_key_is_read_where_there_is_one(programs: Programs) -> None:
-    """`smoke` sends as eMabler does; without the secret, or the right to read it, as the caller."""
-    programs(secrets=SECRETS | {"emabler-service-bus": "Endpoint=sb://1"})
-    known = {"AZURE_KEY_VAULT_NAME": "kv-1", "EMABLER_SERVICE_BUS_SECRET": "emabler-service-bus"}
-
-    assert sender_connection(known) == "Endpoint=sb://1"
-    assert sender_connection(known | {"EMABLER_SERVICE_BUS_SECRET": "other"}) == ""
-    assert sender_connection({"AZURE_KEY_VAULT_NAME": "kv-1"}) == ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
 from management.smoke.marked import Marked, marked, new_mark
+from management.smoke.sender import sender_connection
 from management.smoke.traces import Traces
 from shared.storage.rows import Insert, Row, Value
 from shared.storage.tables import ALL_TABLES, EVENTS, STORE
@@ -74,3 +76,25 @@ async def test_another_s_store_is_not_touched(operator: Operator) -> None:
     ]
     assert ran.rows[1]["detail"] == "0 rows"
     assert operator.tables.rows(EVENTS) == events
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [(0, "Endpoint=sb://1;EntityPath=q\n", "Endpoint=sb://1;EntityPath=q"), (1, "", "")],
+)
+def test_it_sends_with_emabler_s_own_key_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, code: int, said: str, expected: str
+) -> None:
+    """The vault's secret; without it, or the right to read it, or a vault, the caller's rights."""
+    asked: list[list[str]] = []
+
+    def run_tool(words: list[str]) -> subprocess.CompletedProcess[str]:
+        asked.append(words)
+        return subprocess.CompletedProcess(words, code, said, "Forbidden")
+
+    monkeypatch.setattr("management.smoke.sender.run_tool", run_tool)
+
+    assert sender_connection({"AZURE_KEY_VAULT_NAME": "kv-1"}) == expected
+    assert sender_connection({}) == ""
+    assert len(asked) == 1
+    assert {"kv-1", "emabler-service-bus"} <= set(asked[0])
