@@ -19,9 +19,10 @@ async def figures_of(name: str, *words: str) -> dict[str, Any]:
         *(sys.executable, "-m", f"benchmarks.{name}", "--json", *words),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
-        output, _ = await process.communicate()
+        output, said = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
@@ -32,7 +33,8 @@ async def figures_of(name: str, *words: str) -> dict[str, Any]:
     except (ValueError, IndexError) as error:
         raise LocalError(
             "command_failed",
-            f"the benchmark {name} ended with exit code {process.returncode} and no figures",
+            f"the benchmark {name} ended with exit code {process.returncode} and no figures: "
+            f"{said.decode('utf-8', 'replace').strip()[-500:]}",
             f"run `python dev.py bench {name}`",
         ) from error
     return figures
