@@ -70,7 +70,7 @@ HELP = {
     "bench": """bench NAME [--rounds N] [--batches N]
   Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
   authorize (--rounds, --calls), sessions (--sessions), tags (--tags), telemetry (--rounds,
-  --batches, --taps).
+  --batches, --taps), retention (--rows), reconcile (--sessions, --rounds).
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",

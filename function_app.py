@@ -8,6 +8,7 @@ import typing
 
 import azure.functions as func
 
+from shared.backup_room import BackupRoom
 from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.instants import as_utc
 from shared.parked.replaying import first_enqueued
@@ -93,6 +94,16 @@ async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     with invocation("retain") as wide:
         await rooms.retain(wide)
         rooms.last_runs.note("retain")
+
+
+@app.function_name("back_up")
+@app.timer_trigger(
+    arg_name="timer", schedule=rooms.settings["BACKUP_SCHEDULE"], run_on_startup=False
+)
+async def back_up(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
+    """Take a backup where one is due, for eight minutes at most, and delete old ones."""
+    with invocation("back_up") as wide:
+        await BackupRoom(rooms).on_schedule(wide)
 
 
 if rooms.taps.keeps_snapshot:

@@ -7,6 +7,7 @@ EmablerFunctionsError
 │   ├── SettingError             an app setting is missing or wrong
 │   ├── RowRejectedError         a row breaks a documented limit of Table Storage
 │   ├── MessageTooLargeError     a message is larger than the queue takes
+│   ├── BackupError              a backup cannot be used as it is asked for
 │   └── RestRefusedError         eMabler's REST answered 3xx or 4xx: key, permission, address
 ├── TransientError               the same call may succeed later
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
@@ -101,6 +102,12 @@ class MessageTooLargeError(PermanentError):
     """A message is larger than the queue takes; it can be kept, not sent."""
 
     code = "message_too_large"
+
+
+class BackupError(PermanentError):
+    """A backup is missing or damaged, or cannot be used in the way that it is asked for."""
+
+    code = "backup_unusable"
 
 
 class RestRefusedError(PermanentError):

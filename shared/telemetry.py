@@ -77,8 +77,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "findings_open": ("count", "findings that are open after the run"),
     "push_silent": ("boolean", "true: REST lists sessions of which no push event tells"),
     "deleted": ("count by table", "rows and blobs that retention deleted, by table or container"),
-    "finished": ("boolean", "false: retention's time was over; the next run goes on"),
-    "resumed": ("boolean", "true: retention went on where a run before had stopped"),
+    "finished": ("boolean", "false: retention's or the backup's time was over; the next goes on"),
+    "resumed": ("boolean", "true: the run went on where one before had stopped"),
+    "backup": ("text", "the backup that the run worked on, as `manage.py backup list` names it"),
+    "copied": ("count by table", "rows and blobs that the run copied, by table or container"),
+    "backups_deleted": ("count", "backups beyond their age that the run deleted"),
+    "backup_age_s": ("s", "how long ago the latest whole backup began"),
 }
 
 

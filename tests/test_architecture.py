@@ -25,6 +25,7 @@ CAPABILITIES = (
     "inventory",
     "retention",
     "privacy",
+    "backup",
 )
 OTHERS_THAN_PRODUCT = (
     "local",

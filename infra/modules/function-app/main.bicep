@@ -61,6 +61,9 @@ param serviceBusHostName string
 @description('Required. Name of the queue of push events.')
 param queueName string
 
+@description('Required. How long the data account keeps a blob that was deleted, in days.')
+param blobSoftDeleteDays int
+
 @description('Required. Which eMabler this is.')
 param emablerEnvironment string
 
@@ -158,6 +161,7 @@ var telemetrySettings = appSettings.?TELEMETRY == 'opentelemetry'
   : {}
 
 var connectionSettings = {
+  BLOB_SOFT_DELETE_DAYS: string(blobSoftDeleteDays)
   DataStorageConnection__blobServiceUri: blobEndpoint
   DataStorageConnection__clientId: identity.clientId
   DataStorageConnection__credential: 'managedidentity'
