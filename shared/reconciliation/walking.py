@@ -79,6 +79,10 @@ class Walking:
         if start < target:
             lie = await self._walk(_Walk(Pass.FRONT, Span(start, target), self.budget(deadline)))
             self.run.complete &= lie is None
+            if lie is None and front is None and terms.first >= terms.schedule.recent:
+                # What was walked for the first time just now is not due again before its time.
+                task = Task(Pass.RECENT, target, start, target)
+                await self.ledger.commit(marks=finished(self.ledger.marks, task))
 
     async def again(self, task: Task, budget: Budget) -> None:
         """What is due behind the front. Raises as `front` does."""
