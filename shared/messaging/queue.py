@@ -6,7 +6,8 @@ it costs 0.3 s, and the function that uses it answers taps as well; so also in a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import MessageTooLargeError, QueueUnavailableError
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 _SDK = ("azure.core.exceptions", "azure.servicebus.aio", "azure.servicebus.exceptions")
 SEND_SECONDS = 20.0
-"""How long one message may take; eMabler waits, and tries again after a 503."""
+"""How long one transfer may take; eMabler waits, and tries again after a 503."""
+
+_PACKET_BYTES = 192 * 1024
+"""What one transfer of many holds at most: the SDK's estimate can be some bytes short of what it
+sends, so the 256 KB of a link must not be used up."""
 
 
 class PushQueue(Protocol):
@@ -28,6 +33,18 @@ class PushQueue(Protocol):
 
         Raises:
             QueueUnavailableError: It may or may not have it; sending again does no harm.
+        """
+        ...
+
+
+class PacketQueue(Protocol):
+    """Where events go that came many at a time."""
+
+    async def send_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Return once the queue has them, with those that are larger than it takes.
+
+        Raises:
+            QueueUnavailableError: It may have some of them; sending all again does no harm.
         """
         ...
 
@@ -63,23 +80,67 @@ class ServiceBusQueue:
             MessageTooLargeError: It is larger than the queue takes.
         """
         await self._sdk.ready()
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
-        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415
-        from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
+        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
 
         told: dict[str | bytes, Any] = dict((properties or {}).items())
         message = ServiceBusMessage(
             body, content_type=content_type, application_properties=told or None
         )
+        await self._transfer(lambda sender: sender.send_messages(message), len(body))
+
+    async def send_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Return once the queue has them, with those that are larger than it takes.
+
+        They go in their order, many in one transfer, which the queue takes whole or not at all.
+        """
+        await self._sdk.ready()
+        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
+
+        left, too_large = list(bodies), []
+        taken = 0
+
+        async def packet(sender: ServiceBusSender) -> None:
+            nonlocal taken
+            batch = await sender.create_message_batch()
+            with suppress(ValueError):  # it is full
+                for body in left:
+                    if len(batch) and batch.size_in_bytes + len(body) > _PACKET_BYTES:
+                        break
+                    batch.add_message(ServiceBusMessage(body))
+            taken = len(batch)
+            if taken:
+                await sender.send_messages(batch)
+
+        while left:
+            try:
+                await self._transfer(packet, len(left[0]))
+            except MessageTooLargeError:
+                taken = 0
+            if not taken:
+                # Alone the first one may go; if not, it is the one.
+                taken = 1
+                try:
+                    await self.send(left[0])
+                except MessageTooLargeError:
+                    too_large.append(left[0])
+            del left[:taken]
+        return too_large
+
+    async def _transfer(
+        self, send: Callable[[ServiceBusSender], Awaitable[None]], size: int
+    ) -> None:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
+        from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
+
         try:
             async with asyncio.timeout(SEND_SECONDS), self._turn:
                 try:
-                    await self._open().send_messages(message)
+                    await send(self._open())
                 except BaseException:  # also cancelled: nobody knows what the link still carries
                     await self.close()
                     raise
         except MessageSizeExceededError as error:
-            text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
+            text = f"queue {self._queue}: a message of {size} bytes is larger than it takes"
             raise MessageTooLargeError(text) from error
         except (TimeoutError, AzureError, OSError, ValueError) as error:
             text = f"queue {self._queue}: {type(error).__name__}"

@@ -337,12 +337,24 @@ OUT_OF_BOUNDS = {
     "emablerEnvironment = 'prod'": ("'prod'",),
     "tagHashKey = 'too short'": ("32",),
     "scale = { maximumInstanceCount: 5000 }": ("1000",),
-    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
+    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4, KAFKA_PROTOCOL: 'SaslPlaintext' }": (
+        "64",
+        "STORE_BUCKETZ",
+        "'SaslPlaintext'",
+    ),
     "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
 }
+
+_KAFKA = (
+    "{ KAFKA_BROKER_LIST: 'b:9093', KAFKA_TOPIC: 't', KAFKA_CONSUMER_GROUP: 'g', "
+    "KAFKA_USERNAME: 'u' }"
+)
 
 NOT_TOGETHER = {
     # Parameters that exclude each other: a part of what the deployment says before it begins.
     "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
+    "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
+    f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",
+    "optionalSecrets = ['KAFKA_PASSWORD']": "appSettings: Kafka needs KAFKA_BROKER_LIST",
 }
