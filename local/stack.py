@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 import time
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from local.azurite import Azurite
 from local.core_tools import CoreToolsHost
@@ -22,8 +23,12 @@ from local.functions_host.process import FunctionsHost
 from local.ports import Ports
 from local.service_bus import Queue, ServiceBusBroker
 
+if TYPE_CHECKING:
+    from local.kafka.broker import KafkaBroker
+
 ROOT = Path(__file__).resolve().parent.parent
 QUEUE_NAME = "push-events"
+KAFKA_TOPIC, KAFKA_GROUP, KAFKA_USER = "emabler-push-events", "emabler-functions", "emabler"
 PREDECESSOR_SECONDS = 10
 
 
@@ -32,8 +37,12 @@ class Part(StrEnum):
 
     AZURITE = "Azurite"
     BROKER = "Service Bus broker"
+    KAFKA = "Kafka broker"
     EMABLER = "eMabler's REST server"
     HOST = "Functions host"
+
+
+USUAL_PARTS = tuple(part for part in Part if part is not Part.KAFKA)
 
 
 class _Running(Protocol):
@@ -46,7 +55,8 @@ class _Running(Protocol):
 class LocalAzure:
     """Azurite, the Service Bus broker, eMabler's REST server and the Functions host.
 
-    The first three start side by side, then the host, which needs their addresses. They stop the
+    A Kafka broker is a part on request: without one the app has no function for it. All but the
+    host start side by side, then the host, which needs their addresses. They stop the
     other way round, also when one of them could not start.
 
     Attributes:
@@ -62,7 +72,7 @@ class LocalAzure:
         data: Path | None = None,
         reset: bool = False,
         logs: Path | None = None,
-        parts: Collection[Part] = tuple(Part),
+        parts: Collection[Part] = USUAL_PARTS,
         ports: Ports | None = None,
         queue_name: str = QUEUE_NAME,
         lock_seconds: int = 300,
@@ -106,6 +116,7 @@ class LocalAzure:
         self._running: dict[Part, _Running] = {}
         self._folder: DataFolder | None = None
         self._temporary: Path | None = None
+        self._kafka_password = ""
         self._logs = logs
         self.settings: dict[str, str] = {}
         self.started_in: dict[Part, float] = {}
@@ -124,7 +135,7 @@ class LocalAzure:
 
     @property
     def azurite(self) -> Azurite:
-        """Azurite. Raises LocalError when it was not started (so do the other three)."""
+        """Azurite. Raises LocalError when it was not started (so do the others)."""
         part: Azurite = self._part(Part.AZURITE)
         return part
 
@@ -132,6 +143,12 @@ class LocalAzure:
     def broker(self) -> ServiceBusBroker:
         """The Service Bus broker."""
         part: ServiceBusBroker = self._part(Part.BROKER)
+        return part
+
+    @property
+    def kafka(self) -> "KafkaBroker":
+        """The Kafka broker, which was asked for among the parts."""
+        part: KafkaBroker = self._part(Part.KAFKA)
         return part
 
     @property
@@ -236,6 +253,7 @@ class LocalAzure:
         starts: dict[Part, Callable[[], Awaitable[Any]]] = {
             Part.AZURITE: self._start_azurite,
             Part.BROKER: self._start_broker,
+            Part.KAFKA: self._start_kafka,
             Part.EMABLER: self._start_emabler,
         }
         # All are awaited even when one fails: those that started must be known to be stopped.
@@ -277,6 +295,14 @@ class LocalAzure:
                     raise
                 await asyncio.sleep(0.2)
 
+    async def _start_kafka(self) -> "KafkaBroker":
+        # Imported only where it is a part: it takes a while.
+        from local.kafka.broker import KafkaBroker  # noqa: PLC0415  # see above
+
+        users = {KAFKA_USER: secrets.token_urlsafe(24)}
+        self._kafka_password = users[KAFKA_USER]
+        return await KafkaBroker(users=users).start()
+
     async def _start_emabler(self) -> EmablerServer:
         folder = self._open_folder()
         return await EmablerServer.start(
@@ -299,6 +325,15 @@ class LocalAzure:
             settings["DataStorageConnection"] = self.azurite.connection_string
         if Part.BROKER in self._parts:
             settings["ServiceBusConnection"] = self.broker.connection_string
+        if Part.KAFKA in self._parts:
+            settings |= {
+                "KAFKA_BROKER_LIST": self.kafka.bootstrap,
+                "KAFKA_TOPIC": KAFKA_TOPIC,
+                "KAFKA_CONSUMER_GROUP": KAFKA_GROUP,
+                "KAFKA_PROTOCOL": "SaslPlaintext",
+                "KAFKA_USERNAME": KAFKA_USER,
+                "KAFKA_PASSWORD": self._kafka_password,
+            }
         if Part.EMABLER in self._parts:
             settings["EMABLER_BASE_URL"] = self.emabler.base_url
         return settings | self._overrides

@@ -17,6 +17,7 @@ from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
 from local.emabler.fleet.command_line import chargers
 from local.emabler.fleet.faults import Rates
+from local.emabler.fleet.order import Transport
 from local.errors import LocalError
 from local.ports import AzuritePorts, Ports, choose_port
 
@@ -46,6 +47,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fleet", type=chargers)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="off")
+    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
     arguments = parser.parse_args(words)
     if arguments.fleet is not None and arguments.no_simulator:
         parser.error(
@@ -90,6 +92,7 @@ async def up() -> int:
     if arguments.no_simulator:
         _expect_an_emabler(overrides)
     # Imported once the rest of the command line is known to be right: they take most of a second.
+    from local.commands.playing.fleet import parts_for  # noqa: PLC0415
     from local.core_tools import core_tools_program  # noqa: PLC0415
     from local.stack import LocalAzure, Part  # noqa: PLC0415
 
@@ -100,7 +103,11 @@ async def up() -> int:
     async with LocalAzure(
         data=arguments.data.resolve(),
         reset=arguments.reset,
-        parts=[part for part in Part if part is not Part.EMABLER or not arguments.no_simulator],
+        parts=[
+            part
+            for part in parts_for(arguments.push)
+            if part is not Part.EMABLER or not arguments.no_simulator
+        ],
         ports=ports,
         overrides=overrides,
         core_tools=arguments.func,
@@ -148,7 +155,11 @@ async def _bring_to_life(azure: "LocalAzure", arguments: argparse.Namespace) -> 
 
     fleet = FleetOnStack(azure)
     tags = await fleet.prepare(
-        seed=arguments.seed, chargers=arguments.fleet, faults=arguments.faults, days=None
+        seed=arguments.seed,
+        chargers=arguments.fleet,
+        faults=arguments.faults,
+        days=None,
+        transport=arguments.push,
     )
     file = (azure.data or STATE) / "fleet-tags.csv"
     write_fleet_tags(file, tags, datetime.now(UTC))
@@ -172,6 +183,7 @@ def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
         "webhook": f"{url}/api/emabler/push",
         "eMabler REST": settings.get("EMABLER_BASE_URL", "that of EMABLER_ENVIRONMENT"),
         "Service Bus": settings["ServiceBusConnection"],
+        "Kafka": settings.get("KAFKA_BROKER_LIST", ""),
         "Storage": settings["DataStorageConnection"],
         "data": str(azure.data),
         "logs": str(azure.logs),
@@ -179,6 +191,7 @@ def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
     if simulated:
         books = f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)"
         lines |= {"its books": books, "its fleet": f"{azure.emabler.fleet_url} (GET, PUT, …)"}
+    lines = {name: value for name, value in lines.items() if value}
     width = max(map(len, lines))
     console.print()
     for name, value in lines.items():

@@ -64,8 +64,8 @@ def what_to_do(error: Exception, trigger: KafkaTrigger) -> str:
             sasl = trigger.protocol.startswith("sasl")
             refused = ", or refuse the user name or the password" if sasl else ""
             return (
-                f"its brokers ({trigger.brokers_as_written}) cannot be reached{refused}. Start them,"
-                " or correct the settings."
+                f"its brokers ({trigger.brokers_as_written}) cannot be reached{refused}. Start"
+                " them, or correct the settings."
             )
     return f"receiving failed with {type(error).__name__}."
 

@@ -2,6 +2,7 @@
 
 from local.commands.claims import (
     crashes_change_nothing,
+    kept_first,
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
@@ -11,6 +12,7 @@ from local.commands.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     nothing_lost.CLAIM,
+    kept_first.CLAIM,
     nothing_doubled.CLAIM,
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from local.commands.playing.operator import Operator
 from local.commands.playing.sender import Sender
-from local.stack import LocalAzure
+from local.stack import USUAL_PARTS, LocalAzure, Part
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ class Claim:
         name: what `prove NAME` takes.
         sentence: the sentence of docs/promises.md that is proved.
         check: does it, in its full or its short form.
+        parts: of what its stack is made.
     """
 
     name: str
     sentence: str
     check: Callable[[Ground], Awaitable[Verdict]]
+    parts: tuple[Part, ...] = USUAL_PARTS
