@@ -11,7 +11,7 @@ import pytest
 from local.data_folder import DataFolder
 from local.errors import LocalError
 from local.ports import Ports, port_is_free
-from local.stack import LocalAzure, Part
+from local.stack import USUAL_PARTS, LocalAzure, Part
 
 QUICK = (Part.BROKER, Part.EMABLER)
 
@@ -60,6 +60,24 @@ async def test_a_part_that_ends_by_itself_is_named(tmp_path: Path) -> None:
         await azure.broker.kill()
         with pytest.raises(LocalError, match="Service Bus broker ended by itself"):
             await waiting
+
+
+async def test_kafka_is_there_only_on_request() -> None:
+    """With it the app's settings lead to the broker, with a password of its own each time."""
+    passwords = set()
+    for _ in range(2):
+        async with LocalAzure(parts=(Part.KAFKA,)) as azure:
+            settings = azure.settings
+            assert settings["KAFKA_BROKER_LIST"] == azure.kafka.bootstrap
+            assert settings["KAFKA_PROTOCOL"] == "SaslPlaintext"
+            passwords.add(settings["KAFKA_PASSWORD"])
+    assert len(passwords) == 2
+
+    assert Part.KAFKA not in USUAL_PARTS
+    async with LocalAzure(parts=(Part.EMABLER,)) as azure:
+        assert not any(name.startswith("KAFKA_") for name in azure.settings)
+        with pytest.raises(LocalError, match="Kafka broker was not started"):
+            _ = azure.kafka
 
 
 async def test_temporary_data_is_removed() -> None:
