@@ -84,7 +84,7 @@ class KafkaTrigger:
     protocol: str
     mode: str
     username: str
-    password: str
+    password: str = field(repr=False)
     key_is_text: bool
     as_written: str
     brokers_as_written: str

@@ -218,6 +218,14 @@ IN_PLAIN = (
 
 IN_LARGE = (
     Breakage(
+        "brokers of Kafka reached in the open",
+        APP,
+        "union(appSettingsDefaults, appSettings)",
+        "union(appSettingsDefaults, appSettings, { KAFKA_PROTOCOL: 'SaslPlaintext' })",
+        "encrypted_in_transit",
+        "Kafka: its messages and its password travel by SaslPlaintext",
+    ),
+    Breakage(
         "an isolated account that is open",
         STORAGE,
         "defaultAction: publicAccess ? 'Allow' : 'Deny'",
