@@ -94,25 +94,28 @@ class KafkaRoom:
         wide.add(transport="kafka", received=len(bodies))
         small = [body for body in bodies if len(body) <= MAX_EVENT_BYTES]
         large = [body for body in bodies if len(body) > MAX_EVENT_BYTES]
+        # First: while the store is away, the others are not put on the queue at each attempt.
+        past = await self._past_the_queue(large)
+        refused = await self._send(small) if small else []
+        past += await self._past_the_queue(refused)
         if small:
-            refused = await self._send(small)
-            large += refused
             wide.add(queued_bytes=sum(map(len, small)) - sum(map(len, refused)))
-        if large:
-            await self._past_the_queue(large, wide)
+        if past:
+            whole = reduce(Ingested.__add__, past)
+            wide.add(
+                past_the_queue=len(past),
+                stored=whole.journal.stored,
+                repeated=whole.journal.repeated,
+                parked=whole.parked or None,
+            )
 
-    async def _past_the_queue(self, bodies: Sequence[bytes], wide: WideEvent) -> None:
-        done = []
-        for body in bodies:
-            message = IncomingMessage(body=body, enqueued=self._clock())
-            done.append(await self._delivery().take_alone(message, Outlasted()))
-        whole = reduce(Ingested.__add__, done)
-        wide.add(
-            past_the_queue=len(bodies),
-            stored=whole.journal.stored,
-            repeated=whole.journal.repeated,
-            parked=whole.parked or None,
-        )
+    async def _past_the_queue(self, bodies: Sequence[bytes]) -> list[Ingested]:
+        return [
+            await self._delivery().take_alone(
+                IncomingMessage(body=body, enqueued=self._clock()), Outlasted()
+            )
+            for body in bodies
+        ]
 
     async def _send(self, bodies: Sequence[bytes]) -> list[bytes]:
         try:
