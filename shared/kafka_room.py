@@ -16,7 +16,7 @@ from shared.ingestion.ingest import Ingested
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.settings_checked import Settings
-from shared.settings_kafka import KAFKA, is_wanted, proves_itself
+from shared.settings_of_kafka import KAFKA, is_wanted, proves_itself
 from shared.telemetry import WideEvent
 from shared.webhook import MAX_EVENT_BYTES
 
