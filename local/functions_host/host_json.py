@@ -65,6 +65,7 @@ class HostJson:
     kafka: KafkaOptions = KafkaOptions()
     function_timeout: float | None = 1800.0
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict)
+    opentelemetry: bool = False
 
 
 def read_host_json(app: Path, settings: AppSettings) -> HostJson:
@@ -110,6 +111,7 @@ def parse_host_json(text: str, overrides: Mapping[tuple[str, ...], str] | None =
         kafka=_kafka(extensions.section("kafka")),
         function_timeout=_function_timeout(root),
         log_levels=_log_levels(root.section("logging").section("logLevel")),
+        opentelemetry=_opentelemetry(root),
     )
 
 
@@ -184,6 +186,13 @@ def _log_levels(section: "_Section") -> dict[str, LogLevel]:
             names = ", ".join(level.label for level in LogLevel)
             raise section.wrong(category, f"must be one of {names}") from error
     return levels
+
+
+def _opentelemetry(root: "_Section") -> bool:
+    mode = root.text("telemetryMode", "ApplicationInsights").lower()
+    if mode not in {"applicationinsights", "opentelemetry"}:
+        raise root.wrong("telemetryMode", "must be ApplicationInsights or OpenTelemetry")
+    return mode == "opentelemetry"
 
 
 def _invalid(what: str) -> HostError:

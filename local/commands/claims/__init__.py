@@ -3,6 +3,7 @@
 from local.commands.claims import (
     crashes_change_nothing,
     kept_first,
+    monitoring,
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
@@ -19,4 +20,5 @@ CLAIMS: tuple[Claim, ...] = (
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
     store_is_proven.CLAIM,
+    monitoring.CLAIM,
 )

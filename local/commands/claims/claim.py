@@ -4,6 +4,8 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from rich.table import Table
+
 from local.commands.playing.operator import Operator
 from local.commands.playing.sender import Sender
 from local.stack import USUAL_PARTS, LocalAzure, Part
@@ -17,11 +19,13 @@ class Verdict:
         how: what was done, in one line.
         figure: what was counted or measured, with its unit.
         passed: whether the claim holds.
+        shown: what is printed beside it, where one line is too little.
     """
 
     how: str
     figure: str
     passed: bool
+    shown: Table | None = None
 
 
 @dataclass(frozen=True)
