@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.errors import MessageTooLargeError, QueueUnavailableError
 from shared.imports import ImportedLater
 from shared.instants import as_utc
+from shared.spans import System, called, stamped
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
@@ -86,9 +87,15 @@ class ServiceBusQueue:
             MessageTooLargeError: It is larger than the queue takes.
         """
         await self._sdk.ready()
+        with called(System.QUEUE, self._queue, "send") as span:
+            await self._send(body, content_type, stamped(properties or {}, span))
+
+    async def _send(
+        self, body: bytes, content_type: str | None, properties: Mapping[str, object]
+    ) -> None:
         from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
 
-        told: dict[str | bytes, Any] = dict((properties or {}).items())
+        told: dict[str | bytes, Any] = dict(properties.items())
         message = ServiceBusMessage(
             body, content_type=content_type, application_properties=told or None
         )
@@ -100,8 +107,15 @@ class ServiceBusQueue:
         They go in their order, many in one transfer, which the queue takes whole or not at all.
         """
         await self._sdk.ready()
+        with called(System.QUEUE, self._queue, "send") as span:
+            return await self._send_all(bodies, stamped({}, span))
+
+    async def _send_all(
+        self, bodies: Sequence[bytes], properties: Mapping[str, object]
+    ) -> list[bytes]:
         from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
 
+        told: dict[str | bytes, Any] = dict(properties.items())
         left, too_large = list(bodies), []
         taken = 0
 
@@ -112,7 +126,7 @@ class ServiceBusQueue:
                 for body in left:
                     if len(batch) and batch.size_in_bytes + len(body) > _PACKET_BYTES:
                         break
-                    batch.add_message(ServiceBusMessage(body))
+                    batch.add_message(ServiceBusMessage(body, application_properties=told or None))
             taken = len(batch)
             if taken:
                 await sender.send_messages(batch)
@@ -126,7 +140,7 @@ class ServiceBusQueue:
                 # Alone the first one may go; if not, it is the one.
                 taken = 1
                 try:
-                    await self.send(left[0])
+                    await self._send(left[0], None, properties)
                 except MessageTooLargeError:
                     too_large.append(left[0])
             del left[:taken]

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from local.commands.playing.operator import Operator
 from local.commands.playing.sender import Sender
-from local.stack import USUAL_PARTS, LocalAzure, Part
+from local.stack import EVERYDAY, LocalAzure, Part
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,4 @@ class Claim:
     name: str
     sentence: str
     check: Callable[[Ground], Awaitable[Verdict]]
-    parts: tuple[Part, ...] = USUAL_PARTS
+    parts: tuple[Part, ...] = EVERYDAY

@@ -16,7 +16,7 @@ from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.network import Standing, Tag
 from local.emabler.fleet.order import Customer, Order, Transport
 from local.errors import LocalError
-from local.stack import USUAL_PARTS, LocalAzure, Part
+from local.stack import EVERYDAY, LocalAzure, Part
 
 _BETWEEN_SECONDS: Final = 0.25
 _A_MONTH: Final = timedelta(days=30)
@@ -130,7 +130,7 @@ def customer_of(azure: LocalAzure, transport: Transport) -> Customer:
 
 def parts_for(transport: Transport) -> tuple[Part, ...]:
     """The parts of a stack whose fleet pushes this way."""
-    return tuple(Part) if transport is Transport.KAFKA else USUAL_PARTS
+    return (*EVERYDAY, Part.KAFKA) if transport is Transport.KAFKA else EVERYDAY
 
 
 def write_fleet_tags(path: Path, tags: list[Tag], now: datetime) -> Path:
