@@ -10,7 +10,8 @@ import azure.functions as func
 
 from shared.backup_room import BackupRoom
 from shared.ingestion.messages import IncomingMessage, declared_type
-from shared.instants import as_utc
+from shared.instants import as_utc, system_clock
+from shared.kafka_room import RETRY_FIRST, RETRY_LONGEST, KafkaRoom, kafka_binding
 from shared.parked.replaying import first_enqueued
 from shared.rooms import Rooms
 from shared.status_room import Told
@@ -35,6 +36,7 @@ if rooms.settings["TELEMETRY"] == "opentelemetry":
 
     send_by_opentelemetry()
 rooms.start()
+kafka = KafkaRoom(queue=lambda: rooms.queue, delivery=lambda: rooms.delivery, clock=system_clock)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -141,6 +143,35 @@ def _told(told: Told, wide: WideEvent) -> func.HttpResponse:
         headers={"Cache-Control": "no-store"},
         mimetype="application/json",
     )
+
+
+if binding := kafka_binding(rooms.settings):
+
+    @app.function_name("push_kafka")
+    @app.kafka_trigger(
+        arg_name="events",
+        topic=binding.topic,
+        broker_list=binding.broker_list,
+        consumer_group=binding.consumer_group,
+        protocol=binding.protocol,
+        authentication_mode=binding.authentication_mode or "NotSet",
+        username=binding.username,
+        password=binding.password,
+        # Any bytes are a key: what cannot be read as another type would be skipped.
+        key_data_type="Binary",
+        cardinality=func.Cardinality.MANY,
+        data_type=func.DataType.BINARY,
+    )
+    @app.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",
+        minimum_interval=RETRY_FIRST,
+        maximum_interval=RETRY_LONGEST,
+    )
+    async def push_kafka(events: typing.List[func.KafkaEvent]) -> None:  # noqa: UP006 - as above
+        """Put a batch of push events onto the queue; until it took them, Kafka keeps the offset."""
+        with invocation("push_kafka") as wide:
+            await kafka.take([event.get_body() for event in events], wide)
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

@@ -75,7 +75,7 @@ param emablerAddresses string[] = []
 @description('Optional. Settings of the app that differ from the defaults in docs/settings.md.')
 param appSettings appSettingsType = {}
 
-@description('Optional. Secrets that are in the vault for a time only, and are referred to while they are named here.')
+@description('Optional. Secrets that not every deployment has, or has for a time only, and that are referred to while they are named here.')
 @maxLength(10)
 param optionalSecrets optionalSecretType[] = []
 
@@ -187,6 +187,21 @@ var checkedQueueMegabytes = serviceBusTier == 'Standard' && queueMegabytes > 512
 var checkedHostRedundancy = zoneRedundant && !contains(hostRedundancy, 'ZRS')
   ? fail('hostRedundancy: with zoneRedundant the host\'s account has to be spread over zones as well; take Standard_ZRS.')
   : hostRedundancy
+var kafkaWanted = contains(appSettings, 'KAFKA_BROKER_LIST') || contains(appSettings, 'KAFKA_TOPIC') || contains(
+  appSettings,
+  'KAFKA_CONSUMER_GROUP'
+) || contains(appSettings, 'KAFKA_USERNAME') || contains(optionalSecrets, 'KAFKA_PASSWORD')
+var kafkaAddressed = contains(appSettings, 'KAFKA_BROKER_LIST') && contains(appSettings, 'KAFKA_TOPIC') && contains(
+  appSettings,
+  'KAFKA_CONSUMER_GROUP'
+)
+var kafkaProven = (appSettings.?KAFKA_PROTOCOL ?? 'SaslSsl') == 'Ssl' || (contains(appSettings, 'KAFKA_USERNAME') && contains(
+  optionalSecrets,
+  'KAFKA_PASSWORD'
+))
+var checkedAppSettings = kafkaWanted && !(kafkaAddressed && kafkaProven)
+  ? fail('appSettings: Kafka needs KAFKA_BROKER_LIST, KAFKA_TOPIC, KAFKA_CONSUMER_GROUP and, unless KAFKA_PROTOCOL is Ssl, KAFKA_USERNAME and KAFKA_PASSWORD in optionalSecrets.')
+  : appSettings
 
 var backupKeepDays = appSettings.?BACKUP_KEEP_DAYS ?? defaultBackupKeepDays
 var checkedImmutability = backupImmutabilityDays >= backupKeepDays
@@ -494,7 +509,7 @@ module functionApp 'modules/function-app/main.bicep' = {
     queueName: queueName
     blobSoftDeleteDays: blobSoftDeleteDays
     emablerEnvironment: emablerEnvironment
-    appSettings: appSettings
+    appSettings: checkedAppSettings
     secretSettings: readableSettings
     vaultUri: keyVault.outputs.uri
     subnetId: networkIsolation ? network!.outputs.appSubnetId : ''

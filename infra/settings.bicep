@@ -249,6 +249,32 @@ type appSettingsType = {
   @minValue(0)
   @maxValue(10080)
   INVENTORY_EVERY_MINUTES: int?
+
+  @description('Optional. The brokers that push events are taken from, as host:port parted by commas. With it, topic, group and (unless KAFKA_PROTOCOL is Ssl) user name and the secret KAFKA_PASSWORD have to be there.')
+  @minLength(3)
+  @maxLength(1000)
+  KAFKA_BROKER_LIST: string?
+
+  @description('Optional. The topic of push events by Kafka.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_TOPIC: string?
+
+  @description('Optional. The consumer group under which Kafka keeps the offsets.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_CONSUMER_GROUP: string?
+
+  @description('Optional. How the brokers are reached: from Azure over TLS only.')
+  KAFKA_PROTOCOL: ('SaslSsl' | 'Ssl')?
+
+  @description('Optional. How the app proves itself to the brokers with SaslSsl.')
+  KAFKA_AUTHENTICATION_MODE: ('Plain' | 'ScramSha256' | 'ScramSha512')?
+
+  @description('Optional. The user name for the brokers.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_USERNAME: string?
 }
 
 @export()
@@ -265,6 +291,7 @@ var defaultBackupKeepDays = 30
 @description('Settings that are secrets, and the secret of the vault that each one refers to.')
 var secretNames = {
   EMABLER_API_KEY: 'emabler-api-key'
+  KAFKA_PASSWORD: 'kafka-password'
   TAG_HASH_KEY: 'tag-hash-key'
   TAG_HASH_KEY_PREVIOUS: 'tag-hash-key-previous'
   WEBHOOK_AUTHORIZATION: 'webhook-authorization'
@@ -281,4 +308,4 @@ var requiredSecrets = [
 
 @export()
 @description('Secrets that are referred to on request only: an unresolved reference counts as a wrong setting and would disable what heeds it.')
-type optionalSecretType = 'TAG_HASH_KEY_PREVIOUS' | 'WEBHOOK_AUTHORIZATION_PREVIOUS'
+type optionalSecretType = 'KAFKA_PASSWORD' | 'TAG_HASH_KEY_PREVIOUS' | 'WEBHOOK_AUTHORIZATION_PREVIOUS'

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 import time
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from local.app_insights.process import AppInsights
 from local.azurite import Azurite
@@ -23,8 +24,12 @@ from local.functions_host.process import FunctionsHost
 from local.ports import Ports
 from local.service_bus import Queue, ServiceBusBroker
 
+if TYPE_CHECKING:
+    from local.kafka.broker import KafkaBroker
+
 ROOT = Path(__file__).resolve().parent.parent
 QUEUE_NAME = "push-events"
+KAFKA_TOPIC, KAFKA_GROUP, KAFKA_USER = "emabler-push-events", "emabler-functions", "emabler"
 PREDECESSOR_SECONDS = 10
 
 
@@ -33,13 +38,14 @@ class Part(StrEnum):
 
     AZURITE = "Azurite"
     BROKER = "Service Bus broker"
+    KAFKA = "Kafka broker"
     EMABLER = "eMabler's REST server"
     INSIGHTS = "Application Insights"
     HOST = "Functions host"
 
 
-EVERYDAY = tuple(part for part in Part if part is not Part.INSIGHTS)
-"""What is started unless `parts` says otherwise: telemetry is captured where it is asked for."""
+EVERYDAY = tuple(part for part in Part if part not in (Part.KAFKA, Part.INSIGHTS))
+"""What is started unless `parts` says otherwise: Kafka and capture of telemetry are asked for."""
 
 OPENTELEMETRY = {
     "TELEMETRY": "opentelemetry",
@@ -59,7 +65,8 @@ class _Running(Protocol):
 class LocalAzure:
     """Azurite, the Service Bus broker, eMabler's REST server and the Functions host.
 
-    All but the host start side by side, then the host, which needs their addresses. They stop the
+    A Kafka broker is a part on request: without one the app has no function for it. All but the
+    host start side by side, then the host, which needs their addresses. They stop the
     other way round, also when one of them could not start.
 
     Attributes:
@@ -119,6 +126,7 @@ class LocalAzure:
         self._running: dict[Part, _Running] = {}
         self._folder: DataFolder | None = None
         self._temporary: Path | None = None
+        self._kafka_password = ""
         self._logs = logs
         self.settings: dict[str, str] = {}
         self.started_in: dict[Part, float] = {}
@@ -145,6 +153,12 @@ class LocalAzure:
     def broker(self) -> ServiceBusBroker:
         """The Service Bus broker."""
         part: ServiceBusBroker = self._part(Part.BROKER)
+        return part
+
+    @property
+    def kafka(self) -> "KafkaBroker":
+        """The Kafka broker, which was asked for among the parts."""
+        part: KafkaBroker = self._part(Part.KAFKA)
         return part
 
     @property
@@ -255,6 +269,7 @@ class LocalAzure:
         starts: dict[Part, Callable[[], Awaitable[Any]]] = {
             Part.AZURITE: self._start_azurite,
             Part.BROKER: self._start_broker,
+            Part.KAFKA: self._start_kafka,
             Part.EMABLER: self._start_emabler,
             Part.INSIGHTS: self._start_insights,
         }
@@ -297,6 +312,14 @@ class LocalAzure:
                     raise
                 await asyncio.sleep(0.2)
 
+    async def _start_kafka(self) -> "KafkaBroker":
+        # Imported only where it is a part: it takes a while.
+        from local.kafka.broker import KafkaBroker  # noqa: PLC0415  # see above
+
+        users = {KAFKA_USER: secrets.token_urlsafe(24)}
+        self._kafka_password = users[KAFKA_USER]
+        return await KafkaBroker(users=users).start()
+
     async def _start_emabler(self) -> EmablerServer:
         folder = self._open_folder()
         return await EmablerServer.start(
@@ -326,6 +349,15 @@ class LocalAzure:
             settings["DataStorageConnection"] = self.azurite.connection_string
         if Part.BROKER in self._parts:
             settings["ServiceBusConnection"] = self.broker.connection_string
+        if Part.KAFKA in self._parts:
+            settings |= {
+                "KAFKA_BROKER_LIST": self.kafka.bootstrap,
+                "KAFKA_TOPIC": KAFKA_TOPIC,
+                "KAFKA_CONSUMER_GROUP": KAFKA_GROUP,
+                "KAFKA_PROTOCOL": "SaslPlaintext",
+                "KAFKA_USERNAME": KAFKA_USER,
+                "KAFKA_PASSWORD": self._kafka_password,
+            }
         if Part.EMABLER in self._parts:
             settings["EMABLER_BASE_URL"] = self.emabler.base_url
         if Part.INSIGHTS in self._parts:

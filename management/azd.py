@@ -21,11 +21,11 @@ FOR_COMMANDS = ("EMABLER_PUSH_URL", "AZURE_KEY_VAULT_NAME")
 """What is no setting of the app, and what commands look for all the same."""
 _SECONDS = 60
 _SECRETS = {
-    setting.name: bool(setting.needed_by)
+    setting.name: bool(setting.needed_by) and setting.where is None
     for setting in SETTINGS
     if setting.secret and setting.name not in IDENTITY_SUFFIXES
 }
-"""All but the connections, which are addresses here, and whether anything needs them."""
+"""All but the connections, which are addresses here, and whether each deployment needs them."""
 _INSTALL = {
     "azd": "install the Azure Developer CLI, or set the settings in the environment",
     "az": "install the Azure CLI and `az login`, or set the secrets in the environment",

@@ -7,7 +7,6 @@ wrong disables the functions that need it, which then say so when they are calle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from shared.backup_settings import BACKUP, BACKUP_SETTINGS
 from shared.schedules import schedule
@@ -24,8 +23,10 @@ from shared.setting_values import some_of as _some_of
 from shared.setting_values import text as _text
 from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
-from shared.settings_checked import Problem, Setting, Settings
+from shared.settings_checked import Setting, Settings
+from shared.settings_of_kafka import KAFKA, KAFKA_SETTINGS
 from shared.settings_of_reconciliation import OF_RECONCILIATION, ROOM
+from shared.settings_reading import read_values
 
 INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "ingestion",
@@ -34,7 +35,7 @@ INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     ROOM,
     "retention",
 )
-ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION, BACKUP)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION, BACKUP, KAFKA)
 
 
 def _age(what: str, meaning: str, days: int) -> Setting:
@@ -332,6 +333,7 @@ SETTINGS: tuple[Setting, ...] = (
         default="log",
     ),
     *OF_RECONCILIATION,
+    *KAFKA_SETTINGS,
 )
 
 IDENTITY_SUFFIXES: Mapping[str, str] = {
@@ -346,26 +348,7 @@ BLOB_ADDRESS = "DataStorageConnection__blobServiceUri"
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read all settings from the environment, which is where Azure Functions puts app settings."""
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for setting in SETTINGS:
-        raw = environ.get(setting.name, "").strip()
-        suffix = IDENTITY_SUFFIXES.get(setting.name)
-        if suffix:
-            values[setting.name + suffix] = environ.get(setting.name + suffix, "").strip() or None
-            values[setting.name + "__clientId"] = environ.get(setting.name + "__clientId") or None
-        values[setting.name] = setting.default
-        if raw:
-            try:
-                values[setting.name] = setting.read(raw)
-            except ValueError as error:
-                problems.append(_problem(setting, "setting_wrong", str(error)))
-        elif (
-            setting.needed_by
-            and setting.default is None
-            and not values.get(setting.name + (suffix or ""))
-        ):
-            problems.append(_problem(setting, "setting_missing", "is not set"))
+    values, problems = read_values(SETTINGS, environ, IDENTITY_SUFFIXES)
     tables = values["DataStorageConnection__tableServiceUri"] or ""
     values[BLOB_ADDRESS] = environ.get(BLOB_ADDRESS, "").strip() or tables.replace(
         ".table.", ".blob.", 1
@@ -373,8 +356,3 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if not values["EMABLER_BASE_URL"] and values["EMABLER_ENVIRONMENT"]:
         values["EMABLER_BASE_URL"] = ENVIRONMENTS[values["EMABLER_ENVIRONMENT"]]
     return Settings(values, tuple(problems))
-
-
-def _problem(setting: Setting, code: str, what: str) -> Problem:
-    message = f"{setting.name} {what}. {setting.meaning} Example: {setting.example}"
-    return Problem(setting.name, code, message, setting.needed_by or setting.heeded_by)

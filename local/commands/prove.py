@@ -81,6 +81,7 @@ async def judge(claim: Claim, *, short: bool, chance: random.Random) -> Verdict:
     try:
         async with LocalAzure(
             logs=LOGS / claim.name,
+            parts=claim.parts,
             before_host=lambda azure: Operator(azure.settings, azure.data or STATE).create_store(),
         ) as azure:
             operator = Operator(azure.settings, azure.data or STATE)

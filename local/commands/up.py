@@ -17,6 +17,7 @@ from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
 from local.emabler.fleet.command_line import chargers
 from local.emabler.fleet.faults import Rates
+from local.emabler.fleet.order import Transport
 from local.errors import LocalError
 from local.ports import AzuritePorts, Ports, choose_port
 
@@ -47,6 +48,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fleet", type=chargers)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="off")
+    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
     arguments = parser.parse_args(words)
     if arguments.fleet is not None and arguments.no_simulator:
         parser.error(
@@ -134,11 +136,12 @@ async def up() -> int:
 
 
 def _parts(arguments: argparse.Namespace) -> "list[Part]":
-    """What is started: an eMabler and the capture of telemetry where they are wanted."""
+    """What is started: an eMabler, Kafka and the capture of telemetry where they are wanted."""
     from local.stack import Part  # noqa: PLC0415 - with the stack, see above
 
     wanted = {
         Part.EMABLER: not arguments.no_simulator,
+        Part.KAFKA: arguments.push is Transport.KAFKA,
         Part.INSIGHTS: arguments.telemetry is not None,
     }
     return [part for part in Part if wanted.get(part, True)]
@@ -165,7 +168,11 @@ async def _bring_to_life(azure: "LocalAzure", arguments: argparse.Namespace) -> 
 
     fleet = FleetOnStack(azure)
     tags = await fleet.prepare(
-        seed=arguments.seed, chargers=arguments.fleet, faults=arguments.faults, days=None
+        seed=arguments.seed,
+        chargers=arguments.fleet,
+        faults=arguments.faults,
+        days=None,
+        transport=arguments.push,
     )
     file = (azure.data or STATE) / "fleet-tags.csv"
     write_fleet_tags(file, tags, datetime.now(UTC))
@@ -190,6 +197,7 @@ def _tell(console: Console, azure: "LocalAzure", arguments: argparse.Namespace) 
         "status": f"{url}/api/status (no key is asked for here)",
         "eMabler REST": settings.get("EMABLER_BASE_URL", "that of EMABLER_ENVIRONMENT"),
         "Service Bus": settings["ServiceBusConnection"],
+        "Kafka": settings.get("KAFKA_BROKER_LIST", ""),
         "Storage": settings["DataStorageConnection"],
         "data": str(azure.data),
         "logs": str(azure.logs),
@@ -199,6 +207,7 @@ def _tell(console: Console, azure: "LocalAzure", arguments: argparse.Namespace) 
     if not arguments.no_simulator:
         books = f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)"
         lines |= {"its books": books, "its fleet": f"{azure.emabler.fleet_url} (GET, PUT, …)"}
+    lines = {name: value for name, value in lines.items() if value}
     width = max(map(len, lines))
     console.print()
     for name, value in lines.items():

@@ -9,6 +9,7 @@ from local.functions_host.app_settings import AppSettings
 from local.functions_host.functions import (
     Function,
     HttpTrigger,
+    KafkaTrigger,
     ServiceBusTrigger,
     TimerTrigger,
 )
@@ -105,6 +106,11 @@ def _listener(function: Function, context: TriggerContext) -> Listener | None:
         )
 
         return ServiceBusFunction(function, trigger, context)
+    if isinstance(trigger, KafkaTrigger):
+        # Imported only for apps that use it: it takes a while.
+        from local.functions_host.kafka_trigger import KafkaFunction  # noqa: PLC0415  # see above
+
+        return KafkaFunction(function, trigger, context)
     return None
 
 

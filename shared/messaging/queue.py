@@ -6,7 +6,7 @@ it costs 0.3 s, and the function that uses it answers taps as well; so also in a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 _SDK = ("azure.core.exceptions", "azure.servicebus.aio", "azure.servicebus.exceptions")
 SEND_SECONDS = 20.0
-"""How long one message may take; eMabler waits, and tries again after a 503."""
+"""How long one transfer may take; eMabler waits, and tries again after a 503."""
+
+_PACKET_BYTES = 192 * 1024
+"""What one transfer of many holds at most: the SDK's estimate can be some bytes short of what it
+sends, so the 256 KB of a link must not be used up."""
 LOOK_SECONDS = 4.0
 """How long a look may take."""
 
@@ -34,6 +38,18 @@ class PushQueue(Protocol):
 
         Raises:
             QueueUnavailableError: It may or may not have it; sending again does no harm.
+        """
+        ...
+
+
+class PacketQueue(Protocol):
+    """Where events go that came many at a time."""
+
+    async def send_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Return once the queue has them, with those that are larger than it takes.
+
+        Raises:
+            QueueUnavailableError: It may have some of them; sending all again does no harm.
         """
         ...
 
@@ -77,23 +93,74 @@ class ServiceBusQueue:
     async def _send(
         self, body: bytes, content_type: str | None, properties: Mapping[str, object]
     ) -> None:
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
-        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415
-        from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
+        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
 
         told: dict[str | bytes, Any] = dict(properties.items())
         message = ServiceBusMessage(
             body, content_type=content_type, application_properties=told or None
         )
+        await self._transfer(lambda sender: sender.send_messages(message), len(body))
+
+    async def send_all(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Return once the queue has them, with those that are larger than it takes.
+
+        They go in their order, many in one transfer, which the queue takes whole or not at all.
+        """
+        await self._sdk.ready()
+        with called(System.QUEUE, self._queue, "send") as span:
+            return await self._send_all(bodies, stamped({}, span))
+
+    async def _send_all(
+        self, bodies: Sequence[bytes], properties: Mapping[str, object]
+    ) -> list[bytes]:
+        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - see the module's docstring
+
+        told: dict[str | bytes, Any] = dict(properties.items())
+        left, too_large = list(bodies), []
+        taken = 0
+
+        async def packet(sender: ServiceBusSender) -> None:
+            nonlocal taken
+            batch = await sender.create_message_batch()
+            with suppress(ValueError):  # it is full
+                for body in left:
+                    if len(batch) and batch.size_in_bytes + len(body) > _PACKET_BYTES:
+                        break
+                    batch.add_message(ServiceBusMessage(body, application_properties=told or None))
+            taken = len(batch)
+            if taken:
+                await sender.send_messages(batch)
+
+        while left:
+            try:
+                await self._transfer(packet, len(left[0]))
+            except MessageTooLargeError:
+                taken = 0
+            if not taken:
+                # Alone the first one may go; if not, it is the one.
+                taken = 1
+                try:
+                    await self._send(left[0], None, properties)
+                except MessageTooLargeError:
+                    too_large.append(left[0])
+            del left[:taken]
+        return too_large
+
+    async def _transfer(
+        self, send: Callable[[ServiceBusSender], Awaitable[None]], size: int
+    ) -> None:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
+        from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
+
         try:
             async with asyncio.timeout(SEND_SECONDS), self._turn:
                 try:
-                    await self._open().send_messages(message)
+                    await send(self._open())
                 except BaseException:  # also cancelled: nobody knows what the link still carries
                     await self._give_back()
                     raise
         except MessageSizeExceededError as error:
-            text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
+            text = f"queue {self._queue}: a message of {size} bytes is larger than it takes"
             raise MessageTooLargeError(text) from error
         except (TimeoutError, AzureError, OSError, ValueError) as error:
             text = f"queue {self._queue}: {type(error).__name__}"

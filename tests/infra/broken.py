@@ -316,6 +316,14 @@ IN_PLAIN = (
 
 IN_LARGE = (
     Breakage(
+        "brokers of Kafka reached in the open",
+        APP,
+        "union(appSettingsDefaults, appSettings)",
+        "union(appSettingsDefaults, appSettings, { KAFKA_PROTOCOL: 'SaslPlaintext' })",
+        "encrypted_in_transit",
+        "Kafka: its messages and its password travel by SaslPlaintext",
+    ),
+    Breakage(
         "backups that are immutable for ever",
         STORAGE,
         "immutabilityPeriodSinceCreationInDays: container.?immutableDays ?? 0",
@@ -452,11 +460,20 @@ OUT_OF_BOUNDS = {
     "emablerEnvironment = 'prod'": ("'prod'",),
     "tagHashKey = 'too short'": ("32",),
     "scale = { maximumInstanceCount: 5000 }": ("1000",),
-    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
+    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4, KAFKA_PROTOCOL: 'SaslPlaintext' }": (
+        "64",
+        "STORE_BUCKETZ",
+        "'SaslPlaintext'",
+    ),
     "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
     "alerts = { parked_message: {}, taps_slow: { threshold: -1 } }": ("parked_message", "0"),
     "secretLifetimeDays = 30": ("31",),
 }
+
+_KAFKA = (
+    "{ KAFKA_BROKER_LIST: 'b:9093', KAFKA_TOPIC: 't', KAFKA_CONSUMER_GROUP: 'g', "
+    "KAFKA_USERNAME: 'u' }"
+)
 
 NOT_TOGETHER = {
     # Parameters that exclude each other: a part of what the deployment says before it begins.
@@ -464,4 +481,7 @@ NOT_TOGETHER = {
     "alerts = { audit_lost: { window: 'PT10M' } }": "alerts: the window of audit_lost is shorter",
     "backupImmutabilityDays = 30": "has to be less than BACKUP_KEEP_DAYS",
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
+    "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
+    f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",
+    "optionalSecrets = ['KAFKA_PASSWORD']": "appSettings: Kafka needs KAFKA_BROKER_LIST",
 }

@@ -73,6 +73,24 @@ async def test_a_part_that_ends_by_itself_is_named(tmp_path: Path) -> None:
             await waiting
 
 
+async def test_kafka_is_there_only_on_request() -> None:
+    """With it the app's settings lead to the broker, with a password of its own each time."""
+    passwords = set()
+    for _ in range(2):
+        async with LocalAzure(parts=(Part.KAFKA,)) as azure:
+            settings = azure.settings
+            assert settings["KAFKA_BROKER_LIST"] == azure.kafka.bootstrap
+            assert settings["KAFKA_PROTOCOL"] == "SaslPlaintext"
+            passwords.add(settings["KAFKA_PASSWORD"])
+    assert len(passwords) == 2
+
+    assert Part.KAFKA not in EVERYDAY
+    async with LocalAzure(parts=(Part.EMABLER,)) as azure:
+        assert not any(name.startswith("KAFKA_") for name in azure.settings)
+        with pytest.raises(LocalError, match="Kafka broker was not started"):
+            _ = azure.kafka
+
+
 async def test_temporary_data_is_removed() -> None:
     """Without a data folder of its own the stack takes one, and removes it at the end."""
     async with LocalAzure(parts=(Part.BROKER,)) as azure:

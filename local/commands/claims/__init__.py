@@ -3,6 +3,7 @@
 from local.commands.claims import (
     backup_restores,
     crashes_change_nothing,
+    kept_first,
     monitoring,
     nothing_doubled,
     nothing_lost,
@@ -17,6 +18,7 @@ from local.commands.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     nothing_lost.CLAIM,
+    kept_first.CLAIM,
     nothing_doubled.CLAIM,
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,

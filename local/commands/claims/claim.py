@@ -8,7 +8,7 @@ from rich.table import Table
 
 from local.commands.playing.operator import Operator
 from local.commands.playing.sender import Sender
-from local.stack import LocalAzure
+from local.stack import EVERYDAY, LocalAzure, Part
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,10 @@ class Claim:
         name: what `prove NAME` takes.
         sentence: the sentence of docs/promises.md that is proved.
         check: does it, in its full or its short form.
+        parts: of what its stack is made.
     """
 
     name: str
     sentence: str
     check: Callable[[Ground], Awaitable[Verdict]]
+    parts: tuple[Part, ...] = EVERYDAY

@@ -130,7 +130,7 @@ def expected_grants(deployment: Deployment) -> set[Grant]:
     people = [] if deployment.name == "sas" else ["operators"]
     secrets = REQUIRED_SECRETS | {
         name.lower().replace("_", "-")
-        for name in ("TAG_HASH_KEY_PREVIOUS", "WEBHOOK_AUTHORIZATION_PREVIOUS")
+        for name in ("KAFKA_PASSWORD", "TAG_HASH_KEY_PREVIOUS", "WEBHOOK_AUTHORIZATION_PREVIOUS")
         if name in deployment.app_settings
     }
     grants = {

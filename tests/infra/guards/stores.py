@@ -34,6 +34,9 @@ def encrypted_in_transit(deployment: Deployment) -> Iterator[str]:
     site = deployment.one("Microsoft.Web/sites")
     yield from differences(site, {"httpsOnly": True})
     yield from differences(site, {"minTlsVersion": "1.2", "scmMinTlsVersion": "1.2"}, "siteConfig")
+    protocol = deployment.app_settings.get("KAFKA_PROTOCOL", "SaslSsl")
+    if not protocol.endswith("Ssl"):
+        yield f"Kafka: its messages and its password travel by {protocol}"
 
 
 @guard

@@ -12,7 +12,7 @@ param emablerApiKey = 'made up: eMabler key'
 param webhookAuthorization = 'made up: value of the webhook, long enough'
 param tagHashKey = 'made up: key of the tag hash, long enough'
 param emablerSenderAuth = 'entra'
-param optionalSecrets = ['TAG_HASH_KEY_PREVIOUS', 'WEBHOOK_AUTHORIZATION_PREVIOUS']
+param optionalSecrets = ['KAFKA_PASSWORD', 'TAG_HASH_KEY_PREVIOUS', 'WEBHOOK_AUTHORIZATION_PREVIOUS']
 param appSettings = {
   STORE_BUCKETS: 16
   PUSH_TYPE_PROPERTIES: 'messageType,eventType,type'
@@ -63,6 +63,12 @@ param appSettings = {
   EMABLER_TIMEOUT_SECONDS: '30'
   EMABLER_RETRY_SECONDS: 60
   INVENTORY_EVERY_MINUTES: 60
+  KAFKA_BROKER_LIST: 'broker-1.example:9093,broker-2.example:9093'
+  KAFKA_TOPIC: 'emabler-push-events'
+  KAFKA_CONSUMER_GROUP: 'emabler-functions'
+  KAFKA_PROTOCOL: 'SaslSsl'
+  KAFKA_AUTHENTICATION_MODE: 'ScramSha512'
+  KAFKA_USERNAME: 'emabler-functions'
 }
 param scale = {
   instanceMemoryMB: 4096
