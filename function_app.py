@@ -64,7 +64,7 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
 async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
     """Refresh the inventory where it is due; walk finished sessions and repair the store."""
     with invocation("reconcile") as wide:
-        await rooms.on_schedule(wide)
+        await rooms.reconciliation.on_schedule(wide)
 
 
 @app.function_name("retain")

@@ -39,6 +39,21 @@ type appSettingsType = {
   @maxValue(36600)
   RETENTION_PARKED_DAYS: int?
 
+  @description('Optional. How many days a run of reconciliation is listed after it began.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_RUNS_DAYS: int?
+
+  @description('Optional. How many days the proof of a window is kept after the end of the window.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_WINDOWS_DAYS: int?
+
+  @description('Optional. How many days a finding is kept after it was repaired, resolved or gone.')
+  @minValue(1)
+  @maxValue(36600)
+  RETENTION_FINDINGS_DAYS: int?
+
   @description('Optional. When what is beyond its age is deleted: six fields, seconds first, UTC.')
   @minLength(11)
   @maxLength(100)
@@ -102,10 +117,70 @@ type appSettingsType = {
   @maxLength(100)
   RECONCILE_SCHEDULE: string?
 
-  @description('Optional. How far back each run of reconciliation walks, in hours.')
+  @description('Optional. How far back the first run of reconciliation begins, in days.')
+  @minValue(1)
+  @maxValue(366)
+  RECONCILE_FIRST_DAYS: int?
+
+  @description('Optional. How much of what is proven each run walks again, in minutes.')
+  @minValue(0)
+  @maxValue(1440)
+  RECONCILE_OVERLAP_MINUTES: int?
+
+  @description('Optional. How long after its end a session is not looked for yet, in minutes.')
+  @minValue(0)
+  @maxValue(1440)
+  RECONCILE_SETTLING_MINUTES: int?
+
+  @description('Optional. How many days back are proven again every day.')
+  @minValue(1)
+  @maxValue(35)
+  RECONCILE_RECENT_DAYS: int?
+
+  @description('Optional. How many days back are proven again every week.')
+  @minValue(1)
+  @maxValue(400)
+  RECONCILE_MONTH_DAYS: int?
+
+  @description('Optional. How often open sessions are compared with ongoing ones, in minutes.')
+  @minValue(15)
+  @maxValue(1440)
+  RECONCILE_ONGOING_MINUTES: int?
+
+  @description('Optional. Requests of one run for what was proven before.')
+  @minValue(10)
+  @maxValue(100000)
+  RECONCILE_BEHIND_REQUESTS: int?
+
+  @description('Optional. After how many seconds without a sign of life another run takes over.')
+  @minValue(10)
+  @maxValue(3600)
+  RECONCILE_LEASE_SECONDS: int?
+
+  @description('Optional. By how many Wh the stop\'s energy and REST\'s may differ before it is a finding, or by RECONCILE_ENERGY_TOLERANCE_PERCENT where that is more.')
+  @minValue(0)
+  @maxValue(100000)
+  RECONCILE_ENERGY_TOLERANCE_WH: int?
+
+  @description('Optional. By how many percent of what REST says energies may differ likewise.')
+  @minValue(0)
+  @maxValue(100)
+  RECONCILE_ENERGY_TOLERANCE_PERCENT: int?
+
+  @description('Optional. By how many seconds starts or ends of push and REST may differ before it is a finding.')
+  @minValue(2)
+  @maxValue(86400)
+  RECONCILE_TIME_TOLERANCE_SECONDS: int?
+
+  @description('Optional. How many hours after its end a session that eMabler lists nowhere is a finding, and after its start one without a transaction id that belongs to nothing.')
   @minValue(1)
   @maxValue(8784)
-  RECONCILE_LOOKBACK_HOURS: int?
+  RECONCILE_GRACE_HOURS: int?
+
+  @description('Optional. How many hours a session may be open, at eMabler as well, before it is a finding.')
+  @minValue(1)
+  @maxValue(8784)
+  RECONCILE_OPEN_HOURS: int?
 
   @description('Optional. The call that lists ongoing sessions, below the base address.')
   @minLength(1)

@@ -12,6 +12,7 @@ var tables = [
   'authorizations'
   'unknowntags'
   'parked'
+  'reconciliation'
   'store'
 ]
 

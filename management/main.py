@@ -32,6 +32,8 @@ _EXAMPLES = """examples:
   python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
   python manage.py authorize CH-0042 04A22B7F
+  python manage.py windows list
+  python manage.py findings list --state open
   python manage.py doctor --env azd
 
 Settings come from the environment, over local.settings.json in this folder, or with --env azd over
@@ -44,6 +46,9 @@ _GROUPS = {
     "chargers": "the latest state of chargers and sockets",
     "parked": "messages that were put aside: look, bring back, put away",
     "tags": "the tags that may charge",
+    "runs": "the runs of reconciliation",
+    "windows": "as of when the store is proven equal to eMabler's books",
+    "findings": "where the store and eMabler's books differ",
     "privacy": "one person's data, by their tag",
     "groups": "what tags have in common: scope, end, limit",
     "store": "the tables themselves",

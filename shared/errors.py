@@ -12,8 +12,11 @@ EmablerFunctionsError
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
 │   ├── StoreUnavailableError    Table Storage is busy, away, refusing or incomplete
 │   │   └── OtherStoreError      the store belongs to another environment or bucket count
+│   ├── BudgetSpentError         a run's requests or seconds are used up: the next one goes on
 │   ├── QueueUnavailableError    Service Bus did not take a message
-│   └── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
+│   ├── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
+│   ├── LeaseHeldError           another run of reconciliation is under way
+│   └── LeaseLostError           a run held the lease for too long: it may write no more
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
@@ -27,6 +30,7 @@ Each carries `code`, a stable snake_case word that telemetry, parked rows and th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class EmablerFunctionsError(Exception):
@@ -136,6 +140,12 @@ class OtherStoreError(StoreUnavailableError):
     code = "other_store"
 
 
+class BudgetSpentError(TransientError):
+    """The requests or seconds that a run may use are used up; the next run goes on from there."""
+
+    code = "budget_spent"
+
+
 class QueueUnavailableError(TransientError):
     """Service Bus did not accept a message within its time."""
 
@@ -173,6 +183,26 @@ class RestUnavailableError(TransientError):
     def __str__(self) -> str:
         message = super().__str__()
         return message if self.tries == 1 else f"{message} (tried {self.tries} times)"
+
+
+class LeaseHeldError(TransientError):
+    """Another run of reconciliation holds the lease: `who`, and `until` when at most (UTC)."""
+
+    code = "reconciliation_running"
+
+    def __init__(self, *, who: str, until: datetime) -> None:
+        super().__init__(
+            f"a run of reconciliation is under way ({who}), until {until:%Y-%m-%d %H:%M:%S} UTC at "
+            "most: it ends by itself"
+        )
+        self.who = who
+        self.until = until
+
+
+class LeaseLostError(TransientError):
+    """A run held the lease beyond its time, or another run took it over: it writes no more."""
+
+    code = "lease_lost"
 
 
 class RowConflictError(EmablerFunctionsError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 EPOCH_OF_CHARGERS = datetime(2015, 1, 1, tzinfo=UTC)
@@ -69,6 +70,15 @@ def _parse_unusual_instant(text: str) -> datetime | None:
         value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
         return (value + added).astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def http_date(text: str) -> datetime | None:
+    """Read the date of an HTTP header, which has whole seconds; None when it is none."""
+    try:
+        found = parsedate_to_datetime(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None
 
 

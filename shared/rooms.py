@@ -11,20 +11,20 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.errors import EmablerFunctionsError, FunctionDisabledError, SettingError
+from shared.errors import FunctionDisabledError, SettingError
 from shared.ingestion.deliver import Delivery
 from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
-from shared.instants import Clock, format_instant, system_clock
+from shared.instants import Clock, system_clock
 from shared.messaging.connect import connect_service_bus, modules_of
 from shared.messaging.dead_letters import DeadLetters, open_dead_letters
 from shared.messaging.queue import ServiceBusQueue
+from shared.reconciliation_room import ReconciliationRoom
 from shared.sessions.plausibility import Limits
 from shared.sessions.writer import SessionWriter
 from shared.settings import (
     INGESTION,
-    RECONCILIATION,
     RETENTION,
     WEBHOOK,
     read_settings,
@@ -39,27 +39,8 @@ from shared.telemetry import LOGGER, WideEvent
 from shared.webhook import Webhook
 
 if TYPE_CHECKING:
-    from shared.emabler.calls import Options
     from shared.emabler.client import EmablerClient
-    from shared.inventory.refresh import Inventory
-    from shared.reconciliation.reconcile import Run
     from shared.retention.retain import Retained
-
-_CLIENT_SETTINGS = (
-    "EMABLER_ENVIRONMENT",
-    "EMABLER_BASE_URL",
-    "EMABLER_API_KEY",
-    "EMABLER_TRANSACTIONS_PATH",
-    "EMABLER_ONGOING_PATH",
-    "EMABLER_CHARGERS_PATH",
-    "EMABLER_TAGS_PATH",
-    "EMABLER_PUSH_CONFIGURATIONS_PATH",
-    "EMABLER_PAGE_SIZE",
-    "EMABLER_LIST_PAGE_SIZE",
-    "EMABLER_REQUESTS_PER_SECOND",
-    "EMABLER_TIMEOUT_SECONDS",
-    "EMABLER_RETRY_SECONDS",
-)
 
 
 class Rooms:
@@ -250,80 +231,26 @@ class Rooms:
             wide.add(oldest_event_age_s=round(age, 1))
         return done
 
+    @cached_property
+    def reconciliation(self) -> ReconciliationRoom:
+        """What asks eMabler's REST: the inventory, and the proof of the store."""
+        return ReconciliationRoom(
+            self.settings,
+            tables=lambda: self.tables,
+            sessions=lambda: self.sessions,
+            stamp=lambda: self.stamp,
+            plausible=self.plausible,
+            given_emabler=self._given_emabler,
+            clock=self._clock,
+        )
+
     def emabler(self) -> EmablerClient:
         """A client of eMabler's REST, to be entered.
 
         Raises:
             SettingError: A setting that it needs is missing or wrong.
         """
-        self.settings.require_set(*_CLIENT_SETTINGS)
-        if self._given_emabler is not None:
-            return self._given_emabler()
-        # httpx is loaded at the first use: no tap needs it.
-        from shared.emabler.client import EmablerClient  # noqa: PLC0415
-        from shared.emabler.retries import Surroundings  # noqa: PLC0415
-
-        return EmablerClient(
-            self.settings["EMABLER_BASE_URL"],
-            self.settings["EMABLER_API_KEY"],
-            options=client_options(self.settings),
-            around=Surroundings(clock=self._clock),
-        )
-
-    async def on_schedule(self, wide: WideEvent) -> None:
-        """What the timer does: refresh the inventory where it is due, then reconcile.
-
-        An inventory that fails keeps no session from being reconciled; it is told afterwards.
-
-        Raises:
-            TransientError: REST or the store is away; the next run goes on.
-            RestRefusedError: The key or a permission is wrong.
-            SettingError: A setting that reconciliation needs is missing or wrong.
-        """
-        self.settings.require(RECONCILIATION)
-        await self.stamp.check()
-        async with self.emabler() as client:
-            try:
-                failed: EmablerFunctionsError | None = None
-                try:
-                    await self._refresh_inventory_when_due(client, wide)
-                except EmablerFunctionsError as error:
-                    failed = error
-                await self._reconcile(client, wide)
-            finally:
-                _tell_of(client, wide)
-        if failed is not None:
-            raise failed
-
-    async def reconcile(self, wide: WideEvent) -> Run:
-        """Walk eMabler's finished sessions and note in the wide event what came of it.
-
-        Raises:
-            TransientError: REST or the store is away; the next run goes on.
-            RestRefusedError: The key or a permission is wrong.
-            SettingError: A setting that reconciliation needs is missing or wrong.
-        """
-        self.settings.require(RECONCILIATION)
-        await self.stamp.check()
-        async with self.emabler() as client:
-            try:
-                return await self._reconcile(client, wide)
-            finally:
-                _tell_of(client, wide)
-
-    async def _reconcile(self, client: EmablerClient, wide: WideEvent) -> Run:
-        from shared.reconciliation.reconcile import Reconciliation  # noqa: PLC0415
-
-        reconciliation = Reconciliation(client, self.sessions, clock=self._clock)
-        run = await reconciliation.run(timedelta(hours=self.settings["RECONCILE_LOOKBACK_HOURS"]))
-        wide.add(
-            pages=run.pages,
-            sessions=dict(run.sessions),
-            findings=None if run.walk_agrees else {"walk_disagrees": 1},
-            window_start=format_instant(run.window_start),
-            window_end=format_instant(run.window_end),
-        )
-        return run
+        return self.reconciliation.client()
 
     async def retain(self, wide: WideEvent) -> Retained:
         """Delete what is beyond its age and note in the wide event what it was.
@@ -337,8 +264,8 @@ class Rooms:
         # Loaded at the first run: no tap needs it.
         from shared.retention.retain import Retention  # noqa: PLC0415
 
-        names = ("JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED")
-        settings = {name: f"RETENTION_{name}_DAYS" for name in names}.values()
+        kinds = ["JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED", "RUNS", "WINDOWS", "FINDINGS"]
+        settings = [f"RETENTION_{kind}_DAYS" for kind in kinds]
         done = await Retention(
             self.tables,
             self.blobs,
@@ -350,49 +277,8 @@ class Rooms:
         wide.add(deleted=dict(done.deleted), finished=done.finished, resumed=done.resumed)
         return done
 
-    def inventory(self, client: EmablerClient) -> Inventory:
-        """Refreshes the chargers table."""
-        from shared.inventory.refresh import Inventory  # noqa: PLC0415
-
-        return Inventory(client, self.tables, buckets=self.settings["STORE_BUCKETS"])
-
-    async def _refresh_inventory_when_due(self, client: EmablerClient, wide: WideEvent) -> None:
-        inventory = self.inventory(client)
-        every = timedelta(minutes=self.settings["INVENTORY_EVERY_MINUTES"])
-        if await inventory.is_due(every, self._clock()):
-            wide.add(inventory=(await inventory.refresh()).told())
-
     async def close(self) -> None:
         """Give back connections; what waits for the audit is written first."""
         for name in ("taps", "tables", "blobs", "queue"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
-
-
-def client_options(settings: Settings) -> Options:
-    """What the settings say of paths, page sizes and bounds of eMabler's REST."""
-    from shared.emabler.calls import Options  # noqa: PLC0415 - with the client, at the first use
-
-    return Options(
-        finished_sessions_path=settings["EMABLER_TRANSACTIONS_PATH"],
-        ongoing_sessions_path=settings["EMABLER_ONGOING_PATH"],
-        chargers_path=settings["EMABLER_CHARGERS_PATH"],
-        tags_path=settings["EMABLER_TAGS_PATH"],
-        push_configurations_path=settings["EMABLER_PUSH_CONFIGURATIONS_PATH"],
-        page_size=settings["EMABLER_PAGE_SIZE"],
-        list_page_size=settings["EMABLER_LIST_PAGE_SIZE"],
-        requests_per_second=settings["EMABLER_REQUESTS_PER_SECOND"],
-        timeout=settings["EMABLER_TIMEOUT_SECONDS"],
-        retry_seconds=settings["EMABLER_RETRY_SECONDS"],
-    )
-
-
-def _tell_of(client: EmablerClient, wide: WideEvent) -> None:
-    """Note what a client did and met, also where it failed."""
-    wide.add(
-        rest_requests=client.counts.requests,
-        rest_retries=client.counts.retries or None,
-        rest_throttled=client.counts.throttled or None,
-        rest_waited_ms=round(client.counts.seconds_waited * 1000) or None,
-        rest_drift=client.drift.told() or None,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -78,6 +79,9 @@ class PrefixedTables:
 
     async def create_table(self, table: str) -> bool:
         return await self._tables.create_table(self.prefix + table)
+
+    async def now(self) -> datetime:
+        return await self._tables.now()
 
     async def close(self) -> None:
         await self._tables.close()

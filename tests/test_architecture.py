@@ -152,7 +152,7 @@ def test_errors_instants_and_identifiers_stand_below_all() -> None:
 
 def test_the_wire_is_pure() -> None:
     """Reading push events and REST answers needs no SDK and no HTTP client, only a JSON reader."""
-    names = ("calls", "paging", "refusals", "retries", "rate")
+    names = ("calls", "contract", "openapi", "paging", "refusals", "retries", "rate")
     emabler = (CHECKOUT / "shared" / "emabler" / f"{name}.py" for name in names)
     pure = (*files("shared/push", "shared/emabler/models"), *emabler)
 

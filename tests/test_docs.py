@@ -12,6 +12,7 @@ import pytest
 
 from management.main import parser
 from shared.emabler.calls import Call, Options
+from shared.emabler.contract import ADVICE
 from shared.emabler.refusals import CODES, Answer, Hidden, refuse, unusable
 from shared.errors import RestRefusedError, RestUnavailableError
 from shared.ingestion import ingest
@@ -19,6 +20,10 @@ from shared.ingestion.parking import UNEXPECTED
 from shared.inventory.refresh import Refreshed
 from shared.parked.records import DEAD_LETTERED
 from shared.push import decode, fields, json_reading
+from shared.reconciliation.finding_reading import COLUMNS as FINDING_COLUMNS
+from shared.reconciliation.findings import CLASSES, FindingClass, State
+from shared.reconciliation.passes import Pass
+from shared.reconciliation.spans import LIES
 from shared.sessions.columns import COLUMNS
 from shared.sessions.plausibility import FINDINGS
 from shared.settings import SETTINGS
@@ -130,6 +135,22 @@ def error_of(code: str) -> str:
     return type(unusable(call, code, "")).__name__
 
 
+def test_each_lie_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each way that an answer contradicts itself."""
+    text = page("docs/emabler-rest.md").partition("## Pictures")[2].partition("\n## ")[0]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{code}`", meaning] for code, meaning in LIES.items()]
+
+
+def test_each_difference_of_the_contract_is_documented() -> None:
+    """docs/emabler-rest.md has a row for each kind, with what to do."""
+    text = page("docs/emabler-rest.md").partition("| difference |")[2].partition("\n## ")[0]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{flaw}`", advice] for flaw, advice in ADVICE.items()]
+
+
 def test_each_call_of_rest_is_documented() -> None:
     """docs/emabler-rest.md has a row for each call, with its permission and its setting."""
     text = page("docs/emabler-rest.md").partition("## What is asked")[2].partition("## ")[0]
@@ -160,6 +181,34 @@ def test_each_finding_of_a_session_is_documented() -> None:
     documented = [row for row in rows(page("docs/sessions.md")) if row[0].startswith("`")]
 
     assert documented == [[f"`{name}`", str(kind), text] for name, (kind, text) in FINDINGS.items()]
+
+
+def test_each_class_of_finding_is_documented() -> None:
+    """docs/reconciliation.md has a row for each class: what it means and what to do; each state."""
+    text = page("docs/reconciliation.md").partition("## Findings")[2]
+    classes = text.partition("| class |")[2].partition("A finding is named")[0]
+    states = text.partition("Its states:")[2].partition("On one day")[0]
+
+    assert set(CLASSES) == set(FindingClass)
+    assert [row for row in rows(classes) if row[0].startswith("`")] == [
+        [f"`{name}`", meaning, advice] for name, (meaning, advice) in CLASSES.items()
+    ]
+    assert [row[0].strip("`") for row in rows(states) if row[0].startswith("`")] == [*State]
+
+
+def test_each_pass_is_documented() -> None:
+    """docs/reconciliation.md has a row for each pass, and no other."""
+    text = page("docs/reconciliation.md").partition("## What is walked")[2].partition("## ")[0]
+
+    assert [row[0] for row in rows(text)[1:]] == [*Pass]
+
+
+def test_each_exported_column_of_a_finding_is_documented() -> None:
+    """docs/reconciliation.md has one row for each column, with its kind and meaning, in order."""
+    text = page("docs/reconciliation.md").partition("| column | kind |")[2]
+    documented = [row for row in rows(text) if row[0].startswith("`")]
+
+    assert documented == [[f"`{e.name}`", str(e.kind), e.meaning] for e in FINDING_COLUMNS]
 
 
 def test_each_blob_container_is_documented() -> None:

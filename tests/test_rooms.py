@@ -204,7 +204,7 @@ async def test_a_store_of_another_environment_is_not_written_to(other: dict[str,
     with pytest.raises(OtherStoreError, match="point DataStorageConnection at the app's own store"):
         await theirs.ingest([message(payloads.start_v2())], WideEvent("ingest_push_events"))
     with pytest.raises(OtherStoreError):
-        await theirs.reconcile(WideEvent("reconcile"))
+        await theirs.reconciliation.reconcile(WideEvent("reconcile"))
 
     assert len(tables.rows(EVENTS)) == 1
 
@@ -297,7 +297,7 @@ async def test_reconciliation_waits_for_its_settings() -> None:
     rooms = Rooms(settings, tables=MemoryTables(*ALL_TABLES), clock=lambda: NOW)
 
     with pytest.raises(SettingError, match="EMABLER_API_KEY is not set"):
-        await rooms.reconcile(WideEvent("reconcile"))
+        await rooms.reconciliation.reconcile(WideEvent("reconcile"))
 
 
 @pytest.mark.parametrize(

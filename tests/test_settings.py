@@ -37,7 +37,19 @@ RIGHT = {
     "EMABLER_API_KEY": "key-of-emabler",
     "EMABLER_PAGE_SIZE": "100",
     "RECONCILE_SCHEDULE": "0 */15 * * * *",
-    "RECONCILE_LOOKBACK_HOURS": "24",
+    "RECONCILE_FIRST_DAYS": "7",
+    "RECONCILE_OVERLAP_MINUTES": "30",
+    "RECONCILE_SETTLING_MINUTES": "5",
+    "RECONCILE_RECENT_DAYS": "2",
+    "RECONCILE_MONTH_DAYS": "28",
+    "RECONCILE_ONGOING_MINUTES": "30",
+    "RECONCILE_BEHIND_REQUESTS": "300",
+    "RECONCILE_LEASE_SECONDS": "900",
+    "RECONCILE_ENERGY_TOLERANCE_WH": "50",
+    "RECONCILE_ENERGY_TOLERANCE_PERCENT": "0",
+    "RECONCILE_TIME_TOLERANCE_SECONDS": "10",
+    "RECONCILE_GRACE_HOURS": "48",
+    "RECONCILE_OPEN_HOURS": "72",
 }
 
 
@@ -63,7 +75,7 @@ def test_what_need_not_be_set_has_its_default() -> None:
     least = {
         name: value
         for name, value in RIGHT.items()
-        if name not in ("STORE_BUCKETS", "EMABLER_PAGE_SIZE", "RECONCILE_LOOKBACK_HOURS")
+        if name not in ("STORE_BUCKETS", "EMABLER_PAGE_SIZE", "RECONCILE_FIRST_DAYS")
     }
     settings = read_settings(least)
 
@@ -71,7 +83,7 @@ def test_what_need_not_be_set_has_its_default() -> None:
     assert settings["STORE_BUCKETS"] == 4
     assert settings["EMABLER_TRANSACTIONS_PATH"] == "v3/transactions"
     assert settings["EMABLER_PAGE_SIZE"] == 200
-    assert settings["RECONCILE_LOOKBACK_HOURS"] == 72
+    assert settings["RECONCILE_FIRST_DAYS"] == 3
 
 
 NEEDED = {
@@ -119,6 +131,9 @@ WRONG = [
     ("RETENTION_SESSIONS_DAYS", "36601", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_AUTHORIZATION_DAYS", "0", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_PARKED_DAYS", "0", {RETENTION}, "whole number from 1 to 36600"),
+    ("RETENTION_RUNS_DAYS", "0", {RETENTION}, "whole number from 1 to 36600"),
+    ("RETENTION_WINDOWS_DAYS", "0", {RETENTION}, "whole number from 1 to 36600"),
+    ("RETENTION_FINDINGS_DAYS", "36601", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_SCHEDULE", "30 2 * * *", {RETENTION}, "no schedule of six fields"),
     ("RETENTION_SCHEDULE", "0 30 2 * * %X%", {RETENTION}, "no schedule of six fields"),
     ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
@@ -177,8 +192,20 @@ WRONG = [
     ("INVENTORY_EVERY_MINUTES", "10081", {RECONCILIATION}, "whole number from 0 to 10080"),
     ("EMABLER_PAGE_SIZE", "0", {RECONCILIATION}, "whole number from 1 to 1000"),
     ("EMABLER_PAGE_SIZE", "1001", {RECONCILIATION}, "whole number from 1 to 1000"),
-    ("RECONCILE_LOOKBACK_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
-    ("RECONCILE_LOOKBACK_HOURS", "9999", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("RECONCILE_FIRST_DAYS", "0", {RECONCILIATION}, "whole number from 1 to 366"),
+    ("RECONCILE_FIRST_DAYS", "367", {RECONCILIATION}, "whole number from 1 to 366"),
+    ("RECONCILE_OVERLAP_MINUTES", "-1", {RECONCILIATION}, "whole number from 0 to 1440"),
+    ("RECONCILE_SETTLING_MINUTES", "1441", {RECONCILIATION}, "whole number from 0 to 1440"),
+    ("RECONCILE_RECENT_DAYS", "36", {RECONCILIATION}, "whole number from 1 to 35"),
+    ("RECONCILE_MONTH_DAYS", "0", {RECONCILIATION}, "whole number from 1 to 400"),
+    ("RECONCILE_ONGOING_MINUTES", "1", {RECONCILIATION}, "whole number from 15 to 1440"),
+    ("RECONCILE_BEHIND_REQUESTS", "9", {RECONCILIATION}, "whole number from 10 to 100000"),
+    ("RECONCILE_LEASE_SECONDS", "5", {RECONCILIATION}, "whole number from 10 to 3600"),
+    ("RECONCILE_ENERGY_TOLERANCE_WH", "-1", {RECONCILIATION}, "whole number from 0 to 100000"),
+    ("RECONCILE_ENERGY_TOLERANCE_PERCENT", "-1", {RECONCILIATION}, "whole number from 0 to 100"),
+    ("RECONCILE_TIME_TOLERANCE_SECONDS", "1", {RECONCILIATION}, "whole number from 2 to 86400"),
+    ("RECONCILE_GRACE_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("RECONCILE_OPEN_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
 ]
 
 

@@ -91,7 +91,9 @@ async def _refresh(context: Context) -> int:
             def told(rows: int, total: int | None) -> None:
                 progress.update(bar, total=total, advance=rows)
 
-            refreshed = await rooms.inventory(client).refresh(told, believe=context.options.believe)
+            refreshed = await rooms.reconciliation.inventory(client).refresh(
+                told, believe=context.options.believe
+            )
     output.columns({"listed": 8, "rows_written": 12, "vanished": 8, "unreadable": 10})
     output.row(asdict(refreshed))
     if refreshed.not_believed:

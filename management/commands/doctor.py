@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from azure.core.exceptions import AzureError
 
 from management.context import Command, Context
+from shared.emabler.client import EmablerClient
+from shared.emabler.contract import differences
 from shared.errors import EmablerFunctionsError
 from shared.messaging.connect import connect_service_bus
 from shared.rooms import Rooms
@@ -118,7 +120,23 @@ async def _rest(rooms: Rooms) -> list[Finding]:
             else:
                 detail = f"{call} answers, {'some' if total is None else total} {call.name}"
                 findings.append(Finding(name, well=True, detail=detail))
+        else:
+            findings += await _contract(client)
     return findings
+
+
+async def _contract(client: EmablerClient) -> list[Finding]:
+    """Hold eMabler's own description of its API against what the product relies on."""
+    name = "eMabler: contract"
+    try:
+        description = await client.description()
+    except EmablerFunctionsError as error:
+        # Its place is not documented: that it is not found says nothing about the API.
+        detail = f"not compared, since its description is not where it is looked for ({error.code})"
+        return [Finding(name, well=True, detail=detail)]
+    found = differences(description, client.options)
+    well = [Finding(name, well=True, detail="its description has all that is relied on")]
+    return [Finding(name, well=False, detail=str(each)) for each in found] or well
 
 
 COMMAND = Command(

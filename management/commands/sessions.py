@@ -42,7 +42,12 @@ _PLAIN = (
 def filter_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments by which sessions are chosen."""
     parser.add_argument("--charger", metavar="ID", help="sessions of this charger only")
-    parser.add_argument("--state", choices=[str(s) for s in State], help="open or ended ones only")
+    parser.add_argument(
+        "--state",
+        choices=[str(s) for s in State],
+        help="open or ended ones only; `part`: claims without a transaction id that were found "
+        "to be part of another session, which are not listed otherwise",
+    )
     parser.add_argument(
         "--finding", metavar="NAME", help="those with this finding only; `any`: with one at all"
     )
@@ -54,7 +59,10 @@ async def wanted_rows(context: Context) -> AsyncIterator[Row]:
     """The summaries that the arguments ask for, as they come, up to the limit."""
     options, rooms = context.options, context.rooms
     rows = read_summaries(
-        rooms.tables, charger=options.charger, buckets=rooms.settings["STORE_BUCKETS"]
+        rooms.tables,
+        charger=options.charger,
+        buckets=rooms.settings["STORE_BUCKETS"],
+        parts=options.state == State.PART,
     )
     left = options.limit
     if left == 0:

@@ -29,6 +29,7 @@ _SUMMARY = (
     "findings",
     "held",
     "erased",
+    "part_of",
 )
 _CLAIM = (
     "start",
@@ -41,6 +42,7 @@ _CLAIM = (
     "site",
     "observed",
     "digest",
+    "within",
 )
 _EVENTS = {"instant": 27, "type": 23, "generation": 10, "received": 27, "flags": 30}
 

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
 
+import msgspec
+
 from shared.emabler.calls import (
     Call,
     FinishedSessionsQuery,
@@ -241,7 +243,7 @@ class EmablerClient:
 
 def _read[T](call: Call, answer: Answer, read: Callable[[object, datetime], T]) -> T:
     try:
-        value = json.loads(answer.content)
+        value = _parsed(answer.content)
     except (ValueError, RecursionError) as error:
         kind = re.match(r"[\w/+.\-]{1,40}", answer.headers.get("content-type", ""))
         what = f"the answer is no JSON (content type {kind[0] if kind else 'not told'})"
@@ -251,6 +253,14 @@ def _read[T](call: Call, answer: Answer, read: Callable[[object, datetime], T]) 
     except ValueError as error:
         what = str(error)
         raise unusable(call, "rest_answer_unreadable", what, status=answer.status) from error
+
+
+def _parsed(content: bytes) -> object:
+    """JSON, by the fast reader; what that refuses, the tolerant one of the library judges."""
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return json.loads(content)
 
 
 def _read_description(answer: object, _asked: datetime) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.emabler.models.reading import Drift, Flaw, finite
-from shared.emabler.models.sessions import canonical
+from shared.emabler.models.sessions import content_of
 from shared.errors import RestUnavailableError
 
 MOST_PAGES = 10_000
@@ -157,7 +157,7 @@ class Walk:
     def _refuse_repeats(self, page: Page) -> None:
         digest = hashlib.blake2b(digest_size=16)
         for item in page.items:
-            digest.update(canonical(item).encode())
+            digest.update(content_of(item))
         before = self._seen.setdefault(digest.digest(), page.number)
         if before != page.number:
             message = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from random import Random
 from time import monotonic
 
 from shared.errors import RestUnavailableError
-from shared.instants import Clock, system_clock
+from shared.instants import Clock, http_date, system_clock
 
 MOST_TRIES = 8
 MOST_TRIES_OF_UNREADABLE = 3
@@ -56,18 +55,10 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
     text = value.strip()
     if text.isdecimal() and text.isascii():
         return float(text[:9])
-    until = _http_date(text)
+    until = http_date(text)
     if until is None:
         return None
-    return max((until - (_http_date(date or "") or now)).total_seconds(), 0.0)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return max((until - (http_date(date or "") or now)).total_seconds(), 0.0)
 
 
 def may_help(error: RestUnavailableError, tries: int) -> bool:

@@ -173,6 +173,9 @@ class Erasure:
         row = summary_row(folded, bucket, session, etag)
         operations.append(Insert(row) if summary is None else Replace(row))
         ends = tuple(f"|{key}" for key in naming[:_CLAIMS_AT_ONCE])
+        if folded.rest_claim is not None:
+            # Beside the REST answer that counts stands what push says otherwise.
+            ends += (f"|{folded.rest_claim.key}",)
         operations += [
             Upsert(index)
             for index in index_rows(bucket, session, claims.values(), folded)

@@ -15,7 +15,7 @@ from shared.identifiers import bucket_of, hash_tag, identifier_of, key_part
 from shared.instants import day_of
 from shared.parked.reading import ParkedFilter, read_parked
 from shared.push.events import TYPE_NAMES
-from shared.sessions.claims import Claim, claim_from_row
+from shared.sessions.claims import Claim, answer_in, claim_from_row
 from shared.sessions.indexes import UNDATED, index_rows
 from shared.sessions.summary import fold, is_summary
 from shared.storage.blobs import Blobs
@@ -100,7 +100,7 @@ class Search:
 
     def names(self, row: Row) -> bool:
         """Whether a column of a row names the tag; its message is looked at apart."""
-        answer = str(row.columns.get("body", "")).encode()
+        answer = (answer_in(row.columns) or "").encode()
         return self.tag.without_in_body(answer) != answer or any(
             self.tag.is_in(value)
             for name, value in row.columns.items()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from shared.emabler.models.sessions import FinishedSession, canonical
 from shared.identifiers import normalise_tag
-from shared.push.digest import DIGEST_CHARACTERS
-from shared.sessions.claims import Claim, Source
-
-_MAX_BODY_CHARACTERS = 30_000
+from shared.sessions.claims import MOST_BODY_CHARACTERS, Claim, Source
 
 
 def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
@@ -24,7 +20,7 @@ def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
         charger=session.charger,
         transaction=session.transaction,
         name=session.rest_id,
-        digest=hashlib.sha256(body.encode()).hexdigest()[:DIGEST_CHARACTERS],
+        digest=session.digest,
         socket=session.socket,
         start=session.start,
         end=session.end,
@@ -32,5 +28,5 @@ def rest_claim(session: FinishedSession, observed: datetime) -> Claim:
         energy_wh=session.energy_wh,
         site=session.site,
         observed=observed,
-        body=body if len(body) <= _MAX_BODY_CHARACTERS else None,
+        body=body if len(body) <= MOST_BODY_CHARACTERS else None,
     )

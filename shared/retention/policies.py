@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.storage import ledger_keys
 from shared.storage.containers import BODIES, SNAPSHOTS
 from shared.storage.tables import (
     AUTHORIZATIONS,
     CHARGERS,
     EVENTS,
     PARKED,
+    RECONCILIATION,
     SESSIONS,
     STORE,
     TAG_GROUPS,
@@ -56,6 +58,23 @@ class ByColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one partition whose keys begin with `prefix`, by the first column they have."""
+
+    prefix: str
+    setting: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByPrefix:
+    """One partition that holds rows of several kinds, each with an age; other rows are kept."""
+
+    partition: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OfJournalDays:
     """Marks on days of the journal: they go after the day."""
 
@@ -69,7 +88,8 @@ class Orphans:
     setting: str
 
 
-type Ages = Kept | ByDay | BySession | ByColumn | OfJournalDays | Orphans
+type OfOneAge = ByDay | BySession | ByColumn | OfJournalDays | Orphans
+type Ages = Kept | ByPrefix | OfOneAge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +159,24 @@ POLICIES: tuple[Policy, ...] = (
         ages=ByColumn("RETENTION_PARKED_DAYS", ("last_parked_at", "parked_at")),
         erasure="bodies, details and properties that name the tag are written without it",
         backup=True,
+    ),
+    Policy(
+        name=RECONCILIATION,
+        ages=ByPrefix(
+            ledger_keys.PARTITION,
+            (
+                Part(ledger_keys.RUN_ROWS, "RETENTION_RUNS_DAYS", ("began",)),
+                Part(ledger_keys.WINDOW_ROWS, "RETENTION_WINDOWS_DAYS", ("end",)),
+                Part(ledger_keys.WIDE_ROWS, "RETENTION_WINDOWS_DAYS", ("end",)),
+                Part(ledger_keys.CLOSED_ROWS, "RETENTION_FINDINGS_DAYS", ("changed", "observed")),
+                Part(ledger_keys.RESOLVED_ROWS, "RETENTION_FINDINGS_DAYS", ("changed",)),
+                # What nobody dealt with goes with the sessions that it is about.
+                Part(ledger_keys.OPEN_ROWS, "RETENTION_SESSIONS_DAYS", ("observed",)),
+            ),
+        ),
+        erasure="findings lose the tag's keyed hash; that tags differed stays",
+        backup=True,
+        walked=True,
     ),
     Policy(
         name=STORE,

@@ -13,9 +13,11 @@ from shared.retention.policies import (
     POLICIES,
     ByColumn,
     ByDay,
+    ByPrefix,
     BySession,
     Kept,
     OfJournalDays,
+    OfOneAge,
     Orphans,
     Policy,
 )
@@ -28,6 +30,7 @@ from shared.retention.sweeps import (
     sweep_days,
     sweep_marks,
     sweep_orphans,
+    sweep_parts,
 )
 from shared.storage.blobs import Blobs
 from shared.storage.rows import SCHEMA, Row, Tables, Upsert, Value
@@ -101,28 +104,39 @@ class Retention:
         return done
 
     def _sweep(self, policy: Policy, start: Position) -> AsyncIterator[Swept]:
-        if isinstance(policy.ages, Kept):
-            return _nothing()
-        place = Place(
-            tables=self._tables,
-            blobs=self._blobs,
-            buckets=self._buckets,
-            clock=self._clock,
-            cutoff=self._clock() - self._age(policy.ages),
-        )
         match policy.ages:
+            case Kept():
+                return _nothing()
+            case ByPrefix(partition=partition, parts=parts):
+                placed = [(self._place(self._ages[part.setting]), part) for part in parts]
+                return sweep_parts(placed, policy.name, partition, start)
+            case ages:
+                return self._sweep_by_age(policy.name, ages, start)
+
+    def _sweep_by_age(self, table: str, ages: OfOneAge, start: Position) -> AsyncIterator[Swept]:
+        place = self._place(self._age(ages))
+        match ages:
             case ByDay():
-                return sweep_days(place, policy.name, start)
+                return sweep_days(place, table, start)
             case BySession():
                 return sweep_sessions(place, self._hash_keys, start)
             case ByColumn(columns=columns):
-                return sweep_columns(place, policy.name, columns, start)
+                return sweep_columns(place, table, columns, start)
             case OfJournalDays():
                 return sweep_marks(place, start)
             case Orphans():
                 return sweep_orphans(place, start)
 
-    def _age(self, ages: ByDay | BySession | ByColumn | OfJournalDays | Orphans) -> timedelta:
+    def _place(self, age: timedelta) -> Place:
+        return Place(
+            tables=self._tables,
+            blobs=self._blobs,
+            buckets=self._buckets,
+            clock=self._clock,
+            cutoff=self._clock() - age,
+        )
+
+    def _age(self, ages: OfOneAge) -> timedelta:
         age = self._ages[ages.setting]
         if isinstance(ages, BySession):
             # The journal keeps a day until the whole of it is beyond its age.

@@ -14,10 +14,16 @@ from shared.identifiers import hash_tag
 from shared.instants import format_instant, parse_instant
 from shared.retention.due import delete_as_read, delete_unchanged, is_due
 from shared.retention.sweeps import Place, Position, Swept
-from shared.sessions.claims import Claim, claim_from_row
-from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows
+from shared.sessions.claims import BEGINNINGS, Claim, claim_from_row
+from shared.sessions.indexes import (
+    END_ROWS,
+    NAMELESS_ROWS,
+    OPEN_ROWS,
+    index_rows,
+    session_named_by,
+)
 from shared.sessions.summary import fold, is_summary
-from shared.sessions.writer import row_under_tag
+from shared.sessions.writer import row_of_unlisted, rows_under_tag
 from shared.storage.limits import MAX_OPERATIONS
 from shared.storage.rows import Row
 from shared.storage.tables import SESSIONS, TAGS
@@ -38,6 +44,7 @@ async def sweep_sessions(
             (END_ROWS, f"{END_ROWS}{cutoff}"),
             (f"{END_ROWS}{ahead}", f"{END_ROWS}~"),
             (OPEN_ROWS, f"{OPEN_ROWS}~"),
+            (NAMELESS_ROWS, f"{NAMELESS_ROWS}~"),
         )
     ]
     for number, (bucket, first, end) in enumerate(stretches):
@@ -62,14 +69,8 @@ def _may_be_due(place: Place, index: Row) -> bool:
     return is_due(start, index.timestamp, place.cutoff)
 
 
-def _session_of(index: Row) -> str:
-    parts = index.key.split("|")
-    charger, transaction = parts[2:4] if index.key.startswith(END_ROWS) else parts[1:3]
-    return f"{charger}|{transaction}"
-
-
 async def _delete_session(place: Place, hash_keys: Sequence[bytes], index: Row) -> Counter[str]:
-    tables, bucket, session = place.tables, index.partition, _session_of(index)
+    tables, bucket, session = place.tables, index.partition, session_named_by(index)
     rows = [row async for row in tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")]
     claims = [claim_from_row(row) for row in rows if not is_summary(row)]
     keys = {index.key}
@@ -102,7 +103,8 @@ async def _delete_tag_rows(
     deleted = 0
     tags = sorted({claim.tag for claim in claims if claim.tag})
     for hashed in [hash_tag(tag, key) for tag in tags for key in hash_keys]:
-        names = [row_under_tag(hashed, session, claim) for claim in claims]
+        names = [row for claim in claims for row in rows_under_tag(hashed, session, claim)]
+        names += [row_of_unlisted(hashed, session, c) for c in claims if c.source in BEGINNINGS]
         found = await all_done(place.tables.get(TAGS, hashed, row.key) for row in names)
         present = [row for row in found if row is not None]
         for first in range(0, len(present), MAX_OPERATIONS):

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from shared.instants import Clock, day_of, parse_instant
 from shared.retention.due import AHEAD, delete_unchanged, end_of_day, is_due
+from shared.retention.policies import Part
 from shared.storage.blobs import Blobs, Listed
 from shared.storage.containers import BODIES
 from shared.storage.erased import ERASED
@@ -85,14 +86,33 @@ async def sweep_columns(
     place: Place, table: str, columns: Sequence[str], start: Position
 ) -> AsyncIterator[Swept]:
     """Rows of a small table that tell an instant beyond the age, in the first column they have."""
+    rows = place.tables.scan(table, start.at)
+    async for swept in _sweep_rows(place, table, rows, 0, _told_by(columns)):
+        yield swept
+
+
+def _told_by(columns: Sequence[str]) -> Own:
+    """A row's own time is that in the first of the columns that it has."""
 
     def own(row: Row) -> datetime | None:
         told = (row.columns[column] for column in columns if column in row.columns)
         return parse_instant(str(next(told, "")))
 
-    rows = place.tables.scan(table, start.at)
-    async for swept in _sweep_rows(place, table, rows, 0, own):
-        yield swept
+    return own
+
+
+async def sweep_parts(
+    parts: Sequence[tuple[Place, Part]], table: str, partition: str, start: Position
+) -> AsyncIterator[Swept]:
+    """Rows of one partition, kind by kind; `Place` tells beyond which time each kind goes."""
+    for number, (place, part) in enumerate(parts):
+        if number < start.stretch:
+            continue
+        begin = max(part.prefix, start.at) if number == start.stretch else part.prefix
+        rows = place.tables.range(table, partition, begin, f"{part.prefix}~")
+        own = _told_by(part.columns)
+        async for swept in _sweep_rows(place, table, rows, number, own, at=_key):
+            yield swept
 
 
 async def sweep_marks(place: Place, start: Position) -> AsyncIterator[Swept]:
@@ -102,7 +122,7 @@ async def sweep_marks(place: Place, start: Position) -> AsyncIterator[Swept]:
         return end_of_day(row.key.rpartition("-")[2])
 
     rows = place.tables.range(STORE, ERASED, start.at)
-    async for swept in _sweep_rows(place, STORE, rows, 0, own):
+    async for swept in _sweep_rows(place, STORE, rows, 0, own, at=_key):
         yield swept
 
 
@@ -112,22 +132,37 @@ def _day_of_partition(row: Row) -> datetime | None:
     return None if end is None else end - timedelta(microseconds=1)
 
 
+def _partition(row: Row) -> str:
+    return row.partition
+
+
+def _key(row: Row) -> str:
+    return row.key
+
+
 async def _sweep_rows(
-    place: Place, table: str, rows: AsyncIterator[Row], stretch: int, own: Own
+    place: Place,
+    table: str,
+    rows: AsyncIterator[Row],
+    stretch: int,
+    own: Own,
+    *,
+    at: Callable[[Row], str] = _partition,
 ) -> AsyncIterator[Swept]:
+    """Delete what is due. `at` tells where a walk that stops at a row goes on."""
     due: list[Row] = []
     looked_at = 0
     async for row in rows:
         if due and (due[0].partition != row.partition or len(due) == MAX_OPERATIONS):
-            yield Swept(Position(stretch, due[0].partition), await _delete(place, table, due))
+            yield Swept(Position(stretch, at(due[0])), await _delete(place, table, due))
             due = []
         looked_at += 1
         if is_due(own(row), row.timestamp, place.cutoff):
             due.append(row)
         elif looked_at % _LOOK_UP == 0:
-            yield Swept(Position(stretch, due[0].partition if due else row.partition))
+            yield Swept(Position(stretch, at(due[0] if due else row)))
     if due:
-        yield Swept(Position(stretch, due[0].partition), await _delete(place, table, due))
+        yield Swept(Position(stretch, at(due[0])), await _delete(place, table, due))
 
 
 async def _delete(place: Place, table: str, rows: list[Row]) -> Counter[str]:

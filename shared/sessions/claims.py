@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,16 @@ from shared.push.events import TransactionStart, TransactionStop, clock_marks
 from shared.storage.rows import SCHEMA, Row, Value
 from shared.tags.redaction import TagText
 
+NAMELESS = "=none-"
+"""How the transaction part of a session's key begins where no id identifies it."""
+
+MOST_BODY_CHARACTERS = 450_000
+"""Of a longer answer of REST only the fields that are read are kept: a row takes 1 MiB, and text
+takes two bytes a character."""
+
+_PIECE = 30_000
+"""Characters of an answer in one column, which takes 32 Ki."""
+
 
 class Source(StrEnum):
     """Who claims."""
@@ -19,6 +30,11 @@ class Source(StrEnum):
     START = "start"
     STOP = "stop"
     REST = "rest"
+    ONGOING = "ongoing"
+
+
+BEGINNINGS = frozenset((Source.START, Source.ONGOING))
+"""Who tells that a session began; the others tell that it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +46,10 @@ class Claim:
     observed last wins. `tag` is normalised: equal digests must make equal rows. `marks` say of a
     push event that its clock cannot have been right (`shared.push.events.CLOCK_FLAGS`). `erased`:
     the person was taken out of it; the digest is still that of the whole.
+
+    A claim whose transaction id identifies nothing stands alone until reconciliation finds the
+    session that it belongs to: it is copied there, the copy saying `within` which session it is,
+    and `part_of` says of the claim itself where it went.
     """
 
     source: Source
@@ -49,6 +69,13 @@ class Claim:
     body: str | None = None
     marks: tuple[str, ...] = ()
     erased: bool = False
+    within: str | None = None
+    part_of: str | None = None
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether the claim's transaction id identifies nothing, so that it stands alone."""
+        return self.within is None and not identifies_a_transaction(self.transaction)
 
     @property
     def session(self) -> str:
@@ -57,19 +84,22 @@ class Claim:
         A transaction id that identifies nothing makes the claim a session of its own, until
         reconciliation pairs it.
         """
-        return f"{key_part(self.charger)}|{self._transaction_key}"
-
-    @property
-    def _transaction_key(self) -> str:
-        if self.transaction is not None and identifies_a_transaction(self.transaction):
-            return key_part(self.transaction)
-        # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
-        return f"=none-{self.source}-{key_part(self.name)}"
+        if self.within is not None:
+            return self.within
+        return session_key(self.charger, self.transaction, self.source, self.name)
 
     @property
     def key(self) -> str:
         """The row key of the claim."""
         return f"{self.session}|{self.source}|{key_part(self.name)}"
+
+
+def session_key(charger: str, transaction: str | None, source: Source, name: str) -> str:
+    """The key of the session that a claim is of: see `Claim.session`."""
+    if transaction is not None and identifies_a_transaction(transaction):
+        return f"{key_part(charger)}|{key_part(transaction)}"
+    # No escaped id holds "=" before anything but two hex digits or "~": these meet none.
+    return f"{key_part(charger)}|{NAMELESS}{source}-{key_part(name)}"
 
 
 def claim_of(event: TransactionStart | TransactionStop, digest: str) -> Claim:
@@ -130,7 +160,8 @@ _PLAIN = (
     "meter_end_wh",
     "energy_wh",
     "site",
-    "body",
+    "within",
+    "part_of",
 )
 
 
@@ -149,6 +180,8 @@ def claim_row(claim: Claim, bucket: str) -> Row:
             columns[name] = format_instant(instant)
     if claim.marks:
         columns["marks"] = ",".join(claim.marks)
+    if claim.body is not None:
+        columns |= _answer_columns(claim.body)
     return Row(bucket, claim.key, columns)
 
 
@@ -162,4 +195,19 @@ def claim_from_row(row: Row) -> Claim:
         fields[name] = parse_instant(str(text)) if text is not None else None  # type: ignore[assignment] # instants beside values
     marks = tuple(str(columns["marks"]).split(",")) if "marks" in columns else ()
     source = Source(str(columns["source"]))
-    return Claim(source=source, marks=marks, **fields)  # type: ignore[arg-type] # columns are the claim's own fields
+    body = answer_in(columns)
+    return Claim(source=source, marks=marks, body=body, **fields)  # type: ignore[arg-type] # columns are the claim's own fields
+
+
+def _answer_columns(body: str) -> dict[str, Value]:
+    """REST's answer as `body`, and `body_01` … where one column does not hold it."""
+    pieces = [body[first : first + _PIECE] for first in range(0, max(len(body), 1), _PIECE)]
+    return {f"body_{n:02d}" if n else "body": piece for n, piece in enumerate(pieces)}
+
+
+def answer_in(columns: Mapping[str, Value]) -> str | None:
+    """REST's answer that stands in the columns of a claim, None where there is none."""
+    if "body" not in columns:
+        return None
+    names = sorted(name for name in columns if name.startswith("body_"))
+    return "".join(str(columns[name]) for name in ("body", *names))

@@ -52,7 +52,7 @@ _SAYS = {
 COLUMNS: tuple[Column, ...] = (
     Column("charger", Kind.TEXT, "the charger's id"),
     Column("transaction", Kind.TEXT, "the transaction's id as the charger told it"),
-    Column("state", Kind.TEXT, "`open` or `ended`"),
+    Column("state", Kind.TEXT, "`open` or `ended`; `part` is asked for by name only"),
     Column("start", Kind.INSTANT, "the start: the stop's, else the start's, else REST's"),
     Column("end", Kind.INSTANT, "the end: the stop's, else REST's"),
     Column("energy_wh", Kind.NUMBER, "energy, Wh: told, else by the meters"),
@@ -61,7 +61,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("socket", Kind.COUNT, "the socket's number"),
     Column("tag", Kind.TEXT, "the tag, normalised: personal data"),
     Column("site", Kind.TEXT, "the site's id"),
-    Column("sources", Kind.TEXT, "who told of it: `start`, `stop`, `rest`, parted by commas"),
+    Column(
+        "sources",
+        Kind.TEXT,
+        "who told of it: `start`, `stop`, `rest`, parted by commas; `ongoing`: REST's list of "
+        "sessions that go on, as long as nobody else does",
+    ),
     Column("starts", Kind.COUNT, "how many different starts were told"),
     Column("stops", Kind.COUNT, "how many different stops were told"),
     Column("findings", Kind.TEXT, "what is odd about it, parted by commas"),
@@ -69,7 +74,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("erased", Kind.FLAG, "the person was taken out"),
     *(
         Column(f"{source}_{name}", kind, f"{meaning}, {_SAYS[source]}")
-        for source in Source
+        for source in _SAYS
         for name, kind, meaning in _OF_EACH_SOURCE
     ),
     Column("rest_id", Kind.TEXT, "REST's own id of it"),

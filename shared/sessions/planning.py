@@ -49,23 +49,44 @@ def likely_new(claims: Sequence[Claim]) -> bool:
     return any(claim.source is Source.START for claim in claims)
 
 
-def groups(bucket: str, sessions: dict[str, list[Claim]]) -> Iterator[dict[str, list[Claim]]]:
-    """Sessions of one bucket in groups, each of which one transaction is certain to hold."""
-    group: dict[str, list[Claim]] = {}
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Claims of one session that go into one transaction, and what they need if it is new."""
+
+    claims: list[Claim]
+    as_new: Plan
+
+
+def groups(
+    bucket: str,
+    sessions: Mapping[str, Sequence[Claim]],
+    plausible: Limits = USUAL,
+    *,
+    fresh: bool = False,
+) -> Iterator[dict[str, Part]]:
+    """Sessions of one bucket in groups, each of which one transaction is certain to hold.
+
+    Where all are taken for new (`fresh`), one that is not needs them cut anew.
+    """
+    group: dict[str, Part] = {}
     operations = size = 0
     for name, claims in sessions.items():
         for start in range(0, len(claims), _MAX_CLAIMS):
-            part = claims[start : start + _MAX_CLAIMS]
-            plan = plan_session(bucket, name, part, None)
-            # An end takes the session off the list of open ones; REST's may move within its own.
-            more = len(plan.operations) + any(c.source is not Source.START for c in part)
-            more += sum(c.source is Source.REST for c in part)
-            more_size = 2 * sum(map(limits.operation_bytes, plan.operations))
+            part = list(claims[start : start + _MAX_CLAIMS])
+            plan = plan_session(bucket, name, part, None, plausible)
+            more = len(plan.operations)
+            more_size = sum(map(limits.operation_bytes, plan.operations))
+            if not fresh:
+                # An end takes the session off the list of open ones, or changes what stands beside
+                # the REST answer that counts; REST's may move within its own rows as well.
+                more += any(c.source is not Source.START for c in part)
+                more += sum(c.source is Source.REST for c in part)
+                more_size *= 2
             full = operations + more > limits.MAX_OPERATIONS
             if group and (full or start or size + more_size > limits.MAX_TRANSACTION_BYTES):
                 yield group
                 group, operations, size = {}, 0, 0
-            group[name] = part
+            group[name] = Part(part, plan)
             operations += more
             size += more_size
     if group:
@@ -78,8 +99,13 @@ def plan_session(
     claims: Sequence[Claim],
     stored: Stored | None,
     plausible: Limits = USUAL,
+    *,
+    raising: bool = False,
 ) -> Plan:
-    """Decide what a session needs: claims that are not there, and what follows from all of them."""
+    """Decide what a session needs: claims that are not there, and what follows from all of them.
+
+    `raising`: an equal REST answer that was observed later takes the place of the one before.
+    """
     before = Stored({}, None) if stored is None else stored
     known = {key: claim for key, (claim, _) in before.claims.items()}
     operations: list[Operation] = []
@@ -88,11 +114,13 @@ def plan_session(
     for told in claims:
         # What is told again of a session whose person was erased does not bring the person back.
         claim = without_person(told) if erased else told
-        row = claim_row(claim, bucket)
         present = known.get(claim.key)
         if present is None:
-            operations.append(Insert(row))
-        elif claim.key in before.claims and supersedes(claim, present):
+            operations.append(Insert(claim_row(claim, bucket)))
+        elif claim.key in before.claims and supersedes(claim, present, raising=raising):
+            # Which session it was found to be part of is no word of eMabler's.
+            claim = replace(claim, part_of=present.part_of) if present.part_of else claim
+            row = claim_row(claim, bucket)
             operations.append(Replace(replace(row, etag=before.claims[claim.key][1].etag)))
         else:
             continue
@@ -100,14 +128,52 @@ def plan_session(
         added.append(claim)
     everything = tuple(known[key] for key in sorted(known))
     summary = fold(everything, plausible)
+    operations = _with_what_follows(bucket, session, before, everything, summary, operations)
+    return Plan(Written(session, stored, tuple(added), everything, summary), operations)
+
+
+def plan_as(
+    bucket: str,
+    session: str,
+    claims: Mapping[str, Claim],
+    before: Stored,
+    plausible: Limits = USUAL,
+) -> list[Operation]:
+    """What makes a session hold these claims and no others, at least one: for pairing."""
+    operations: list[Operation] = []
+    for key, claim in claims.items():
+        row = claim_row(claim, bucket)
+        if key not in before.claims:
+            operations.append(Insert(row))
+        elif claim != before.claims[key][0]:
+            operations.append(Replace(replace(row, etag=before.claims[key][1].etag)))
+    operations += [
+        Delete(bucket, key, row.etag)
+        for key, (_, row) in before.claims.items()
+        if key not in claims
+    ]
+    everything = tuple(claims[key] for key in sorted(claims))
+    summary = fold(everything, plausible)
+    return _with_what_follows(bucket, session, before, everything, summary, operations)
+
+
+def _with_what_follows(
+    bucket: str,
+    session: str,
+    before: Stored,
+    claims: Sequence[Claim],
+    summary: Summary,
+    operations: list[Operation],
+) -> list[Operation]:
+    """Operations on claims, with those on the summary and on what finds the session."""
     row = summary_row(summary, bucket, session, before.summary.etag if before.summary else None)
     if before.summary is None:
         operations.append(Insert(row))
     elif operations or dict(row.columns) != dict(before.summary.columns):
         operations.append(Replace(row))
     if operations:
-        operations += _index_operations(bucket, session, before, everything, summary)
-    return Plan(Written(session, stored, tuple(added), everything, summary), operations)
+        operations += _index_operations(bucket, session, before, claims, summary)
+    return operations
 
 
 def _index_operations(
@@ -127,12 +193,13 @@ def _index_operations(
             yield Delete(bucket, key)
 
 
-def supersedes(claim: Claim, present: Claim) -> bool:
+def supersedes(claim: Claim, present: Claim, *, raising: bool = False) -> bool:
     """Only REST's answer for one of its ids changes; the one observed last stands.
 
-    Of two that were observed at one instant the larger by content does.
+    Of two that were observed at one instant the larger by content does. An equal one changes
+    nothing, unless its later instant is to stand (`raising`).
     """
-    if claim.digest == present.digest or claim.observed is None:
+    if claim.observed is None or (claim.digest == present.digest and not raising):
         return False
     if present.observed is None:
         return True

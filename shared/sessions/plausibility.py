@@ -137,7 +137,10 @@ def _of_claims(starts: Sequence[Claim], stops: Sequence[Claim]) -> Iterator[str]
     times = [claim.start for claim in starts if claim.start is not None]
     if times and max(times) - min(times) > REUSED_AFTER:
         yield "transaction_id_reused"
-    if any(not identifies_a_transaction(claim.transaction) for claim in (*starts, *stops)):
+    pushed = (*starts, *stops)
+    if not any(claim.within or claim.part_of for claim in pushed) and any(
+        not identifies_a_transaction(claim.transaction) for claim in pushed
+    ):
         yield "transaction_id_missing"
 
 

@@ -14,10 +14,18 @@ from shared.errors import RowConflictError, StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.instants import format_instant
 from shared.sessions.claims import Claim, claim_from_row, claim_row, without_person
-from shared.sessions.indexes import END_ROWS, OPEN_ROWS, SESSION_ROWS, UNDATED, index_rows
+from shared.sessions.indexes import (
+    END_ROWS,
+    NAMELESS_ROWS,
+    OPEN_ROWS,
+    SESSION_ROWS,
+    UNDATED,
+    index_rows,
+    named_by,
+)
 from shared.sessions.plausibility import Limits
-from shared.sessions.summary import SUMMARY_NAME, State, fold, is_summary, summary_row
-from shared.sessions.writer import row_under_tag
+from shared.sessions.summary import State, fold, is_summary, summary_row
+from shared.sessions.writer import rows_under_tag
 from shared.storage import limits
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Tables, Upsert
 from shared.storage.tables import SESSIONS, TAGS
@@ -160,9 +168,10 @@ class Rebuilding:
         stored = {row.key: row for row in rows if not is_summary(row)}
         erased = any(row.columns.get("erased") for row in stored.values())
         claims: dict[str, Claim] = {}
-        for claim in (without_person(each) if erased else each for each in told):
+        for each in told:
+            present = stored.pop(each.key, None)
+            claim = _as_kept(without_person(each) if erased else each, present)
             wanted = claim_row(claim, bucket)
-            present = stored.pop(claim.key, None)
             claims[claim.key] = claim
             if present is None:
                 mending.differs(wanted, "missing")
@@ -197,7 +206,12 @@ class Rebuilding:
 
     async def _tag_rows(self, session: str, mending: _Mending, *, note: bool = False) -> list[Row]:
         hashes = {hash_tag(claim.tag, self._tag_hash_key) for claim in mending.claims if claim.tag}
-        rows = [row_under_tag(each, session, c) for each in sorted(hashes) for c in mending.claims]
+        rows = [
+            row
+            for each in sorted(hashes)
+            for claim in mending.claims
+            for row in rows_under_tag(each, session, claim)
+        ]
         unlike = await self._unlike(TAGS, rows)
         for row in unlike if note else ():
             mending.differs(row, "missing or changed", table=TAGS)
@@ -206,7 +220,7 @@ class Rebuilding:
     async def superfluous(self, bucket: str) -> AsyncIterator[Difference]:
         """Rows that find a session which is not there so any more; they are deleted."""
         batch: list[Row] = []
-        for prefix in (END_ROWS, OPEN_ROWS):
+        for prefix in (END_ROWS, OPEN_ROWS, NAMELESS_ROWS):
             async for row in self._tables.range(SESSIONS, bucket, prefix, f"{prefix}~"):
                 batch.append(row)
                 if len(batch) == limits.MAX_OPERATIONS:
@@ -218,7 +232,7 @@ class Rebuilding:
 
     async def _delete_superfluous(self, rows: Sequence[Row]) -> list[Difference]:
         found = await all_done(
-            self._tables.get(SESSIONS, row.partition, _named_by(row)) for row in rows
+            self._tables.get(SESSIONS, row.partition, named_by(row)) for row in rows
         )
         gone = [
             row
@@ -233,6 +247,13 @@ class Rebuilding:
                 # Somebody writes these sessions just now, and keeps their rows in step.
                 return []
         return [Difference(SESSIONS, row.partition, row.key, "superfluous") for row in gone]
+
+
+def _as_kept(claim: Claim, present: Row | None) -> Claim:
+    """The claim as it is to stand: the journal does not know which session it is part of."""
+    if present is None or "part_of" not in present.columns:
+        return claim
+    return replace(claim, part_of=str(present.columns["part_of"]))
 
 
 def _readable(row: Row) -> Claim | None:
@@ -252,18 +273,13 @@ def session_of(row: Row) -> str:
     return f"{charger}|{transaction}"
 
 
-def _named_by(index: Row) -> str:
-    """The row that an index row stands for: the claim that ended then, the summary that is open."""
-    if index.key.startswith(OPEN_ROWS):
-        return f"{index.key.removeprefix(OPEN_ROWS)}|{SUMMARY_NAME}"
-    return index.key.split("|", 2)[2]
-
-
 def _finds(index: Row, named: Row) -> bool:
     if index.key.startswith(OPEN_ROWS):
         return named.columns.get("state") == State.OPEN
     claim = _readable(named)
     if claim is None:
         return True
+    if index.key.startswith(NAMELESS_ROWS):
+        return claim.start is not None and index.key.split("|", 3)[2] == format_instant(claim.start)
     end = format_instant(claim.end) if claim.end else UNDATED
     return index.key.split("|", 2)[1] == end

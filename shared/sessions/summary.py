@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.instants import format_instant
-from shared.sessions.claims import Claim, Source
+from shared.sessions.claims import BEGINNINGS, Claim, Source
 from shared.sessions.plausibility import USUAL, Limits, findings_of, is_held
 from shared.storage.rows import SCHEMA, Row, Value
 
@@ -17,10 +17,11 @@ SUMMARY_NAME = "!"
 
 
 class State(StrEnum):
-    """Where a session stands."""
+    """Where a session stands. `PART`: it is part of another session, which holds what it says."""
 
     OPEN = "open"
     ENDED = "ended"
+    PART = "part"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,42 @@ class Summary:
     stop_claim: Claim | None
     rest_claim: Claim | None
     erased: bool = False
+    part_of: str | None = None
+    rests: int = 0
+
+    @property
+    def pushed(self) -> Pushed | None:
+        """What push alone says of the session; None where it says nothing."""
+        told = [claim for claim in (self.stop_claim, self.start_claim) if claim is not None]
+        if not told:
+            return None
+        return Pushed(
+            sources=tuple(source for source in Source if any(c.source is source for c in told)),
+            start=_first(told, "start"),
+            end=_first(told, "end"),
+            energy_wh=_energy(self.stop_claim, self.start_claim, None),
+            tag=_first(told, "tag"),
+            socket=_first(told, "socket"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What push says of a session, to be held against what REST says. Energy in Wh."""
+
+    sources: tuple[Source, ...]
+    start: datetime | None
+    end: datetime | None
+    energy_wh: float | None
+    tag: str | None
+    socket: int | None
 
 
 def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
-    """Fold the claims of one session; at least one, in any order."""
+    """Fold the claims of one session; at least one, in any order.
+
+    That REST listed the session as going on counts only until anything else tells of it.
+    """
     ordered = sorted(claims, key=_rank)
     starts = [claim for claim in ordered if claim.source is Source.START]
     stops = [claim for claim in ordered if claim.source is Source.STOP]
@@ -61,11 +94,12 @@ def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
     stop = stops[-1] if stops else None
     rest = rests[-1] if rests else None
     # What push says stands first; REST completes it where push says nothing.
-    told = [claim for claim in (stop, start, rest) if claim is not None]
+    told = [claim for claim in (stop, start, rest) if claim is not None] or ordered[-1:]
+    part_of = ordered[0].part_of
     folded = Summary(
         charger=told[0].charger,
-        transaction=told[0].transaction,
-        state=State.ENDED if stop or rest else State.OPEN,
+        transaction=_transaction(ordered, told),
+        state=State.PART if part_of else State.ENDED if stop or rest else State.OPEN,
         start=_first(told, "start"),
         end=_first(told, "end"),
         energy_wh=_energy(stop, start, rest),
@@ -82,8 +116,18 @@ def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
         stop_claim=stop,
         rest_claim=rest,
         erased=any(claim.erased for claim in ordered),
+        part_of=part_of,
+        rests=len(rests),
     )
     return replace(folded, findings=findings_of(starts, stops, folded, limits))
+
+
+def _transaction(claims: Sequence[Claim], told: Sequence[Claim]) -> str | None:
+    """The session's own id: claims that were paired with it have none that identifies it."""
+    own = [claim for claim in told if claim.within is None]
+    # All that is told may be copies, where another claim of the session is not the one that counts.
+    own = own or [claim for claim in claims if claim.within is None]
+    return (own or told)[0].transaction
 
 
 def _rank(claim: Claim) -> tuple[str, str, str]:
@@ -92,7 +136,7 @@ def _rank(claim: Claim) -> tuple[str, str, str]:
     Among REST's answers the one observed last; among stops the latest end, among starts the
     latest start; ties by content.
     """
-    instant = claim.start if claim.source is Source.START else claim.end
+    instant = claim.start if claim.source in BEGINNINGS else claim.end
     return (
         format_instant(claim.observed) if claim.observed else "",
         format_instant(instant) if instant else "",
@@ -147,6 +191,7 @@ def summary_row(summary: Summary, bucket: str, session: str, etag: str | None = 
         _set(columns, name, getattr(summary, name))
     _set(columns, "start", summary.start)
     _set(columns, "end", summary.end)
+    _set(columns, "part_of", summary.part_of)
     if summary.erased:
         columns["erased"] = True
     if summary.findings:

@@ -9,22 +9,22 @@ everything.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shared.errors import RowConflictError, RowMissingError, StoreUnavailableError
 from shared.identifiers import bucket_of, hash_tag
 from shared.sessions import planning
-from shared.sessions.claims import Claim, Source, claim_from_row
-from shared.sessions.planning import Plan, Stored, Written
+from shared.sessions.claims import BEGINNINGS, Claim, Source
+from shared.sessions.planning import Part, Plan, Stored, Written
 from shared.sessions.plausibility import USUAL, Limits
+from shared.sessions.reading import read_session
 from shared.sessions.remembered import RememberedSessions
-from shared.sessions.summary import is_summary
 from shared.storage.rows import Delete, Operation, Row, Tables
 from shared.storage.tables import SESSIONS, TAGS
 from shared.storage.together import all_done, upsert_all
-from shared.tags.records import tag_session_row
+from shared.tags.records import PART, UNLISTED, tag_session_row
 
 _MAX_ROUNDS = 20
 
@@ -37,10 +37,12 @@ class _Group:
     """Sessions of one bucket that are written in one transaction, and what is known of them."""
 
     bucket: str
-    sessions: dict[str, list[Claim]]
+    sessions: dict[str, Part]
     stored: dict[str, Stored | None]
     unread: list[str]
     plausible: Limits
+    raising: bool = False
+    fresh: bool = False
     read: set[str] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -48,10 +50,15 @@ class _Group:
 
     def plan(self) -> None:
         """Decide from what is known now."""
-        self.plans = [
-            planning.plan_session(self.bucket, name, claims, self.stored[name], self.plausible)
-            for name, claims in self.sessions.items()
-        ]
+        self.plans = [self._plan_of(name, part) for name, part in self.sessions.items()]
+
+    def _plan_of(self, name: str, part: Part) -> Plan:
+        stored = self.stored[name]
+        if stored is None:
+            return part.as_new
+        return planning.plan_session(
+            self.bucket, name, part.claims, stored, self.plausible, raising=self.raising
+        )
 
 
 class SessionWriter:
@@ -71,19 +78,47 @@ class SessionWriter:
         self._plausible = plausible
         self._remembered = RememberedSessions()
 
-    async def write(self, claims: Iterable[Claim]) -> list[Written]:
+    async def write(
+        self,
+        claims: Iterable[Claim],
+        *,
+        fresh: Collection[str] = (),
+        raising: bool = False,
+    ) -> list[Written]:
         """Write claims of any sessions, fold their summaries and keep the indexes.
+
+        Args:
+            claims: Of one claim told twice the one that supersedes the other counts.
+            fresh: Sessions that the store most likely does not hold: they are not read first. An
+                insert that succeeds is the look-up; one that fails costs reads.
+            raising: A REST answer that is as before takes the place of the one before, with its
+                later instant, so that who read the one before cannot write any more.
 
         Raises:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
         """
-        groups = list(self._groups(claims))
+        groups = list(self._groups(claims, fresh, raising=raising))
+        done: list[_Group] = []
         tagged: dict[_Address, _Session] = {}
         for attempt in range(_MAX_ROUNDS):
-            await self._round([group for group in groups if not group.done], attempt, tagged)
-            if all(group.done for group in groups):
-                return [plan.written for group in groups for plan in group.plans]
+            await self._round(groups, attempt, tagged)
+            done += [group for group in groups if group.done]
+            groups = [part for group in groups if not group.done for part in self._again(group)]
+            if not groups:
+                return [plan.written for group in done for plan in group.plans]
         raise StoreUnavailableError("sessions kept changing", code="store_contended")
+
+    async def look(self, claims: Iterable[Claim]) -> list[Written]:
+        """What `write` would do, as the store is now: nothing is written.
+
+        Raises:
+            StoreUnavailableError: It cannot be read now.
+        """
+        groups = list(self._groups(claims, (), raising=False))
+        for group in groups:
+            await all_done(self._read(group, name) for name in group.sessions)
+            group.plan()
+        return [plan.written for group in groups for plan in group.plans]
 
     async def _round(
         self, groups: Sequence[_Group], attempt: int, tagged: dict[_Address, _Session]
@@ -118,7 +153,9 @@ class SessionWriter:
             for plan in group.plans if group.done else ():
                 self._remembered.keep(group.bucket, plan.written, group.rows)
 
-    def _groups(self, claims: Iterable[Claim]) -> Iterator[_Group]:
+    def _groups(
+        self, claims: Iterable[Claim], fresh: Collection[str], *, raising: bool
+    ) -> Iterator[_Group]:
         buckets: dict[str, dict[str, dict[str, Claim]]] = defaultdict(lambda: defaultdict(dict))
         for claim in claims:
             session = buckets[bucket_of(claim.charger, self._buckets)][claim.session]
@@ -127,27 +164,37 @@ class SessionWriter:
                 session[claim.key] = claim
         for bucket, by_session in buckets.items():
             sessions = {name: list(by_key.values()) for name, by_key in by_session.items()}
-            for part in planning.groups(bucket, sessions):
+            new = {
+                name: sessions.pop(name)
+                for name in fresh
+                if name in sessions and self._remembered.get(bucket, name) is None
+            }
+            for part in planning.groups(bucket, new, self._plausible, fresh=True):
+                nothing = dict.fromkeys(part)
+                yield _Group(bucket, part, nothing, [], self._plausible, raising, fresh=True)
+            for part in planning.groups(bucket, sessions, self._plausible):
                 stored = {name: self._remembered.get(bucket, name) for name in part}
                 # A start most likely begins a session that is new: it costs no read. A stop most
                 # likely meets one, and reading it first saves a transaction that must fail.
                 unread = [
                     name
                     for name, told in part.items()
-                    if stored[name] is None and not planning.likely_new(told)
+                    if stored[name] is None and not planning.likely_new(told.claims)
                 ]
-                yield _Group(bucket, part, stored, unread, self._plausible)
+                yield _Group(bucket, part, stored, unread, self._plausible, raising)
+
+    def _again(self, group: _Group) -> Iterator[_Group]:
+        """A group that was not written: of sessions that are not all new, in smaller ones."""
+        if not group.fresh:
+            yield group
+            return
+        claims = {name: part.claims for name, part in group.sessions.items()}
+        for part in planning.groups(group.bucket, claims, group.plausible):
+            nothing = dict.fromkeys(part)
+            yield _Group(group.bucket, part, nothing, list(part), group.plausible, group.raising)
 
     async def _read(self, group: _Group, session: str) -> None:
-        claims: dict[str, tuple[Claim, Row]] = {}
-        summary: Row | None = None
-        rows = self._tables.range(SESSIONS, group.bucket, f"{session}|", f"{session}|~")
-        async for row in rows:
-            if is_summary(row):
-                summary = row
-            else:
-                claims[row.key] = (claim_from_row(row), row)
-        group.stored[session] = Stored(claims, summary)
+        group.stored[session] = await read_session(self._tables, group.bucket, session)
         group.read.add(session)
 
     async def _write_group(self, group: _Group, attempt: int) -> None:
@@ -185,7 +232,7 @@ class SessionWriter:
     def _tag_rows(self, group: _Group, plan: Plan) -> Iterator[Row]:
         """The rows that a session has under the tags that its claims name."""
         written = plan.written
-        told = group.sessions[written.session]
+        told = group.sessions[written.session].claims
         if written.summary.erased:
             # The person is in none of the claims. What was told anew names the person in the
             # journal all the same: its row leads the next erasure there.
@@ -207,7 +254,7 @@ class SessionWriter:
         """What a round has written that did not know that the session is erased."""
         written = plan.written
         session = group.bucket, written.session
-        told = group.sessions[written.session]
+        told = group.sessions[written.session].claims
         mine = {name for name, whose in tagged.items() if whose == session}
         mine |= {
             (row.partition, row.key)
@@ -221,16 +268,30 @@ class SessionWriter:
         for tag in sorted({claim.tag for claim in named if claim.tag}):
             hashed = hash_tag(tag, self._tag_hash_key)
             for claim in claims:
-                yield row_under_tag(hashed, session, claim)
+                yield from rows_under_tag(hashed, session, claim)
 
 
-def row_under_tag(hashed: str, session: str, claim: Claim) -> Row:
-    """The row that a claim has under each tag that its session's claims name."""
-    started = claim.source is Source.START
-    return tag_session_row(
+def rows_under_tag(hashed: str, session: str, claim: Claim) -> list[Row]:
+    """The rows that a claim has under each tag that its session's claims name.
+
+    A claim that is part of another session ends its own for good: taps count the other.
+    """
+    started = claim.source in BEGINNINGS
+    row = tag_session_row(
         hashed,
         session,
         str(Source.START if started else Source.STOP),
         claim.digest,
         claim.start if started else claim.end,
     )
+    if claim.part_of is None:
+        return [row]
+    return [row, tag_session_row(hashed, session, PART, claim.digest, None)]
+
+
+def row_of_unlisted(hashed: str, session: str, claim: Claim) -> Row:
+    """The row that ends a session for taps: REST lists it neither as going on nor as finished.
+
+    `claim` is the beginning that is counted no longer: a later one opens the session again.
+    """
+    return tag_session_row(hashed, session, UNLISTED, claim.digest, claim.start)

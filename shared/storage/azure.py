@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
     ResourceExistsError,
+    ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
 )
@@ -24,10 +26,14 @@ from shared.errors import (
     RowRejectedError,
     StoreUnavailableError,
 )
-from shared.instants import as_utc
+from shared.instants import as_utc, http_date
 from shared.storage import limits
 from shared.storage.requests import Attempts, request
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert, Value
+from shared.storage.tables import STORE
+
+if TYPE_CHECKING:
+    from azure.core.pipeline import PipelineResponse
 
 _INT32 = range(-(2**31), 2**31)
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _PRECONDITION, _TOO_LARGE = 400, 404, 409, 412, 413
@@ -133,6 +139,21 @@ class AzureTables:
                 return False
             raise
         return True
+
+    async def now(self) -> datetime:
+        """The store's own clock, cut to a whole second: the `Date` of an answer about no row."""
+        dates: list[str | None] = []
+
+        def look(response: PipelineResponse[Any, Any]) -> None:
+            dates.append(response.http_response.headers.get("Date"))
+
+        with request(STORE, "now"), _translated(STORE), suppress(ResourceNotFoundError):
+            # A key that no row has: the service looks nothing up, and says when it said so.
+            await self._client(STORE).get_entity("now", "now", raw_response_hook=look)
+        date = http_date((dates or [None])[-1] or "")
+        if date is None:
+            raise StoreUnavailableError("the store does not say what time it is")
+        return date
 
     async def close(self) -> None:
         """Close the connections."""

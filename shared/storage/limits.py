@@ -8,7 +8,7 @@ group transactions".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from shared.errors import RowRejectedError
 from shared.storage.rows import Delete, Operation, Row, Value, address
@@ -120,14 +120,26 @@ def operation_bytes(operation: Operation) -> int:
 
 def transactions(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
     """Cut operations on one partition into transactions that keep the limits, in their order."""
-    group: list[Operation] = []
+    return transactions_of_groups([operation] for operation in operations)
+
+
+def transactions_of_groups(
+    groups: Iterable[Sequence[Operation]], *, beside: Sequence[Operation] = ()
+) -> Iterator[list[Operation]]:
+    """Cut groups of operations on one partition likewise; each group stays in one transaction.
+
+    `beside` are operations that the caller adds to each transaction: there is room for them.
+    """
+    most = MAX_OPERATIONS - len(beside)
+    room = MAX_TRANSACTION_BYTES - sum(map(operation_bytes, beside))
+    together: list[Operation] = []
     size = 0
-    for operation in operations:
-        more = operation_bytes(operation)
-        if group and (len(group) == MAX_OPERATIONS or size + more > MAX_TRANSACTION_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(operation)
+    for group in groups:
+        more = sum(map(operation_bytes, group))
+        if together and (len(together) + len(group) > most or size + more > room):
+            yield together
+            together, size = [], 0
+        together += group
         size += more
-    if group:
-        yield group
+    if together:
+        yield together

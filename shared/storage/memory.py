@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from itertools import count
 
 from shared.errors import (
@@ -15,6 +16,7 @@ from shared.instants import Clock, system_clock
 from shared.storage import limits
 from shared.storage.requests import request
 from shared.storage.rows import Delete, Insert, Operation, Replace, Row, Upsert, address
+from shared.storage.tables import STORE
 
 type Pause = Callable[[str, str], Awaitable[None]]
 """Called with table and kind before and after each call: where a test stops, delays or fails it."""
@@ -127,6 +129,12 @@ class MemoryTables:
         created = table not in self._tables
         self._tables.setdefault(table, {})
         return created
+
+    async def now(self) -> datetime:
+        """The store's own clock, cut to a whole second."""
+        with request(STORE, "now"):
+            await self.pause(STORE, "before_read")
+            return self.clock().replace(microsecond=0)
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -121,6 +121,10 @@ class Tables(Protocol):
         """Make a table if there is none of that name; whether it was made."""
         ...
 
+    async def now(self) -> datetime:
+        """The store's own clock, cut to a whole second: one request that reads no row."""
+        ...
+
     async def close(self) -> None:
         """Give back connections."""
         ...

@@ -8,6 +8,7 @@ TAG_GROUPS = "taggroups"
 AUTHORIZATIONS = "authorizations"
 UNKNOWN_TAGS = "unknowntags"
 PARKED = "parked"
+RECONCILIATION = "reconciliation"
 STORE = "store"
 
 ALL_TABLES = (
@@ -19,5 +20,6 @@ ALL_TABLES = (
     AUTHORIZATIONS,
     UNKNOWN_TAGS,
     PARKED,
+    RECONCILIATION,
     STORE,
 )

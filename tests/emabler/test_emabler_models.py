@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.emabler.models.sessions import canonical, read_finished_session
+from shared.emabler.models.sessions import (
+    canonical,
+    digest_of_item,
+    read_finished_session,
+)
 from shared.instants import format_instant
 
 ITEM: dict[str, Any] = {
@@ -132,3 +136,19 @@ def test_the_canonical_text_is_of_the_content(item: dict[str, Any]) -> None:
     assert canonical(item | {"\x00new": 1}) != canonical(item)
     assert json.loads(canonical(item)) == item
     canonical({"userName": "\ud800", **item}).encode()
+
+
+@given(st.dictionaries(st.text(st.characters()), JSON))
+def test_the_digest_is_of_the_content(item: dict[str, Any]) -> None:
+    """As the canonical text, for any item, numbers beyond 64 bits and half surrogates included."""
+    assert digest_of_item(dict(reversed(item.items()))) == digest_of_item(item)
+    assert digest_of_item(item | {"\x00new": 1}) != digest_of_item(item)
+    assert len(digest_of_item({"userName": "\ud800", "n": 2**70, **item})) == 32
+
+
+def test_the_digest_is_the_same_on_every_machine() -> None:
+    """It stands in rows for years: what it is of an item must never change."""
+    assert (
+        digest_of_item({"id": 1, "b": None, "a": [1.5, "ä", True]})
+        == "cc190b227382486cf8d42d1adcdaff0c"
+    )

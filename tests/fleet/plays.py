@@ -17,6 +17,7 @@ from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.network import Generation
 from local.emabler.fleet.posting import Delivery
 from local.emabler.server import make_app
+from shared.reconciliation.terms import Run
 from shared.rooms import Rooms
 from shared.telemetry import WideEvent
 from tests.management.operator import Operator
@@ -51,6 +52,7 @@ class Played:
         self.day = Day(plan, Rates.read(faults))
         self.books = Books()
         self.deliveries: list[Delivery] = []
+        self.run: Run | None = None
         keeper = Bookkeeper(self.books, self.day.network)
         until = BEGINS
         while not self.day.over:
@@ -81,18 +83,12 @@ class Played:
     async def judged_by_the_product(self, bodies: Sequence[bytes] | None = None) -> Verdict:
         """The verdict on the product's store when it took the messages and reconciled."""
         operator = Operator()
+        # Who is installed before the day begins: what ended before would be history.
+        await self._reconcile(operator, Books(), BEGINS)
         taken = self.bodies if bodies is None else bodies
         for first in range(0, len(taken), _BATCH):
             await operator.ingest(*taken[first : first + _BATCH])
-        async with TestServer(make_app(self.books, KEY)) as emabler:
-            operator.settings |= SETTINGS
-            operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
-            rooms = Rooms(
-                operator.settings,
-                tables=operator.tables,
-                clock=lambda: self.ends + timedelta(minutes=1),
-            )
-            await rooms.reconcile(WideEvent("reconcile"))
+        await self._reconcile(operator, self.books, self.ends + timedelta(minutes=20))
         sessions, sockets, events, parked = [
             (await operator.run(what, "list", "--json")).rows
             for what in ("sessions", "chargers", "events", "parked")
@@ -100,6 +96,15 @@ class Played:
         return judge(
             self.expected, sessions=sessions, sockets=sockets, events=events, parked=parked
         )
+
+    async def _reconcile(self, operator: Operator, books: Books, now: datetime) -> None:
+        """One run of the timer."""
+        operator.tables.clock = lambda: now
+        async with TestServer(make_app(books, KEY)) as emabler:
+            operator.settings |= SETTINGS
+            operator.settings["EMABLER_BASE_URL"] = str(emabler.make_url(f"{BASE_PATH}/"))
+            rooms = Rooms(operator.settings, tables=operator.tables, clock=lambda: now)
+            self.run = await rooms.reconciliation.reconcile(WideEvent("reconcile"))
 
 
 def _order(delivery: Delivery) -> tuple[datetime, str, bytes]:

@@ -20,6 +20,18 @@ async def test_a_clean_day_has_no_finding(seed: int) -> None:
     assert [row for row in sessions if row["findings"]] == []
 
 
+@pytest.mark.parametrize("seed", range(20))
+async def test_reconciling_a_clean_day_finds_nothing(seed: int) -> None:
+    """The same days held against eMabler's books: all confirmed, nothing repaired or found."""
+    played = Played(seed, faults="off")
+
+    assert (await played.judged_by_the_product()).equal
+
+    assert played.run is not None
+    assert played.run.met == {}
+    assert played.run.sessions.keys() <= {"confirmed", "unchanged"}
+
+
 @pytest.mark.parametrize(
     ("fault", "finding"),
     [

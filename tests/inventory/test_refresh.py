@@ -349,7 +349,7 @@ class Timer:
     async def tick(self, minutes: float = 15) -> dict[str, Any]:
         wide = WideEvent("reconcile")
         try:
-            await self.rooms.on_schedule(wide)
+            await self.rooms.reconciliation.on_schedule(wide)
         finally:
             self.now += timedelta(minutes=minutes)
             json.dumps(wide.fields)

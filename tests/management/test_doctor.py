@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,8 @@ from shared.storage.memory import MemoryTables
 from shared.storage.tables import ALL_TABLES, TAGS
 from tests.emabler.rest import client, page_of
 from tests.management.operator import Operator, Ran
+
+DESCRIPTION = Path(__file__).resolve().parents[2] / "local" / "emabler" / "openapi.json"
 
 
 async def test_the_doctor_finds_what_is_missing(operator: Operator) -> None:
@@ -53,9 +57,13 @@ class Rest:
     def __init__(self) -> None:
         self.statuses: dict[str, int] = {}
         self.asked: list[str] = []
+        self.description: dict[str, Any] | None = json.loads(DESCRIPTION.read_bytes())
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api/v2/cpo/")
+        if path.endswith("swagger.json"):
+            described = self.description
+            return httpx.Response(404) if described is None else httpx.Response(200, json=described)
         self.asked.append(path)
         if path in self.statuses:
             return httpx.Response(self.statuses[path])
@@ -98,7 +106,38 @@ async def test_the_doctor_makes_each_call_of_emabler(operator: Operator, rest: R
         "chargers": (True, "GET v2/chargers answers, 7 chargers"),
         "tags": (True, "GET v2/tags answers, 7 tags"),
         "push configurations": (True, f"GET {CALLS[-1]} answers, 1 push configurations"),
+        "contract": (True, "its description has all that is relied on"),
     }
+
+
+async def test_the_doctor_compares_the_contract(operator: Operator, rest: Rest) -> None:
+    """Each thing that eMabler's description has otherwise is a finding with what to do: exit 1."""
+    assert rest.description is not None
+    del rest.description["components"]["schemas"]["FinishedSession"]["properties"]["timestampEnd"]
+    del rest.description["paths"]["/v2/tags"]
+
+    ran = await operator.run("doctor", "--json")
+
+    found = [row["detail"] for row in ran.rows if row["check"] == "eMabler: contract"]
+    assert ran.code == 1
+    assert [each.rpartition(": ")[0].rpartition(": ")[0] for each in found] == [
+        "POST v3/transactions: finished_session.timestampEnd missing",
+        "GET v2/tags: path missing",
+    ]
+    assert "look for a newer version" in found[0]
+    assert "check EMABLER_TAGS_PATH" in found[1]
+
+
+async def test_a_description_that_is_not_found_is_no_fault(operator: Operator, rest: Rest) -> None:
+    """Where eMabler keeps it is not documented: then nothing is compared, and that is told."""
+    rest.description = None
+
+    found = of_emabler(await operator.run("doctor", "--json"))
+
+    assert found["contract"] == (
+        True,
+        "not compared, since its description is not where it is looked for (rest_not_found)",
+    )
 
 
 async def test_the_doctor_names_what_each_call_lacks(operator: Operator, rest: Rest) -> None:

@@ -20,6 +20,15 @@ from shared.messaging.dead_letters import DeadLetter
 from shared.parked.collecting import collect
 from shared.privacy.erasing import Erasure, Report
 from shared.privacy.finding import Search
+from shared.reconciliation.findings import (
+    Finding,
+    FindingClass,
+    Known,
+    State,
+    known_from_row,
+    known_row,
+)
+from shared.retention.policies import WALKED_FOR_TAGS
 from shared.sessions.claims import Claim, Source
 from shared.sessions.reading import read_summaries
 from shared.sessions.writer import SessionWriter
@@ -33,7 +42,7 @@ from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row, Tables, Upsert
 from shared.storage.stamp import create_containers
-from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, RECONCILIATION, SESSIONS, STORE, TAGS
 from shared.tags.records import Tag, tag_row
 from tests import payloads
 
@@ -446,3 +455,33 @@ async def test_tables_without_an_index_are_walked(memory: Store) -> None:
         "CH|2": {"charger": "CH", "tag": OTHER, "tag_hash": other},
     }
     assert (report.deleted["taps"], report.left) == (2, {})
+
+
+async def test_a_finding_holds_no_tag_and_loses_its_hash(memory: Store) -> None:
+    """Where tags differ it names neither; an erasure takes the one's hash out, not the other's.
+
+    That they differed, its note without the tag, and its state stay.
+    """
+    hashes = {name: hash_tag(tag, KEY) for name, tag in (("store", TAG), ("emabler", OTHER))}
+    differs = Finding(
+        FindingClass.TAG_DIFFERS,
+        "CH-7|9",
+        NOW,
+        store={"tag": hashes["store"]},
+        emabler={"tag": hashes["emabler"]},
+    )
+    row = known_row(Known(differs, State.RESOLVED, NOW.date(), NOW.date(), note=f"was {TAG}"))
+    await memory.tables.write(RECONCILIATION, [Upsert(row)])
+    search = Search(
+        memory.tables, memory.blobs, TAG, hash_keys=[KEY], buckets=4, walked=WALKED_FOR_TAGS
+    )
+    assert [found.table async for found in search.all()] == [RECONCILIATION]
+
+    await Erasure(memory.tables, memory.blobs, search, lambda: NOW).run("ann")
+
+    assert [found async for found in search.all()] == []
+    kept = await memory.tables.get(RECONCILIATION, row.partition, row.key)
+    assert kept is not None
+    known = known_from_row(kept)
+    assert (known.finding.store, known.finding.emabler) == ({}, {"tag": hashes["emabler"]})
+    assert (known.state, known.finding.cls) == (State.RESOLVED, FindingClass.TAG_DIFFERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.retention.policies import POLICIES, Kept, Policy
+from shared.retention.policies import POLICIES, ByPrefix, Kept, Policy
 from shared.settings import SETTINGS
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.tables import ALL_TABLES
@@ -18,7 +18,8 @@ def test_every_table_and_container_has_a_policy() -> None:
     assert not missing, (
         f"{missing} have no policy. Add to POLICIES in shared/retention/policies.py a "
         "Policy(name=…, ages=ByDay(setting) where its partitions are {bucket}-{yyyymmdd}, "
-        "ByColumn(setting, columns) where a column tells its instant, or Kept(why); "
+        "ByColumn(setting, columns) where a column tells its instant, ByPrefix(partition, parts) "
+        "where one partition holds several kinds, or Kept(why); "
         "erasure=what `privacy erase` does there; backup=…; walked=True where a tag's rows are to "
         "be found by walking the table, else shared/privacy has to know where to look)"
     )
@@ -28,8 +29,12 @@ def test_every_table_and_container_has_a_policy() -> None:
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_a_policy_is_whole(policy: Policy) -> None:
     """It names a setting that is there, or says why there is none; and what erasure does."""
-    if isinstance(policy.ages, Kept):
-        assert policy.ages.why
-    else:
-        assert policy.ages.setting in {setting.name for setting in SETTINGS}
+    settings = {setting.name for setting in SETTINGS}
+    match policy.ages:
+        case Kept(why=why):
+            assert why
+        case ByPrefix(parts=parts):
+            assert {part.setting for part in parts} <= settings
+        case ages:
+            assert ages.setting in settings
     assert policy.erasure

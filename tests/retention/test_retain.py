@@ -11,15 +11,21 @@ import pytest
 from shared.errors import StoreUnavailableError
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
+from shared.reconciliation.finding_book import FindingBook, repaired
+from shared.reconciliation.findings import Finding, FindingClass
+from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.windows import Window
 from shared.retention.due import is_due
 from shared.retention.retain import Retained, Retention
 from shared.sessions.writer import SessionWriter
 from shared.storage.bodies import MAX_ROW_BODY_BYTES, read_body
 from shared.storage.containers import ALL_CONTAINERS, BODIES
+from shared.storage.erased import mark_erased
+from shared.storage.ledger_keys import PARTITION, RUN_ROWS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Insert, Row, Value
-from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, RECONCILIATION, SESSIONS, STORE, TAGS
 from tests import payloads
 
 THEN = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -48,6 +54,7 @@ class Store:
         self, elapsed: Callable[[], float] = lambda: 0.0, *, sessions: int = 3650
     ) -> Retention:
         days = {"JOURNAL": 400, "SESSIONS": sessions, "AUTHORIZATION": 90, "PARKED": 400}
+        days |= {"RUNS": 90, "WINDOWS": 400, "FINDINGS": 400}
         return Retention(
             self.tables,
             self.blobs,
@@ -362,3 +369,56 @@ async def test_a_row_that_is_written_meanwhile_stays() -> None:
 
     assert done.deleted[EVENTS] == 1
     assert [row.columns["socket"] for row in store.tables.rows(EVENTS)] == [1]
+
+
+async def test_what_reconciliation_knows_goes_kind_by_kind() -> None:
+    """Runs, proofs and findings have ages of their own; lease, edges and open findings stay."""
+    store = Store()
+    ledger = await Ledger.take(store.tables, store.clock, run="r", holder="t", lasts=DAY)
+    open_one, missing = (
+        Finding(cls, f"CH|{cls}", THEN, "CH", str(cls))
+        for cls in (FindingClass.ENERGY_DIFFERS, FindingClass.MISSING_IN_STORE)
+    )
+    book = await FindingBook.read(store.tables)
+    writes = book.seen([open_one], compared=[], classes=[], as_of=THEN)
+    windows = [
+        Window(THEN - DAY, THEN, THEN),
+        Window(THEN - 3 * DAY, THEN, THEN - DAY),
+        Window(THEN, None, THEN),
+    ]
+    await ledger.commit(windows=windows, findings=[*writes, repaired(missing)])
+    await ledger.commit(run=ledger.opening(), front=THEN)
+    left = []
+    for days in (89, 91, 399, 401, 3649, 3651):
+        await store.retain(after=days * DAY)
+        rows = store.tables.rows(RECONCILIATION)
+        left.append([row.key.partition("|")[0] for row in rows])
+
+    assert left == [
+        ["!lease", "closed", "open", "run", "wide", "wide", "window"],
+        ["!lease", "closed", "open", "wide", "wide", "window"],
+        ["!lease", "closed", "open", "wide", "wide", "window"],
+        ["!lease", "open"],
+        ["!lease", "open"],
+        ["!lease"],
+    ]
+
+
+async def test_a_walk_over_one_partition_goes_on_where_it_stopped() -> None:
+    """Of the ledger and of marks, what a run had no time for is gone after the next, all of it."""
+    store = Store()
+    for number in range(450):
+        row = Row(PARTITION, f"{RUN_ROWS}{number:04}", {"began": "2026-11-01T00:00:00.000000Z"})
+        await store.tables.write(RECONCILIATION, [Insert(row)])
+        await mark_erased(store.tables, f"{number:04}-20251101")
+    store.now = THEN + 500 * DAY
+    counts = []
+    for _ in range(20):
+        done = await store.retention(slow(250)).run()
+        counts.append((store.count(RECONCILIATION), store.count(STORE), done.finished))
+        if done.finished:
+            break
+
+    # One row of the store is retention's own progress.
+    assert counts[-1] == (0, 1, True)
+    assert len(counts) > 3

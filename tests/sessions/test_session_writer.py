@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,7 @@ from shared.sessions.indexes import END_ROWS, OPEN_ROWS, index_rows
 from shared.sessions.reading import read_summaries
 from shared.sessions.summary import fold, is_summary, summary_row
 from shared.sessions.writer import SessionWriter
+from shared.storage import limits
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.rows import Delete, Row, Upsert
@@ -251,7 +254,16 @@ async def test_ends_are_indexed_by_their_instant(tables: MemoryTables) -> None:
             "socket": 2,
             "start": format_instant(START),
         },
-        f"!end|{end}|CH-1|7|rest|9": {"schema": 1, "digest": "x", "energy_wh": 1.0},
+        f"!end|{end}|CH-1|7|rest|9": {
+            "schema": 1,
+            "digest": "x",
+            "energy_wh": 1.0,
+            "push": "start,stop",
+            "push_start": format_instant(START),
+            "push_energy_wh": 12300.0,
+            "push_tag": "T1",
+            "push_socket": 2,
+        },
         "!end|undated|CH-1|8|stop|c": {
             "schema": 1,
             "digest": "digest-c",
@@ -420,3 +432,113 @@ async def test_summaries_are_read_by_charger(tables: MemoryTables) -> None:
         assert requests.by_purpose == {"sessions_range": 1}
     assert len(await found(None)) == 2 * len(chargers)
     assert await found("CH-2") == []
+
+
+async def test_sessions_taken_for_new_fill_their_transaction_and_cost_no_read(
+    tables: MemoryTables,
+) -> None:
+    """A first load: 33 of REST's sessions in one transaction, the insert being the look-up."""
+    claims = [rest(charger=f"CH-{n}") for n in range(33)]
+    fresh = {each.session for each in claims}
+
+    with counted() as requests:
+        await writer(tables).write(claims, fresh=fresh)
+
+    assert requests.by_purpose == {"sessions_write": 1}
+    check_summaries(tables)
+
+
+async def test_a_session_wrongly_taken_for_new_is_read_and_loses_nothing(
+    tables: MemoryTables,
+) -> None:
+    """One of 33 was there, with claims of its own: all are written, that one folded whole."""
+    await writer(tables).write([start(charger="CH-7"), stop(charger="CH-7")])
+    claims = [rest(charger=f"CH-{n}") for n in range(33)]
+
+    written = await writer(tables).write(claims, fresh={each.session for each in claims})
+
+    assert sum(each.before is not None and bool(each.before.claims) for each in written) == 1
+    assert len(claim_rows(tables)) == 35
+    check_summaries(tables)
+
+
+async def test_looking_tells_what_writing_would_do_and_writes_nothing(
+    tables: MemoryTables,
+) -> None:
+    """The same outcome as of a write, and no row is touched."""
+    await writer(tables).write([start(), rest()])
+    before = tables.rows(SESSIONS), tables.rows(TAGS)
+    claims = [rest("y", observed=END + 2 * HOUR), rest(transaction="8"), start()]
+
+    looked = await writer(tables).look(claims)
+
+    assert (tables.rows(SESSIONS), tables.rows(TAGS)) == before
+    written = await writer(tables).write(claims)
+    by_session = {each.session: each for each in written}
+    for each in looked:
+        assert each.added == by_session[each.session].added
+        assert each.summary == by_session[each.session].summary
+
+
+@pytest.mark.parametrize(("raising", "stands"), [(True, 2), (False, 1)])
+async def test_an_equal_answer_stands_with_its_later_instant_only_when_raising(
+    tables: MemoryTables,
+    raising: bool,  # noqa: FBT001 - a parameter
+    stands: int,
+) -> None:
+    """So that a run which read the answer before cannot write an older one any more."""
+    await writer(tables).write([rest()])
+
+    await writer(tables).write([rest(observed=END + 2 * HOUR)], raising=raising)
+    await writer(tables).write([rest(observed=END)], raising=raising)
+
+    (summary,) = summaries(tables)
+    assert summary.columns["rest_observed"] == format_instant(END + stands * HOUR)
+
+
+async def test_a_long_answer_is_kept_whole(tables: MemoryTables) -> None:
+    """An answer that no column holds stands in several, and is read as it was."""
+    body = json.dumps({"note": "é" * 70_000})
+    await writer(tables).write([rest(body=body)])
+
+    (row,) = claim_rows(tables)
+    assert claim_from_row(row).body == body
+    limits.check([Upsert(row)])
+
+
+async def test_stops_of_a_session_with_many_rest_items_keep_the_limits(
+    tables: MemoryTables,
+) -> None:
+    """Sessions with several REST items each, and a stop for each: no transaction is too large."""
+    names = [f"CH-{n}" for n in range(30)]
+    items = [
+        replace(rest(digest=f"{n}", charger=name, observed=END + n * HOUR), name=str(n))
+        for name in names
+        for n in range(3)
+    ]
+    await writer(tables).write(items)
+
+    await writer(tables).write([stop(charger=name) for name in names])
+    await writer(tables).write(
+        [replace(each, digest="new", end=END + HOUR, observed=END + 9 * HOUR) for each in items]
+    )
+
+    check_summaries(tables)
+
+
+async def test_ongoing_sessions_count_until_anybody_else_tells(tables: MemoryTables) -> None:
+    """REST's list opens a session; whoever else tells of it counts alone; the row stays."""
+    listed = claim(Source.ONGOING, "7", start=START, tag="T1", meter_start_wh=5.0, observed=END)
+    await writer(tables).write([listed])
+    assert open_rows(tables) == ["!open|CH-1|7"]
+    (summary,) = summaries(tables)
+    assert (summary.columns["sources"], summary.columns["meter_start_wh"]) == ("ongoing", 5.0)
+
+    await writer(tables).write([rest()])
+
+    (summary,) = summaries(tables)
+    assert (summary.columns["sources"], summary.columns["state"]) == ("rest", "ended")
+    assert "meter_start_wh" not in summary.columns
+    assert open_rows(tables) == []
+    assert len(claim_rows(tables)) == 2
+    check_summaries(tables)

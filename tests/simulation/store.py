@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 
 from shared.errors import RowConflictError, StoreUnavailableError
@@ -113,6 +114,12 @@ class StoreOfOneWorker:
 
     async def create_table(self, table: str) -> bool:
         return await self._tables.create_table(table)
+
+    async def now(self) -> datetime:
+        await self._reach()
+        date = await self._tables.now()
+        await self._answer()
+        return date
 
     async def close(self) -> None:
         await asyncio.gather(*self._late)

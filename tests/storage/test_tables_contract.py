@@ -341,6 +341,17 @@ async def test_the_limits_of_the_service_are_held_before_anything_is_sent(
     assert requests.total == 0
 
 
+async def test_the_store_tells_its_own_time(tables: Tables) -> None:
+    """Whole seconds of the store's clock, by one request, also where there is no table yet."""
+    before = datetime.now(UTC)
+    with counted() as requests:
+        told = await tables.now()
+
+    assert requests.by_purpose == {"store_now": 1}
+    assert (told.tzinfo, told.microsecond) == (UTC, 0)
+    assert before - timedelta(seconds=1) < told <= datetime.now(UTC)
+
+
 async def test_requests_are_counted_by_purpose(tables: Tables, table: str) -> None:
     """Each call is one request under its table's name and what it did, also when it fails."""
     with counted() as requests:

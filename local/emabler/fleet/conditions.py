@@ -53,6 +53,21 @@ class Conditions:
         full_of_2022 = charger.generation is Generation.V1 and charger.by_full
         return not full_of_2022 or self.clock(charger, at).believed(at, at) is not None
 
+    def tells_times(self, charger: Charger, *instants: datetime) -> bool:
+        """Whether the charger's messages of these instants tell the books' times.
+
+        Those of 2022 tell the time of reception, which differs from a wrong clock's and from that
+        of what was sent late.
+        """
+        if charger.generation is not Generation.V1:
+            return True
+        return not any(
+            self.clock(charger, at) != Clock()
+            or self.offline_until(charger, at)
+            or self.offline_until(charger, at - _LONGEST_BURST)
+            for at in instants
+        )
+
     def offline_until(self, charger: Charger, at: datetime) -> tuple[datetime, datetime] | None:
         """The outage in which an instant lies: its begin and its end; None while connected."""
         return self._covering(charger, at, (at - self._begins) // _HOUR)

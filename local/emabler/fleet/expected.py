@@ -146,21 +146,30 @@ def _session(group: Sequence[Booked], tellings: Sequence[SessionTold]) -> Expect
     stop = stops[-1] if stops else None
     start = starts[-1] if starts else None
     rest = ended[-1] if ended else None
+    # REST's list of sessions that go on counts where nobody else tells of one.
+    goes_on = group[-1] if stop is None and start is None and rest is None else None
     energy = _energy(stop, start)
     return ExpectedSession(
         charger=session.charger.id,
         transaction=None if session.transaction in _MISSING_IDS else session.transaction,
         socket=session.socket,
         state="ended" if stop or rest else "open",
-        start=_first(each.start for each in (stop, start, rest) if each),
+        start=_first(each.start for each in (stop, start, rest, goes_on) if each),
         end=_first(each.end for each in (stop, rest) if each),
         energy_wh=_first((energy, rest.session.energy if rest else None)),
-        meter_start_wh=_first(each.meter_start for each in (stop, start) if each),
+        meter_start_wh=session.meter_start
+        if goes_on
+        else _first(each.meter_start for each in (stop, start) if each),
         meter_end_wh=stop.meter_end if stop else None,
         tag=_first(each.tag for each in (stop, start) if each) or session.tag.id,
         sources=tuple(
             name
-            for name, there in (("start", start), ("stop", stop), ("rest", rest))
+            for name, there in (
+                ("start", start),
+                ("stop", stop),
+                ("rest", rest),
+                ("ongoing", goes_on),
+            )
             if there is not None
         ),
         findings=tuple(_findings(stops, starts)),

@@ -212,6 +212,9 @@ class _Socket:
             session.transaction = before.transaction
             before.fault = "transaction_id_lent"
         elif fault == "transaction_id_missing":
+            # Without an id only its times tell what belongs together.
+            if not self._conditions.tells_times(self._charger, session.starts, session.ends):
+                return
             session.transaction = chance.one_of(("-1", "0"))
         session.fault = fault
 

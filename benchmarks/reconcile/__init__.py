@@ -1,0 +1,1 @@
+"""Reconciliation beside the least that it could cost."""

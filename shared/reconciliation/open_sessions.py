@@ -1,0 +1,310 @@
+"""Sessions that are open in the store, against those that eMabler lists as going on.
+
+Nothing is closed by invention: a session that REST lists neither as ongoing nor as finished stays
+open and is a finding, and taps count it no longer. One that REST lists as ongoing and the store
+does not have is written as REST tells it (docs/decisions/0028).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from shared.emabler.models.sessions import OngoingSession
+from shared.errors import RowMissingError
+from shared.identifiers import bucket_of, hash_tag, identifies_a_transaction
+from shared.instants import format_instant
+from shared.reconciliation.asking import ask_by_transactions
+from shared.reconciliation.asking_near import Heard, Near, ask_near
+from shared.reconciliation.comparing import session_of
+from shared.reconciliation.findings import Finding, FindingClass
+from shared.reconciliation.means import Means, Worked
+from shared.reconciliation.ongoing import (
+    Ongoing,
+    OpenRow,
+    ask_again,
+    key_of,
+    ongoing_claim,
+    open_row_of,
+    read_ongoing,
+)
+from shared.reconciliation.outcomes import outcome_of
+from shared.reconciliation.rest_claims import rest_claim
+from shared.reconciliation.spans import Budget, Lie
+from shared.sessions.claims import BEGINNINGS, Claim
+from shared.sessions.indexes import OPEN_ROWS
+from shared.sessions.planning import Stored
+from shared.sessions.reading import read_session
+from shared.sessions.writer import row_of_unlisted
+from shared.storage.rows import Delete, Row, Value
+from shared.storage.tables import SESSIONS, TAGS
+from shared.storage.together import all_done, upsert_all
+
+OF_OPEN_SESSIONS = frozenset(
+    (
+        FindingClass.OPEN_TOO_LONG,
+        FindingClass.OPEN_NOT_AT_EMABLER,
+        FindingClass.UNPAIRED,
+    )
+)
+"""What this work meets, or knows to be so no longer."""
+
+SETTLING = timedelta(minutes=15)
+"""What began so short a time ago may be on its way, to eMabler's list or to the store."""
+
+UNLISTED_AFTER = timedelta(hours=1)
+"""A session that began so long ago and that eMabler lists nowhere is counted by taps no more."""
+
+ASKED_FOR = timedelta(days=35)
+"""An open session that began longer ago, and whose finding is known, is asked for no more."""
+
+
+class OpenSessionsWork:
+    """Works on open sessions; holds no ledger. Safe to repeat, and beside other writers."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    async def work(
+        self,
+        now: datetime,
+        *,
+        doubted: Collection[str] = (),
+        asks: bool = True,
+        dry_run: bool = False,
+        budget: Budget | None = None,
+    ) -> Worked:
+        """Compare the open sessions with the ongoing ones.
+
+        Args:
+            now: The present instant.
+            doubted: Sessions with an open finding of `OF_OPEN_SESSIONS`.
+            asks: Ask for what is not listed as ongoing among the finished sessions, each by its
+                id, and tell what is in neither. False: only what the list itself says is told.
+            dry_run: Nothing is written anywhere.
+            budget: Bounds what is asked for.
+
+        Raises:
+            BudgetSpentError: Not all could be asked for; what is written stays.
+            RestUnavailableError, RestRefusedError: Likewise.
+            StoreUnavailableError: Some is written; the same call makes it whole.
+        """
+        budget = budget or Budget(self._means.client.counts)
+        task = _Task(self._means, now, set(doubted), dry_run=dry_run)
+        return await task.run(budget, asks=asks)
+
+
+class _Task:
+    def __init__(self, means: Means, now: datetime, doubted: set[str], *, dry_run: bool) -> None:
+        self._means = means
+        self._now = now
+        self._doubted = doubted
+        self._dry_run = dry_run
+        self._relisted: list[OpenRow] = []
+
+    async def run(self, budget: Budget, *, asks: bool) -> Worked:
+        ongoing = await read_ongoing(self._means.client, self._now, budget)
+        self._worked = worked = Worked(ongoing.as_of)
+        # Read after eMabler was asked: what ended or began meanwhile is then the store's to say.
+        rows = {row.session: row for row in await self._open_rows()}
+        # What is open no more was ended by what was written meanwhile.
+        worked.compared |= self._doubted - rows.keys()
+        unlisted: list[OpenRow] = []
+        for row in rows.values():
+            listed = ongoing.lists(row)
+            if listed is None:
+                unlisted.append(row)
+            else:
+                self._judge_listed(row, listed)
+        await self._repair(ongoing, rows.keys())
+        await self._pair_with_listed(ongoing, rows.values())
+        if asks:
+            await self._ask(unlisted, budget)
+        await self._list_again()
+        return worked
+
+    async def _open_rows(self) -> list[OpenRow]:
+        async def of(bucket: int) -> list[OpenRow]:
+            rows = self._means.tables.range(SESSIONS, str(bucket), OPEN_ROWS, f"{OPEN_ROWS}~")
+            return [open_row_of(row) async for row in rows]
+
+        found = await all_done(of(bucket) for bucket in range(self._means.buckets))
+        return [row for rows in found for row in rows]
+
+    def _judge_listed(self, row: OpenRow, listed: OngoingSession) -> None:
+        self._worked.compared.add(row.session)
+        if row.session in self._doubted:
+            self._relisted.append(row)
+        start = row.start or listed.start
+        if start is not None and self._now - start >= self._means.rules.longest_open:
+            self._find(
+                FindingClass.OPEN_TOO_LONG,
+                row,
+                {"start": format_instant(listed.start)} if listed.start else {},
+            )
+
+    def _find(self, cls: FindingClass, row: OpenRow, emabler: dict[str, Value]) -> None:
+        store: dict[str, Value] = {"start": format_instant(row.start)} if row.start else {}
+        if row.socket is not None:
+            store["socket"] = row.socket
+        self._worked.findings.append(
+            Finding(
+                cls,
+                row.session,
+                self._worked.as_of,
+                charger=row.charger,
+                transaction=row.transaction,
+                store=store,
+                emabler=emabler,
+            )
+        )
+
+    async def _repair(self, ongoing: Ongoing, known: Collection[str]) -> None:
+        """Sessions that go on and that the store does not have: its start was lost."""
+        missing = [
+            each
+            for session, each in ongoing.sessions.items()
+            if session not in known and self._is_settled(each.start or each.created)
+        ]
+        stored = await self._read(map(self._place_of, missing))
+        lost = [e for e, each in zip(missing, stored, strict=True) if not each.claims]
+        claims = [ongoing_claim(each, ongoing.as_of) for each in lost]
+        written = await self._means.write(
+            claims, fresh={claim.session for claim in claims}, dry_run=self._dry_run
+        )
+        self._worked.counts.update(outcome_of(each) for each in written)
+        for claim in (claim for each in written for claim in each.added):
+            self._worked.repaired.append(
+                Finding(
+                    FindingClass.ONGOING_MISSING_IN_STORE,
+                    claim.session,
+                    self._worked.as_of,
+                    charger=claim.charger,
+                    transaction=claim.transaction,
+                    emabler={"start": format_instant(claim.start)} if claim.start else {},
+                )
+            )
+
+    async def _pair_with_listed(self, ongoing: Ongoing, rows: Iterable[OpenRow]) -> None:
+        """Starts without an id that eMabler lists with one."""
+        for row in rows:
+            listed = ongoing.lists(row) if row.is_nameless else None
+            if listed is not None and identifies_a_transaction(listed.transaction):
+                await self._pair([row], [self._place_of(listed)])
+
+    def _place_of(self, ongoing: OngoingSession) -> tuple[str, str]:
+        return bucket_of(ongoing.charger, self._means.buckets), key_of(ongoing)
+
+    async def _ask(self, unlisted: Sequence[OpenRow], budget: Budget) -> None:
+        """What the walk did not list: by its charger, then among the finished sessions."""
+        client = self._means.client
+        wanted = [row for row in unlisted if self._is_worth_asking(row)]
+        again, unknown = await ask_again(client, wanted, budget)
+        left = []
+        for row in wanted:
+            listed = again and again.lists(row)
+            if listed:
+                self._judge_listed(row, listed)
+            elif row.charger not in unknown:
+                left.append(row)
+        heard, unanswered = await self._ask_finished(left, budget)
+        written = await self._means.write(
+            [rest_claim(each.session, each.observed) for each in heard], dry_run=self._dry_run
+        )
+        self._worked.counts.update(outcome_of(each) for each in written)
+        ended = {each.session for each in written}
+        near = [(bucket_of(e.summary.charger, self._means.buckets), e.session) for e in written]
+        ended |= await self._pair([row for row in left if row.is_nameless], near)
+        await self._end([r for r in left if r.session not in ended and r.session not in unanswered])
+        self._worked.compared |= ended
+
+    async def _ask_finished(
+        self, rows: Sequence[OpenRow], budget: Budget
+    ) -> tuple[list[Heard], set[str]]:
+        """The finished sessions that rows are by now; and rows of which no answer was whole."""
+        named = {row.session: row for row in rows if row.transaction is not None}
+        ids = {str(row.transaction) for row in named.values()}
+        heard: list[Heard] = []
+        unanswered: set[str] = set()
+        async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
+            if isinstance(answer, Lie):
+                self._worked.lies.append(answer)
+                unanswered |= {s for s, row in named.items() if row.transaction in answer.ids}
+                continue
+            heard += [
+                Heard(item, answer.as_of) for item in answer.items if session_of(item) in named
+            ]
+        near = {row.session: _near(row) for row in rows if row.is_nameless}
+        found = await ask_near(
+            self._means.client, (each for each in near.values() if each is not None), budget
+        )
+        unanswered |= {s for s, each in near.items() if each in found.unanswered}
+        return [*heard, *found.heard], unanswered
+
+    async def _pair(self, rows: Sequence[OpenRow], near: Sequence[tuple[str, str]]) -> set[str]:
+        """Pair starts without an id with what was found of them; those that are paired now."""
+        if self._dry_run or not rows:
+            return set()
+        seeds = [(row.bucket, row.session) for row in rows]
+        paired = await self._means.pairing.pair(seeds, near)
+        return {member for each in paired if not each.is_alone for member in each.members}
+
+    async def _end(self, rows: Sequence[OpenRow]) -> None:
+        """What REST lists nowhere is a finding, and no tap counts it any more."""
+        for row in rows:
+            self._worked.compared.add(row.session)
+            cls = FindingClass.UNPAIRED if row.is_nameless else FindingClass.OPEN_NOT_AT_EMABLER
+            self._find(cls, row, {})
+        if self._dry_run:
+            return
+        stored = await self._read((row.bucket, row.session) for row in rows)
+        for row, each in zip(rows, stored, strict=True):
+            await upsert_all(self._means.tables, TAGS, self._unlisted(row, each))
+
+    async def _list_again(self) -> None:
+        """What REST lists again as ongoing counts again for taps."""
+        rows = self._relisted
+        if self._dry_run:
+            return
+        stored = await self._read((row.bucket, row.session) for row in rows)
+        for row, each in zip(rows, stored, strict=True):
+            for ended in self._unlisted(row, each):
+                with suppress(RowMissingError):
+                    await self._means.tables.write(TAGS, [Delete(ended.partition, ended.key)])
+
+    def _unlisted(self, row: OpenRow, stored: Stored) -> list[Row]:
+        """The rows that end a session for its tags: of the beginning that is its latest."""
+        claims = [claim for claim, _ in stored.claims.values()]
+        hashes = {hash_tag(claim.tag, self._means.tag_hash_key) for claim in claims if claim.tag}
+        begun = [c for c in claims if c.source in BEGINNINGS and c.start is not None]
+        if not begun:
+            return []
+        latest = max(begun, key=_when)
+        return [row_of_unlisted(hashed, row.session, latest) for hashed in sorted(hashes)]
+
+    async def _read(self, sessions: Iterable[tuple[str, str]]) -> list[Stored]:
+        return await all_done(
+            read_session(self._means.tables, bucket, session) for bucket, session in sessions
+        )
+
+    def _is_settled(self, start: datetime | None, after: timedelta = SETTLING) -> bool:
+        return start is None or self._now - start >= after
+
+    def _is_worth_asking(self, row: OpenRow) -> bool:
+        # A start without an id says nothing of eMabler's lists before its pair had time to come.
+        after = self._means.rules.grace if row.is_nameless else UNLISTED_AFTER
+        if not self._is_settled(row.start, after):
+            return False
+        is_old = row.start is None or self._now - row.start > ASKED_FOR
+        return not (is_old and row.session in self._doubted)
+
+
+def _when(claim: Claim) -> tuple[str, str]:
+    return format_instant(claim.start) if claim.start else "", claim.digest
+
+
+def _near(row: OpenRow) -> Near | None:
+    if row.charger is None or row.start is None:
+        return None
+    return Near(row.charger, row.socket, row.start)

@@ -1,0 +1,166 @@
+"""One run of reconciliation: the front first, then what is due behind it, for eight minutes.
+
+All that it decides stands under its lease; what it could not do, the next run does. One that died
+costs the window it was at (docs/decisions/0025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from secrets import token_hex
+from time import monotonic
+
+from shared.emabler.calls import Call, Options
+from shared.errors import (
+    BudgetSpentError,
+    EmablerFunctionsError,
+    LeaseLostError,
+    RestRefusedError,
+    RestUnavailableError,
+    StoreUnavailableError,
+)
+from shared.instants import Clock
+from shared.reconciliation.asking import pictures
+from shared.reconciliation.finding_book import FindingBook
+from shared.reconciliation.findings import Finding
+from shared.reconciliation.ledger import Ledger, read_standing
+from shared.reconciliation.means import Means
+from shared.reconciliation.passes import Pass, tasks
+from shared.reconciliation.runs import Outcome
+from shared.reconciliation.spans import Lie, Span
+from shared.reconciliation.terms import Run, Terms, Told, nobody_told
+from shared.reconciliation.walking import Walking
+from shared.reconciliation.window_work import WindowWork
+
+
+class Reconciliation:
+    """Runs reconciliation on one store and one client."""
+
+    def __init__(
+        self,
+        means: Means,
+        terms: Terms,
+        *,
+        clock: Clock,
+        elapsed: Callable[[], float] = monotonic,
+    ) -> None:
+        self._means = means
+        self._terms = terms
+        self._clock = clock
+        self._elapsed = elapsed
+
+    def begin(self, *, holder: str) -> Run:
+        """A run that has not done anything; `holder` tells people whose it is."""
+        began = self._clock()
+        return Run(id=f"{began:%Y%m%d-%H%M%S}-{token_hex(3)}", holder=holder, began=began)
+
+    async def run(self, run: Run) -> Run:
+        """Walk from the front on, then what is due behind it, as long as there is time.
+
+        Raises:
+            LeaseHeldError: Another run is under way.
+            LeaseLostError: The run stood still for longer than its lease; what it had written down
+                by then holds.
+            TransientError: REST or the store is away; the next run goes on.
+            RestRefusedError: The key or a permission is wrong; what does without it was done.
+        """
+        deadline = self._elapsed() + self._terms.seconds
+
+        async def steps(walking: Walking) -> None:
+            await walking.permitted(self._options.finished_sessions, walking.front(deadline))
+            budget = walking.budget(deadline, requests=self._terms.behind_requests)
+            ledger = walking.ledger
+            for task in tasks(ledger.marks, self._terms.schedule, self._clock(), ledger.front):
+                await walking.permitted(self._call_of(task.name), walking.again(task, budget))
+            await walking.look_for_silence()
+
+        return await self._under_lease(run, steps, nobody_told)
+
+    async def walk(self, run: Run, span: Span, told: Told = nobody_told) -> Run:
+        """Walk one stretch by hand, however long it takes; the front stays. Raises as `run`."""
+
+        async def steps(walking: Walking) -> None:
+            await walking.permitted(self._options.finished_sessions, walking.by_hand(span))
+
+        return await self._under_lease(run, steps, told)
+
+    async def look(self, run: Run, span: Span, told: Told = nobody_told) -> list[Finding]:
+        """What a walk would find and do, without a lease and without a write."""
+        standing = await read_standing(self._means.tables)
+        run.front = standing.front if standing else None
+        began = standing.began if standing else run.began
+        findings: list[Finding] = []
+        async with aclosing(pictures(self._means.client, span)) as found:
+            async for each in found:
+                if isinstance(each, Lie):
+                    run.complete = False
+                    break
+                worked = await WindowWork(self._means).work(each, began=began, dry_run=True)
+                run.count(str(Pass.RANGE), each, worked.counts)
+                findings += [*worked.findings, *worked.repaired]
+                run.tell(told, span, each.span)
+        run.met.update(str(finding.cls) for finding in findings)
+        run.ended = self._clock()
+        return findings
+
+    @property
+    def _options(self) -> Options:
+        return self._means.client.options
+
+    def _call_of(self, name: Pass) -> Call:
+        ongoing = name in (Pass.ONGOING, Pass.OPEN)
+        return self._options.ongoing_sessions if ongoing else self._options.finished_sessions
+
+    async def _under_lease(
+        self, run: Run, steps: Callable[[Walking], Awaitable[None]], told: Told
+    ) -> Run:
+        """Take the lease, do it, write down how it ended, give the lease back."""
+        means, terms = self._means, self._terms
+        ledger = await Ledger.take(
+            means.tables, self._clock, run=run.id, holder=run.holder, lasts=terms.lease
+        )
+        run.front = ledger.front
+        settled = True
+        try:
+            await ledger.commit(run=run.row(means.client.counts, Outcome.RUNNING))
+            walking = Walking(
+                means=means,
+                ledger=ledger,
+                book=await FindingBook.read(means.tables),
+                terms=terms,
+                run=run,
+                clock=self._clock,
+                elapsed=self._elapsed,
+                told=told,
+            )
+            await self._done(walking, steps)
+        except LeaseLostError:
+            raise
+        except EmablerFunctionsError as error:
+            # A write whose answer was lost may be under way.
+            settled = isinstance(error, RestUnavailableError | RestRefusedError)
+            run.error, run.complete = error, False
+        await self._end(ledger, run, settled=settled)
+        if run.error is not None:
+            raise run.error
+        return run
+
+    async def _done(self, walking: Walking, steps: Callable[[Walking], Awaitable[None]]) -> None:
+        run = walking.run
+        try:
+            await steps(walking)
+        except BudgetSpentError:
+            run.complete = False
+        finally:
+            run.open = walking.book.open().total()
+        if walking.refused:
+            raise walking.refused[0]
+
+    async def _end(self, ledger: Ledger, run: Run, *, settled: bool) -> None:
+        run.ended = self._clock()
+        outcome = Outcome.OK if run.error is None else Outcome.FAILED
+        hide = () if run.error is None else (StoreUnavailableError, LeaseLostError)
+        with suppress(*hide):
+            await ledger.commit(run=run.row(self._means.client.counts, outcome))
+            await ledger.release(settled=settled)

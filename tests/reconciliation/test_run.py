@@ -1,0 +1,435 @@
+"""A whole run: the front, what is behind it, its lease, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.emabler.faults.plan import Plan
+from local.emabler.faults.rules import read_rule
+from local.emabler.records import FinishedSession
+from shared.errors import LeaseHeldError, LeaseLostError, RestRefusedError, RestUnavailableError
+from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.runs import Outcome, RunRow, read_runs
+from shared.reconciliation.shelf import read_windows
+from shared.reconciliation.spans import Span
+from shared.reconciliation.windows import Window, proof
+from shared.storage.requests import counted
+from shared.storage.tables import RECONCILIATION
+from tests.reconciliation.books import NOW
+from tests.reconciliation.two_sides import DAY, TwoSides, item, ongoing, start, stop
+
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+RUN = timedelta(minutes=15)
+
+
+@pytest.fixture
+async def sides() -> AsyncIterator[TwoSides]:
+    sides = TwoSides()
+    async with sides.going(page_size=3):
+        yield sides
+
+
+def ended(number: int, end: datetime, **fields: Any) -> FinishedSession:
+    """A finished session that ended then."""
+    return item(
+        number,
+        evse_transaction_id=str(number),
+        timestamp_start=end - HOUR,
+        timestamp_end=end,
+        **fields,
+    )
+
+
+def rules(sides: TwoSides, *lines: str) -> None:
+    sides.faults.put(Plan(seed=7).with_rules(map(read_rule, lines)))
+
+
+async def transactions(sides: TwoSides) -> set[str]:
+    return {str(row.columns["transaction"]) for row in await sides.listed()}
+
+
+async def runs(sides: TwoSides) -> list[RunRow]:
+    return [run async for run in read_runs(sides.tables)]
+
+
+async def windows(sides: TwoSides) -> list[Window]:
+    span = (NOW - 400 * DAY, NOW + 400 * DAY)
+    return [window async for window in read_windows(sides.tables, *span)]
+
+
+async def test_the_first_run_moves_the_front_to_now_less_the_settling_time(
+    sides: TwoSides,
+) -> None:
+    """Three days are proven in pictures without a gap, and what they held is in the store."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+
+    run = await sides.reconcile()
+
+    assert run.complete
+    assert (await sides.standing()).front == run.front == NOW - 2 * MINUTE
+    assert len(await transactions(sides)) == 59
+    stretches = proof(await windows(sides), NOW - 3 * DAY - 2 * MINUTE, NOW - 2 * MINUTE)
+    assert [each.as_of for each in stretches] == [NOW]
+
+
+async def test_the_next_run_walks_from_the_front_less_the_overlap(sides: TwoSides) -> None:
+    """What is proven is not walked again, but for an hour in which sessions may appear late."""
+    await sides.reconcile()
+    sides.clock.advance(minutes=15)
+    sides.lists_finished(
+        ended(1, NOW - 2 * MINUTE - HOUR + timedelta(seconds=5)), ended(2, NOW - 2 * HOUR)
+    )
+
+    run = await sides.reconcile()
+
+    assert await transactions(sides) == {"1"}
+    assert run.passes == {"front": 1}
+    assert run.front == NOW + 13 * MINUTE
+
+
+async def test_a_run_with_nothing_new_writes_no_session_and_no_finding(sides: TwoSides) -> None:
+    """The second run of a day changes lease, runs and windows, and nothing else."""
+    await sides.push(start(), stop(energy_wh=9_000.0))
+    sides.lists_finished(item(), ended(2, NOW - HOUR))
+    await sides.reconcile()
+    before = [row for row in sides.rows if row[0] != RECONCILIATION]
+    findings = await sides.open_findings()
+    assert findings == {"energy_differs": ["CH-1|7"]}
+    sides.clock.advance(minutes=15)
+
+    with counted() as requests:
+        run = await sides.reconcile()
+
+    assert run.sessions == {"unchanged": 2}
+    assert [row for row in sides.rows if row[0] != RECONCILIATION] == before
+    assert (await sides.open_findings(), run.new) == (findings, {})
+    assert not any(name.startswith("sessions_write") for name in requests.by_purpose)
+
+
+async def test_what_ended_before_the_first_run_is_history(sides: TwoSides) -> None:
+    """A first load makes no finding of what nobody could have told; later losses are findings."""
+    sides.lists_finished(ended(1, NOW - HOUR))
+    first = await sides.reconcile()
+    sides.clock.advance(hours=1)
+    sides.lists_finished(ended(2, NOW + 30 * MINUTE))
+
+    second = await sides.reconcile()
+
+    assert (first.sessions["history"], first.new) == (1, {})
+    assert second.sessions["repaired"] == 1
+    assert second.new == {"missing_in_store": 1}
+
+
+@pytest.mark.parametrize(
+    ("end", "within"),
+    [
+        (NOW - 2 * DAY, DAY + RUN),
+        (NOW - 20 * DAY, 7 * DAY + RUN),
+        (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), DAY + RUN),
+        (datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC), DAY + RUN),
+    ],
+    ids=["two days late", "twenty days late", "in 1970", "in 2038"],
+)
+async def test_what_appears_behind_the_front_is_found_in_its_period(
+    sides: TwoSides, end: datetime, within: timedelta
+) -> None:
+    """A session that appears days late, or ends in 1970 or 2038, is found by the walk for it."""
+    await sides.reconcile()
+    sides.clock.advance(minutes=15)
+    await sides.reconcile()
+    sides.lists_finished(ended(1, end))
+    appeared = sides.clock()
+
+    while not await transactions(sides):
+        sides.clock.advance(minutes=15)
+        await sides.reconcile()
+        assert sides.clock() - appeared <= within
+
+
+async def test_a_session_that_changes_after_a_week_is_found_within_another(
+    sides: TwoSides,
+) -> None:
+    """The weekly walk meets the answer that is another one, keeps it, and says so."""
+    sides.lists_finished(ended(1, NOW - HOUR))
+    await sides.reconcile()
+    sides.clock.advance(days=7, hours=1)
+    await sides.reconcile()
+    changed = ended(1, NOW - HOUR, full_consumption_wh=1)
+    sides.lists_finished(changed)
+    since = sides.clock()
+
+    met = 0
+    while not met:
+        sides.clock.advance(hours=6)
+        met = (await sides.reconcile()).met["changed_at_emabler"]
+        assert sides.clock() - since <= 7 * DAY
+
+    assert (await sides.summary())["energy_wh"] == 1.0
+
+
+async def test_a_later_walk_raises_the_proof_of_a_day(sides: TwoSides) -> None:
+    """After the daily walk the days before today are proven as of it."""
+    await sides.reconcile()
+    sides.clock.advance(days=1)
+    await sides.reconcile()
+
+    day = proof(await windows(sides), NOW - 2 * DAY, NOW - DAY)
+
+    assert {each.as_of for each in day} == {sides.clock()}
+
+
+async def test_a_walk_that_fails_leaves_the_proof_that_was_there(sides: TwoSides) -> None:
+    """The daily walk meets answers that lie: the old instants stand, and a finding says why."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 20)))
+    await sides.reconcile()
+    sides.clock.advance(days=1)
+    rules(sides, "wrong_total=1 on=transactions")
+
+    run = await sides.reconcile()
+
+    assert not run.complete
+    assert {each.as_of for each in proof(await windows(sides), NOW - 2 * DAY, NOW - DAY)} == {NOW}
+    assert "front" in (await sides.open_findings())["answer_wrong"]
+
+
+async def test_a_lie_keeps_the_front_and_is_over_when_it_is_over(sides: TwoSides) -> None:
+    """The front waits where answers contradict themselves; when they do not, the finding goes."""
+    await sides.reconcile()
+    before = (await sides.standing()).front
+    sides.lists_finished(ended(1, NOW))
+    sides.clock.advance(minutes=15)
+    rules(sides, "wrong_total=1 on=transactions")
+
+    await sides.reconcile()
+
+    assert (await sides.standing()).front == before
+    assert (await sides.open_findings())["answer_wrong"] == ["front"]
+    rules(sides)
+    sides.clock.advance(minutes=15)
+    await sides.reconcile()
+    assert (await sides.standing()).front == NOW + 28 * MINUTE
+    assert await sides.open_findings() == {}
+
+
+async def test_two_runs_never_mix(sides: TwoSides) -> None:
+    """While one holds the lease, the timer and a walk by hand are both told who has it."""
+    held = await Ledger.take(
+        sides.tables, sides.clock, run="other", holder="manage.py, anna", lasts=10 * MINUTE
+    )
+
+    for attempt in (sides.reconcile(), sides.by_hand(Span(NOW - DAY, NOW))):
+        with pytest.raises(LeaseHeldError, match="anna"):
+            await attempt
+
+    await held.release()
+    assert (await sides.reconcile()).complete
+
+
+async def test_a_walk_by_hand_proves_a_stretch_and_leaves_the_front(sides: TwoSides) -> None:
+    """A month ago is loaded and proven; the front and its marks are as before."""
+    await sides.reconcile()
+    before = await sides.standing()
+    sides.lists_finished(*(ended(n, NOW - 40 * DAY + n * MINUTE + 7.5 * SECOND) for n in range(10)))
+
+    run = await sides.by_hand(Span(NOW - 41 * DAY, NOW - 39 * DAY))
+
+    after = await sides.standing()
+    assert (after.front, after.marks) == (before.front, before.marks)
+    assert run.sessions == {"history": 10}
+    assert {each.as_of for each in proof(await windows(sides), NOW - 41 * DAY, NOW - 39 * DAY)} == {
+        NOW
+    }
+
+
+async def test_a_look_writes_nothing(sides: TwoSides) -> None:
+    """A dry run tells what is missing and what differs, and the store is as before."""
+    await sides.reconcile()
+    await sides.push(start(), stop(energy_wh=1.0))
+    sides.lists_finished(item(), ended(2, NOW + HOUR))
+    before = sides.rows
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    findings = await reconciliation.look(run, Span(NOW - DAY, NOW + DAY))
+
+    assert {str(each.cls) for each in findings} == {"energy_differs", "missing_in_store"}
+    assert run.sessions == {"confirmed": 1, "repaired": 1}
+    assert sides.rows == before
+
+
+async def test_each_run_leaves_a_row(sides: TwoSides) -> None:
+    """Windows, requests, sessions by class, outcome: kept from its beginning on."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 9)))
+    await sides.reconcile()
+
+    (row,) = await runs(sides)
+
+    assert (row.outcome, row.complete, row.holder) == (Outcome.OK, True, "timer")
+    assert row.sessions["history"] == 8
+    assert row.passes["front"] >= 3
+    assert row.requests >= row.windows == sum(row.passes.values())
+
+
+async def test_rest_that_is_away_keeps_what_was_proven(sides: TwoSides) -> None:
+    """A run that breaks off fails, says so in its row, and the next one goes on from there."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 40)))
+    rules(sides, "failing=1 first=8")
+
+    with pytest.raises(RestUnavailableError):
+        await sides.reconcile()
+
+    (row,) = await runs(sides)
+    standing = await sides.standing()
+    assert (row.outcome, standing.held) == (Outcome.FAILED, False)
+    assert row.error is not None
+    assert row.error.startswith("rest_failing")
+    assert standing.front is not None
+    assert NOW - 3 * DAY < standing.front < NOW
+    rules(sides)
+    sides.clock.advance(minutes=15)
+    assert (await sides.reconcile()).complete
+    assert len(await transactions(sides)) == 39
+
+
+async def test_a_missing_permission_names_the_call_and_harms_nothing_else(
+    sides: TwoSides,
+) -> None:
+    """A key that may not read ongoing sessions: a finding; the front moves; granted, it goes."""
+    rules(sides, "permission_missing=1 on=ongoing")
+
+    with pytest.raises(RestRefusedError, match="ReadSessions"):
+        await sides.reconcile()
+
+    assert (await sides.standing()).front == NOW - 2 * MINUTE
+    assert await sides.open_findings() == {"permission_missing": ["GET v2/ongoing-transactions"]}
+    rules(sides)
+    sides.clock.advance(minutes=15)
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+
+
+async def test_a_refused_key_is_told_and_nothing_else_is_done(sides: TwoSides) -> None:
+    """Where no call is permitted, the run fails with what to do, and the front stays."""
+    rules(sides, "permission_missing=1")
+
+    with pytest.raises(RestRefusedError):
+        await sides.reconcile()
+
+    assert (await sides.standing()).front is None
+    assert len((await sides.open_findings())["permission_missing"]) == 2
+
+
+async def test_the_time_of_a_run_is_bounded(sides: TwoSides) -> None:
+    """When its time is over it stops between two windows; run by run the front arrives."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+    ticks = iter(range(10_000))
+    number = 0
+    while True:
+        reconciliation = sides.reconciliation(seconds=12.0)
+        reconciliation._elapsed = lambda: float(next(ticks))
+        run = await reconciliation.run(reconciliation.begin(holder="timer"))
+        number += 1
+        sides.clock.advance(minutes=15)
+        if run.complete:
+            break
+        assert run.front is None or run.front < sides.clock()
+
+    assert number > 2
+    assert len(await transactions(sides)) == 59
+
+
+async def test_requests_behind_the_front_have_a_budget_of_their_own(sides: TwoSides) -> None:
+    """A weekly walk that needs more than a run may spend goes on at the next one, to its end."""
+    sides.lists_finished(*(ended(n, NOW - 5 * DAY - n * HOUR) for n in range(1, 200)))
+    first = await sides.reconcile(behind_requests=10)
+    number = 1
+    while len(await transactions(sides)) < 199:
+        sides.clock.advance(minutes=15)
+        run = await sides.reconcile(behind_requests=10)
+        number += 1
+        assert number < 60
+        assert run.front == sides.clock() - 2 * MINUTE
+
+    assert not first.complete
+    assert number > 5
+
+
+async def test_a_run_that_slept_past_its_lease_changes_nothing(sides: TwoSides) -> None:
+    """It wakes while another one is done: neither front, window, finding nor claim is its own."""
+    sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=1))
+    before = len(sides.tables.rows(RECONCILIATION))
+
+    async def sleeps(table: str, moment: str) -> None:
+        if (table, moment) != ("sessions", "before_write"):
+            return
+        sides.tables.pause = nothing
+        sides.clock.advance(minutes=11)
+        sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=2))
+        await sides.reconcile()
+        sides.kept = list(sides.rows)  # type: ignore[attr-defined] # for this test
+
+    nothing = sides.tables.pause
+    sides.tables.pause = sleeps
+
+    with pytest.raises(LeaseLostError):
+        await sides.reconcile()
+
+    assert before == 0
+    assert sides.rows == sides.kept  # type: ignore[attr-defined] # as above
+    assert (await sides.summary())["energy_wh"] == 2.0
+
+
+async def test_an_equal_answer_of_a_later_run_outlasts_a_sleeper(sides: TwoSides) -> None:
+    """A, A seen again, then the sleeper's B: A stays, since it was observed last."""
+    sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=1))
+    await sides.reconcile()
+    sides.clock.advance(minutes=15)
+    sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=5))
+
+    async def sleeps(table: str, moment: str) -> None:
+        if (table, moment) != ("sessions", "before_write"):
+            return
+        sides.tables.pause = nothing
+        sides.clock.advance(minutes=11)
+        sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=1))
+        await sides.reconcile()
+
+    nothing = sides.tables.pause
+    sides.tables.pause = sleeps
+
+    with pytest.raises(LeaseLostError):
+        await sides.reconcile()
+
+    assert (await sides.summary())["energy_wh"] == 1.0
+
+
+async def test_silence_of_push_is_found_and_over(sides: TwoSides) -> None:
+    """REST lists sessions of which push told nothing: a finding with its cause; later it goes."""
+    await sides.reconcile()
+    sides.clock.advance(hours=3)
+    sides.lists_finished(*(ended(n, NOW + HOUR + n * MINUTE) for n in range(1, 9)))
+
+    run = await sides.reconcile()
+
+    assert run.push_silent
+    assert (await sides.open_findings())["push_silent"] == ["push"]
+    assert len(await transactions(sides)) == 8
+
+
+async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: TwoSides) -> None:
+    """A lost stop is made up for from REST's list, wherever its end lies."""
+    await sides.push(start())
+    sides.lists_ongoing(ongoing())
+    await sides.reconcile()
+    assert (await sides.summary())["state"] == "open"
+    sides.lists_ongoing()
+    sides.lists_finished(item(timestamp_end=NOW - 50 * DAY, timestamp_start=NOW - 51 * DAY))
+    sides.clock.advance(days=1)
+
+    await sides.reconcile()
+
+    assert (await sides.summary())["state"] == "ended"
