@@ -57,11 +57,12 @@ class Reconciling:
                 }.items()
                 if count
             },
-            "findings": {"energy_differs": 2} if drift else {},
             "findings_open": self._open,
-            "push_silent": no_push,
         }
+        # As a run does: what is not the case is left out.
         if drift:
-            told["findings_new"] = {"energy_differs": 2}
+            told["findings"] = told["findings_new"] = {"energy_differs": 2}
+        if no_push:
+            told["push_silent"] = True
         self._proven = front
         return told
