@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -24,6 +24,7 @@ from shared.storage.ledger_keys import LEASE, PARTITION
 from shared.storage.rows import SCHEMA, Row, Value
 
 _MARGIN = timedelta(seconds=1)
+_MOST_STRETCHES = 20
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -82,6 +83,27 @@ class Standing:
 def is_free(standing: Standing, now: datetime) -> bool:
     """Whether the lease may be taken: it was given back, or its time is over."""
     return not standing.held or now >= standing.until
+
+
+def joined(works: Iterable[Work]) -> tuple[Work, ...]:
+    """The same work told in few words: a run that dies at one place again and again adds nothing.
+
+    Stretches that meet become one, whatever their passes; beyond 20 all become one, which is more
+    than was worked on, never less.
+    """
+    told = list(works)
+    single = {each.name: Work(each.name) for each in told if not each.name.walks}
+    walks: list[Work] = []
+    for work in sorted((w for w in told if w.name.walks), key=lambda w: w.start or _FIRST):
+        before = walks[-1] if walks else None
+        if before is not None and (work.start or _FIRST) <= (before.end or _LAST):
+            ends = (before.end, work.end)
+            walks[-1] = replace(before, end=None if None in ends else max(filter(None, ends)))
+        else:
+            walks.append(work)
+    if len(walks) > _MOST_STRETCHES:
+        walks = [replace(walks[0], end=walks[-1].end)]
+    return (*single.values(), *walks)
 
 
 def still_abandoned(

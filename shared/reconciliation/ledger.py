@@ -26,6 +26,7 @@ from shared.reconciliation.lease import (
     Standing,
     Work,
     is_free,
+    joined,
     standing_of,
     standing_row,
     still_abandoned,
@@ -226,9 +227,8 @@ class Ledger:
             if self._lost:
                 return
             left = () if settled or self._standing.work is None else (self._standing.work,)
-            given_back = replace(
-                self._standing, held=False, work=None, abandoned=(*self._standing.abandoned, *left)
-            )
+            abandoned = joined((*self._standing.abandoned, *left))
+            given_back = replace(self._standing, held=False, work=None, abandoned=abandoned)
             # After an answer that was lost the row is ours, and another one than it was known.
             with suppress(LeaseLostError, _OthersChangedError):
                 await self._transact(given_back, [])
@@ -334,7 +334,7 @@ def _taken(
         until=until,
         held=True,
         work=None,
-        abandoned=(*before.abandoned, *left),
+        abandoned=joined((*before.abandoned, *left)),
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.emabler.calls import Call
+from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError
+from shared.identifiers import identifier_of
 from shared.instants import Clock, format_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
@@ -23,7 +25,7 @@ from shared.reconciliation.silence import PushSeen, find_silence
 from shared.reconciliation.spans import Budget, Lie, Picture, Span
 from shared.reconciliation.terms import Run, Terms, Told
 from shared.reconciliation.window_work import WindowWork
-from shared.reconciliation.windows import Window
+from shared.reconciliation.windows import Window, windows_of
 from shared.storage.rows import Value
 
 MOST_LIES = 3
@@ -115,6 +117,23 @@ class Walking:
         if writes:
             await self.ledger.commit(findings=writes)
 
+    async def look_for_drift(self) -> None:
+        """Whether fields of eMabler's answers were not what we rely on."""
+        drift, now = self.means.client.drift, self.clock()
+        met = [
+            Finding(FindingClass.CONTRACT_DRIFT, None, now, subject=name) for name in drift.told()
+        ]
+        # Of too few items nobody can say that a field is there again.
+        compared = [
+            about
+            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
+            if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
+        ]
+        classes = (FindingClass.CONTRACT_DRIFT,)
+        writes = self.seen(met, compared=compared, classes=classes, as_of=now)
+        if writes:
+            await self.ledger.commit(findings=writes)
+
     def budget(self, deadline: float | None, *, requests: int | None = None) -> Budget:
         """What is left of the run's time, and so many requests."""
         seconds = None if deadline is None else max(deadline - self.elapsed(), 0.0)
@@ -155,7 +174,6 @@ class Walking:
 
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""
-        await self.ledger.commit(work=Work(walk.name, walk.span.start, walk.span.end))
         client = self.means.client
         async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
             async for each in found:
@@ -173,6 +191,7 @@ class Walking:
     async def _take(self, walk: _Walk, picture: Picture) -> Lie | None:
         """Work on a picture, then write down that it is proven; a lie met while looking up."""
         span, ledger = picture.span, self.ledger
+        await ledger.announce(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
             picture,
             began=ledger.began,
@@ -188,21 +207,20 @@ class Walking:
         if worked.lies:
             await ledger.commit(findings=findings)
             return worked.lies[0]
+        ends = [item.end for item in picture.items if span.holds(item.end)]
         window = Window(
             span.start,
             span.end,
             picture.as_of,
-            sessions=sum(span.holds(item.end) for item in picture.items),
+            sessions=len(ends),
             kind=str(walk.name),
             run=self.run.id,
         )
-        more = span.end is not None and span.end != walk.span.end
         await ledger.commit(
-            windows=[window],
+            windows=windows_of(window, ends),
             front=moved(ledger.front, window) if walk.name is Pass.FRONT else None,
             marks=None if walk.task is None else advanced(ledger.marks, walk.task, span.end),
             findings=findings,
-            work=Work(walk.name, span.end, walk.span.end) if more else None,
         )
         self.run.front = ledger.front
         self.run.tell(self.told, walk.span, span)

@@ -167,11 +167,17 @@ def windows_of(
     ]
 
 
-def superseded(windows: Sequence[Window]) -> list[Window]:
-    """The windows that newer ones cover together: without them every proof is the same."""
+def superseded(
+    windows: Sequence[Window], candidates: Iterable[Window] | None = None
+) -> list[Window]:
+    """The windows that newer ones cover together: without them every proof is the same.
+
+    `candidates` are those of the windows that may go; None: all.
+    """
     left = list(windows)
     gone: list[Window] = []
-    for window in sorted(windows, key=lambda each: (each.as_of, each.key)):
+    may_go = left if candidates is None else candidates
+    for window in sorted(may_go, key=lambda each: (each.as_of, each.key)):
         others = [
             each
             for each in left
@@ -196,29 +202,36 @@ def covers(windows: Iterable[Window], first: datetime, last: datetime) -> bool:
     return first >= last
 
 
-def change(present: Iterable[Window], new: Iterable[Window]) -> Change:
+def change(present: Iterable[Window], new: Sequence[Window]) -> Change:
     """What is to be written and deleted so that `new` counts beside what is there.
 
     A window with the bounds of another replaces it where it is newer; an older one changes nothing.
     """
-    before = {each.key: each for each in present}
-    spans = list(new)
+    if not new:
+        return Change((), ())
+    kept = list(present)
+    # Also around windows that are there already: a run that died may have left what they cover.
+    first, last = _hull(new)
+    first, last = _hull([*new, *(each for each in kept if each.touches(first, last))])
+    before = {each.key: each for each in kept if each.touches(first, last)}
     after = dict(before)
-    for window in spans:
+    for window in new:
         if window.key not in after or after[window.key].as_of < window.as_of:
             after[window.key] = window
-    written = {key: each for key, each in after.items() if before.get(key) is not each}
-    # Also around those that are there already: a run that died may have left what they cover.
     near = [
         each
         for each in after.values()
-        if any(each.touches(window.first, window.last) for window in spans)
+        if any(each.touches(window.first, window.last) for window in new)
     ]
-    gone = {each.key: each for each in superseded(near)}
+    gone = {each.key: each for each in superseded(list(after.values()), near)}
     return Change(
-        tuple(each for key, each in written.items() if key not in gone),
+        tuple(e for key, e in after.items() if before.get(key) is not e and key not in gone),
         tuple(each for key, each in gone.items() if key in before),
     )
+
+
+def _hull(windows: Sequence[Window]) -> tuple[datetime, datetime]:
+    return min(each.first for each in windows), max(each.last for each in windows)
 
 
 def window_row(window: Window) -> Row:

@@ -121,7 +121,7 @@ class Simulated:
                 self.between()
             self.time.seconds += SECONDS_A_REQUEST / 2
 
-    async def _made(self, asked: _Asked) -> httpx.Response:
+    async def _made(self, asked: Asked) -> httpx.Response:
         request = cast("web.Request", asked)
         read, plain = self._transactions, PlainReading(self.books)
         answer: web.StreamResponse

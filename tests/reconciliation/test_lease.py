@@ -13,6 +13,7 @@ from shared.reconciliation.lease import (
     Standing,
     Work,
     is_free,
+    joined,
     standing_of,
     standing_row,
     still_abandoned,
@@ -87,6 +88,37 @@ def test_what_is_proven_anew_is_abandoned_no_more(
         for each in left
     )
     assert stays is (was and not covered)
+
+
+@given(st.lists(any_work(), max_size=30), st.integers(-1, 52))
+def test_work_told_in_few_words_is_the_same_work(works: list[Work], hour: int) -> None:
+    """Joined, the stretches touch what they touched, and are no more than twenty."""
+    told = joined(works)
+    instant = at(hour + 0.5)
+
+    def holds(work: Work) -> bool:
+        return work.name.walks and work.covers(instant, instant)
+
+    assert any(map(holds, told)) is any(map(holds, works)) or len(works) > 20
+    assert any(map(holds, told)) >= any(map(holds, works))
+    walks = [each for each in told if each.name.walks]
+    assert len(walks) <= 20
+    assert {e.name for e in told if not e.name.walks} == {e.name for e in works if not e.name.walks}
+    assert joined(told) == told
+
+
+async def test_a_run_that_dies_at_one_place_again_and_again_fills_no_row(clock: Clock) -> None:
+    """A thousand deaths, at one window and one after another, leave a lease that can be taken."""
+    tables = MemoryTables(RECONCILIATION)
+    for number in range(1_000):
+        ledger = await take(tables, clock, str(number))
+        await ledger.commit(work=Work(Pass.FRONT, at(0), at(2)))
+        await ledger.commit(work=Work(Pass.RECENT, at(100 + 3 * number), at(101 + 3 * number)))
+        clock.advance(minutes=5)
+
+    heir = await take(tables, clock, "heir")
+    assert len(heir.standing.abandoned) <= 21
+    assert heir.raising(at(100), at(101))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A history of reconciliation beside ingestion: runs that die, sleep and meet, under books that move.
+"""A history of reconciliation beside ingestion: runs that die, sleep and meet, books that move.
 
 What must hold is held at each write, not only at the end: a later run mends what an earlier one did
 wrong, and nobody would see it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import cast
@@ -29,7 +29,7 @@ from shared.errors import EmablerFunctionsError, TransientError
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import format_instant
-from shared.reconciliation.lease import LEASE, Standing, standing_of
+from shared.reconciliation.lease import Standing, standing_of
 from shared.reconciliation.means import Means
 from shared.reconciliation.pairing_writer import Pairing
 from shared.reconciliation.passes import Schedule
@@ -40,7 +40,7 @@ from shared.reconciliation.windows import Window, window_from_row
 from shared.sessions.claims import Source, claim_from_row
 from shared.sessions.summary import is_summary
 from shared.sessions.writer import SessionWriter
-from shared.storage.ledger_keys import WIDE_ROWS, WINDOW_ROWS
+from shared.storage.ledger_keys import LEASE, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import ALL_TABLES, RECONCILIATION, SESSIONS
@@ -121,7 +121,7 @@ class Session:
 
 
 def sessions(random: Random) -> Iterator[Session]:
-    """Sessions of a day, most of them there from the start; some come, change, change back or go."""
+    """Sessions of a day, most of them there at first; some come, change, change back or go."""
     for number in range(1, random.randint(4, 16)):
         said: list[tuple[float, int | None]] = [(0.0, 1000 + number)]
         if random.random() < 0.3:
@@ -227,9 +227,9 @@ class Watch:
 
     def rest_rows(self) -> Iterator[Row]:
         for row in self.tables.rows(SESSIONS):
-            if not row.key.startswith("!") and not is_summary(row):
-                if f"|{Source.REST}|" in row.key:
-                    yield row
+            named = f"|{Source.REST}|" in row.key and not row.key.startswith("!")
+            if named and not is_summary(row):
+                yield row
 
     def _windows(self) -> Iterator[Window]:
         for row in self.tables.rows(RECONCILIATION):
@@ -246,7 +246,7 @@ class Conditions:
     """What may happen in a history, apart from what its seed decides; the least is the calmest."""
 
     workers: int = 3
-    faults: Faults = FAULTS
+    faults: Faults = field(default_factory=lambda: FAULTS)
     failing: float = 0.02
     pushes: bool = True
 

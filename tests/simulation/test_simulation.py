@@ -42,6 +42,25 @@ def test_a_planted_bug_is_found(bug: str) -> None:
     assert "ended badly" in played.stdout
 
 
+@pytest.mark.timeout(600)
+def test_fifty_histories_of_reconciliation_hold() -> None:
+    """Runs that die, sleep and meet: nothing is proven that was not, at each single write."""
+    played = play("--seeds", "50", "--of", "reconciliation")
+
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "50 seeds" in played.stdout
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bug", sorted(planted.RECONCILIATION_BUGS))
+def test_a_planted_bug_of_reconciliation_is_found(bug: str) -> None:
+    """A front before its writes, an older answer that wins, a lease taken while held: caught."""
+    played = play("--seeds", "1000", "--until-found", "--bug", bug)
+
+    assert played.returncode == 1, played.stdout + played.stderr
+    assert "ended badly" in played.stdout
+
+
 @settings(max_examples=25)
 @given(shrinking.SEEDS, shrinking.CONDITIONS)
 def test_histories_under_any_conditions_end_well(seed: int, conditions: Conditions) -> None:

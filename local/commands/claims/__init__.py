@@ -6,6 +6,7 @@ from local.commands.claims import (
     nothing_doubled,
     nothing_lost,
     poison_is_not_weather,
+    store_is_proven,
     taps_answered,
 )
 from local.commands.claims.claim import Claim
@@ -16,5 +17,6 @@ CLAIMS: tuple[Claim, ...] = (
     crashes_change_nothing.CLAIM,
     poison_is_not_weather.CLAIM,
     taps_answered.CLAIM,
+    store_is_proven.CLAIM,
     monitoring.CLAIM,
 )

@@ -108,14 +108,14 @@ _ALL: Final = (
         Strikes.SESSION,
         "the session has the transaction id -1 or 0, in push and in REST",
         "one session; start, stop and REST are paired by reconciliation",
-        0,
+        0.02,
     ),
     Fault(
         "open_start_lost",
         Strikes.SESSION,
         "push never brings the start of a session that outlasts the day",
         "the session as REST lists it among those that go on",
-        0,
+        0.1,
     ),
     Fault(
         "measurements_without_transaction",
