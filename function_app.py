@@ -12,7 +12,8 @@ from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.instants import as_utc
 from shared.parked.replaying import first_enqueued
 from shared.rooms import Rooms
-from shared.telemetry import invocation
+from shared.status_room import Told
+from shared.telemetry import WideEvent, invocation
 
 # The SDKs and httpx log each request's address at INFO, and table addresses hold keys; Service Bus
 # logs each state of each link.
@@ -37,6 +38,7 @@ async def ingest_push_events(messages: typing.List[func.ServiceBusMessage]) -> N
     """Take a batch of push messages into the store; an exception brings the batch back."""
     with invocation("ingest_push_events") as wide:
         await rooms.ingest([_incoming(message) for message in messages], wide)
+        rooms.last_runs.note("ingest_push_events")
 
 
 @app.function_name("push_webhook")
@@ -51,6 +53,7 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
             content_type=req.headers.get("content-type"),
             wide=wide,
         )
+        rooms.last_runs.note("push_webhook")
     return func.HttpResponse(
         answer.body,
         status_code=answer.status,
@@ -65,6 +68,7 @@ async def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the tri
     """Refresh the inventory where it is due; walk finished sessions and repair the store."""
     with invocation("reconcile") as wide:
         await rooms.reconciliation.on_schedule(wide)
+        rooms.last_runs.note("reconcile")
 
 
 @app.function_name("retain")
@@ -75,6 +79,7 @@ async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     """Delete what is beyond its age, for eight minutes at most."""
     with invocation("retain") as wide:
         await rooms.retain(wide)
+        rooms.last_runs.note("retain")
 
 
 if rooms.taps.keeps_snapshot:
@@ -85,6 +90,33 @@ if rooms.taps.keeps_snapshot:
         """Write down which tags may charge while the store is away."""
         with invocation("refresh_tag_snapshot") as wide:
             await rooms.taps.refresh_snapshot(wide)
+            rooms.last_runs.note("refresh_tag_snapshot")
+
+
+@app.function_name("live")
+@app.route(route="live", methods=["GET", "HEAD"])
+async def live(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it
+    """Say that a process answers, to anybody, and nothing else."""
+    with invocation("live") as wide:
+        return _told(rooms.status.live(), wide)
+
+
+@app.function_name("status")
+@app.route(route="status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger binds it
+    """Tell a monitor that has a function key how it is."""
+    with invocation("status") as wide:
+        return _told(await rooms.status.status(), wide)
+
+
+def _told(told: Told, wide: WideEvent) -> func.HttpResponse:
+    wide.add(status=told.status)
+    return func.HttpResponse(
+        told.body,
+        status_code=told.status,
+        headers={"Cache-Control": "no-store"},
+        mimetype="application/json",
+    )
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

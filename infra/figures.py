@@ -6,9 +6,11 @@ hold what this prints, and a test keeps them so. Standard library only.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SECONDS_A_DAY = 86_400
 DAYS_A_MONTH = 30
@@ -46,6 +48,8 @@ STANDARD_OPERATIONS_A_SECOND = 1_000
 ENTITIES_A_SECOND_A_PARTITION = 2_000
 REQUESTS_A_SECOND_AN_ACCOUNT = 20_000
 BUCKETS = 4
+AVAILABILITY_PLACES = 3
+AVAILABILITY_CALLS_AN_HOUR = 12
 PEAK = 3
 """The busiest minutes of a day beside its average."""
 
@@ -61,6 +65,10 @@ PRICES = {
     "table, ten thousand requests": 0.00036,
     "table, a GB and month (zone redundant)": 0.056,
     "logs, a GB": 2.76,
+    "query alert every 5 minutes, a month": 1.50,
+    "query alert every 15 minutes or less often, a month": 0.50,
+    "metric alert, a series and month": 0.10,
+    "availability test, a call": 0.0005,
     "private endpoint, an hour": 0.01,
     "NAT gateway and its address, an hour": 0.05,
 }
@@ -128,7 +136,26 @@ def costs(traffic: Traffic) -> dict[str, float]:
         "tables, when the journal is full": stored_gb
         * PRICES["table, a GB and month (zone redundant)"],
         "logs": log_gb * PRICES["logs, a GB"],
+        "alerts and the availability test": watching(),
     }
+
+
+def watching() -> float:
+    """The rules of infra/monitoring, one series for each value, and the calls from outside."""
+    lists = Path(__file__).resolve().parent / "monitoring"
+    queries, metrics = (
+        json.loads((lists / name).read_text(encoding="utf-8"))["alerts"]
+        for name in ("alerts.json", "metric-alerts.json")
+    )
+    often = sum(alert["frequency"] == "PT5M" for alert in queries)
+    calls = AVAILABILITY_PLACES * AVAILABILITY_CALLS_AN_HOUR * HOURS_A_MONTH
+    return (
+        often * PRICES["query alert every 5 minutes, a month"]
+        + (len(queries) - often) * PRICES["query alert every 15 minutes or less often, a month"]
+        + sum(max(1, len(alert["values"])) for alert in metrics)
+        * PRICES["metric alert, a series and month"]
+        + calls * PRICES["availability test, a call"]
+    )
 
 
 def standard(traffic: Traffic) -> float:

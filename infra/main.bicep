@@ -3,6 +3,7 @@ targetScope = 'subscription'
 metadata name = 'eMabler on Azure Functions'
 metadata description = 'All that the app needs in one resource group. docs/deploy.md says how to use it, docs/security.md what it promises.'
 
+import { alertsType, webhookReceiverType } from 'alerts.bicep'
 import { namesOf, scalingRoleName } from 'names.bicep'
 import { granteeType } from 'roles.bicep'
 import { appSettingsDefaults, appSettingsType, optionalSecretType, requiredSecrets } from 'settings.bicep'
@@ -126,6 +127,40 @@ param blobSoftDeleteDays int = 7
 @description('Optional. True: nobody can purge the vault before 90 days are over. It cannot be turned off again.')
 param purgeProtection bool = true
 
+@description('Optional. How long a secret that the template writes is good for, in days. An alert tells thirty days before its end; what has ended still works.')
+@minValue(31)
+@maxValue(3650)
+param secretLifetimeDays int = 365
+
+@description('Optional. When the lifetime of new secrets begins. Leave it: it is the time of the deployment.')
+@maxLength(40)
+param deploymentTime string = utcNow()
+
+// Alerts
+
+@description('Optional. Mail addresses that alerts go to, parted by commas. Without any, and without alertWebhooks, alerts are in the portal only.')
+@maxLength(2000)
+param alertEmails string = ''
+
+@description('Optional. Webhooks that alerts go to.')
+@maxLength(10)
+param alertWebhooks webhookReceiverType[] = []
+
+@description('Optional. Thresholds, severities and windows of alerts that differ from docs/monitoring.md.')
+param alerts alertsType = {}
+
+@description('Optional. Where your people read the runbooks: what stands before NAME.md.')
+@maxLength(500)
+param runbooksUrl string = 'docs/runbooks/'
+
+@description('Optional. Whether Azure calls the app from several places every five minutes: `unlessRestricted`, where emablerAddresses names nobody, since its machines call for all customers of Azure; `always`, letting them through; `never`.')
+param availabilityTest 'unlessRestricted' | 'always' | 'never' = 'unlessRestricted'
+
+@description('Optional. The places that it calls from, as Azure names them.')
+@minLength(2)
+@maxLength(16)
+param availabilityLocations string[] = ['emea-nl-ams-azr', 'emea-gb-db3-azr', 'emea-fr-pra-edge']
+
 // Network
 
 @description('Optional. True: storage, vault and (Premium) Service Bus are reached from inside a virtual network only, and from operatorAddresses.')
@@ -154,11 +189,18 @@ var names = namesOf(environmentName, token)
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
 var readableSettings = union(requiredSecrets, optionalSecrets)
+var restricted = !empty(emablerAddresses)
+var testsAvailability = availabilityTest == 'always' || (availabilityTest == 'unlessRestricted' && !restricted)
 var isolatedBus = networkIsolation && serviceBusTier == 'Premium'
 
 var app granteeType = {
   id: identity.outputs.principalId
   key: names.identity
+  type: 'ServicePrincipal'
+}
+var queryAlerts granteeType = {
+  id: alertsIdentity.outputs.principalId
+  key: names.alertsIdentity
   type: 'ServicePrincipal'
 }
 var deployer granteeType[] = empty(principalId) || principalType == 'ServicePrincipal'
@@ -205,6 +247,15 @@ module identity 'modules/identity/main.bicep' = {
   }
 }
 
+module alertsIdentity 'modules/identity/main.bicep' = {
+  scope: group
+  params: {
+    name: names.alertsIdentity
+    location: location
+    tags: allTags
+  }
+}
+
 module monitoring 'modules/monitoring/main.bicep' = {
   scope: group
   params: {
@@ -216,6 +267,7 @@ module monitoring 'modules/monitoring/main.bicep' = {
     dailyCapGb: logDailyCapGb
     app: app
     operators: operators
+    alerts: queryAlerts
   }
 }
 
@@ -243,6 +295,7 @@ module keyVault 'modules/key-vault/main.bicep' = {
     emablerApiKey: emablerApiKey
     tagHashKey: tagHashKey
     webhookAuthorization: webhookAuthorization
+    secretsEnd: dateTimeToEpoch(dateTimeAdd(deploymentTime, 'P${secretLifetimeDays}D'))
     readableSettings: readableSettings
     app: app
     operators: operators
@@ -422,7 +475,8 @@ module functionApp 'modules/function-app/main.bicep' = {
     secretSettings: readableSettings
     vaultUri: keyVault.outputs.uri
     subnetId: networkIsolation ? network!.outputs.appSubnetId : ''
-    callerAddresses: empty(emablerAddresses) ? [] : union(emablerAddresses, operatorAddresses)
+    callerAddresses: restricted ? union(emablerAddresses, operatorAddresses) : []
+    availabilityTestMayCall: testsAvailability
     deploymentAddresses: operatorAddresses
     deploymentRestricted: networkIsolation
     workspaceId: monitoring.outputs.workspaceId
@@ -434,6 +488,47 @@ module functionApp 'modules/function-app/main.bicep' = {
     serviceBusEndpoint
     tableEndpoints
     vaultEndpoint
+  ]
+}
+
+module availability 'modules/availability-test/main.bicep' = if (testsAvailability) {
+  scope: group
+  params: {
+    name: names.availabilityTest
+    location: location
+    tags: allTags
+    componentName: names.component
+    url: 'https://${functionApp.outputs.hostName}/api/live'
+    locations: availabilityLocations
+  }
+}
+
+module alertRules 'modules/alerts/main.bicep' = {
+  scope: group
+  params: {
+    actionGroupName: names.actionGroup
+    namePrefix: names.alerts
+    environmentName: environmentName
+    location: location
+    tags: allTags
+    emails: empty(alertEmails) ? [] : map(split(alertEmails, ','), email => trim(email))
+    webhooks: alertWebhooks
+    settings: alerts
+    dailyCapGb: logDailyCapGb
+    identityId: alertsIdentity.outputs.resourceId
+    workspaceName: names.workspace
+    componentName: names.component
+    serviceBusName: names.serviceBus
+    queueName: queueName
+    dataStorageName: names.dataStorage
+    availabilityTestName: testsAvailability ? names.availabilityTest : ''
+    runbooksUrl: runbooksUrl
+  }
+  dependsOn: [
+    availability
+    dataStorage
+    monitoring
+    serviceBus
   ]
 }
 
@@ -464,6 +559,9 @@ output AZURE_SERVICE_BUS_NAME string = names.serviceBus
 
 @description('Name of the Log Analytics workspace.')
 output AZURE_LOG_ANALYTICS_NAME string = names.workspace
+
+@description('Address that answers monitors with what they ask a function key for.')
+output STATUS_URL string = 'https://${functionApp.outputs.hostName}/api/status'
 
 @description('Address that eMabler calls with events and taps.')
 output EMABLER_PUSH_URL string = 'https://${functionApp.outputs.hostName}/api/emabler/push'

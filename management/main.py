@@ -138,6 +138,6 @@ async def _run(options: argparse.Namespace, output: Output, environ: dict[str, s
     rooms = Rooms(environ)
     try:
         command: Command = options.command
-        return await command.run(Context(options, output, rooms))
+        return await command.run(Context(options, output, rooms, environ))
     finally:
         await rooms.close()

@@ -170,6 +170,7 @@ def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
     lines = {
         "Functions": url,
         "webhook": f"{url}/api/emabler/push",
+        "status": f"{url}/api/status (no key is asked for here)",
         "eMabler REST": settings.get("EMABLER_BASE_URL", "that of EMABLER_ENVIRONMENT"),
         "Service Bus": settings["ServiceBusConnection"],
         "Storage": settings["DataStorageConnection"],

@@ -24,12 +24,16 @@ _DEFAULT_CONNECTION = "AzureWebJobsServiceBus"
 
 @dataclass(frozen=True, slots=True)
 class HttpTrigger:
-    """An `httpTrigger`: `methods` in upper case, empty for every method."""
+    """An `httpTrigger`: `methods` in upper case, empty for every method.
+
+    `level` is its authorization level in lower case: `anonymous`, `function` or `admin`.
+    """
 
     parameter: str
     route: str
     methods: tuple[str, ...]
     output: str
+    level: str
 
     def path(self, prefix: str) -> str:
         """Where it is served, with the route as written; `prefix` is host.json's routePrefix."""
@@ -201,6 +205,8 @@ def _http(reader: _Reader, output: str) -> HttpTrigger:
         route=reader.text("route") or reader.function,
         methods=tuple(str(method).upper() for method in methods),
         output=output or "$return",
+        # What a binding does not say needs a key, as in Azure.
+        level=reader.written("authLevel").lower() or "function",
     )
 
 

@@ -46,7 +46,9 @@ class Triggers:
         self._invocations = context.invocations
         self._options = context.host_json.http
         self._url = url
-        self.http = HttpFunctions(functions, self._options, context.invocations)
+        self.http = HttpFunctions(
+            functions, self._options, context.invocations, context.function_key
+        )
         self._listeners: dict[str, Listener] = {}
         self._serving: list[asyncio.Task[None]] = []
         for function in functions:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import MessageTooLargeError, QueueUnavailableError
 from shared.imports import ImportedLater
+from shared.instants import as_utc
 
 if TYPE_CHECKING:
-    from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+    from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 _SDK = ("azure.core.exceptions", "azure.servicebus.aio", "azure.servicebus.exceptions")
 SEND_SECONDS = 20.0
 """How long one message may take; eMabler waits, and tries again after a 503."""
+LOOK_SECONDS = 4.0
+"""How long a look may take."""
 
 
 class PushQueue(Protocol):
@@ -49,6 +54,8 @@ class ServiceBusQueue:
         self._client: ServiceBusClient | None = None
         self._sender: ServiceBusSender | None = None
         self._turn = asyncio.Lock()
+        self._looker: ServiceBusClient | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(
         self,
@@ -76,7 +83,7 @@ class ServiceBusQueue:
                 try:
                     await self._open().send_messages(message)
                 except BaseException:  # also cancelled: nobody knows what the link still carries
-                    await self.close()
+                    await self._give_back()
                     raise
         except MessageSizeExceededError as error:
             text = f"queue {self._queue}: a message of {len(body)} bytes is larger than it takes"
@@ -85,6 +92,41 @@ class ServiceBusQueue:
             text = f"queue {self._queue}: {type(error).__name__}"
             raise QueueUnavailableError(text) from error
 
+    async def look(self) -> datetime | None:
+        """When the first message that lies in the queue was put there; None: it is empty.
+
+        On a link of its own; nothing is taken out. Needs the right to receive.
+
+        Raises:
+            QueueUnavailableError: It is away, refuses, or there is no such queue.
+        """
+        await self._sdk.ready()
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
+
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                # One client for all looks: it holds no link, and each has an identity of its own.
+                self._looker = self._looker or self._connect()
+                receiver = self._looker.get_queue_receiver(self._queue)
+                try:
+                    found = await receiver.peek_messages(max_message_count=1)
+                finally:
+                    # It takes a second, which nobody has to wait for.
+                    self._close_soon(receiver)
+        except (TimeoutError, AzureError, OSError, ValueError) as error:
+            text = f"queue {self._queue}: {type(error).__name__}"
+            raise QueueUnavailableError(text) from error
+        return as_utc(found[0].enqueued_time_utc) if found else None
+
+    def _close_soon(self, receiver: ServiceBusReceiver) -> None:
+        async def close() -> None:
+            with suppress(Exception):
+                await receiver.close()
+
+        task = asyncio.get_running_loop().create_task(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     def _open(self) -> ServiceBusSender:
         if self._sender is None:
             self._client = self._connect()
@@ -92,7 +134,15 @@ class ServiceBusQueue:
         return self._sender
 
     async def close(self) -> None:
-        """Give back the link; the next message opens another."""
+        """Give back all links; the next message or look opens another."""
+        await self._give_back()
+        looker, self._looker = self._looker, None
+        if self._closing:
+            await asyncio.wait(self._closing)
+        if looker is not None:
+            await looker.close()
+
+    async def _give_back(self) -> None:
         client, sender, self._client, self._sender = self._client, self._sender, None, None
         # The client knows its senders weakly: it would not close one that is held nowhere else.
         if sender is not None:

@@ -35,7 +35,7 @@ def _read(settings: dict[str, str], *bindings: dict[str, object], name: str = "f
 def test_an_http_function_is_read() -> None:
     """Route, methods and the output that carries its response."""
     function = _read({}, HTTP, HTTP_OUT)
-    assert function.trigger == HttpTrigger("req", "x", ("GET",), "$return")
+    assert function.trigger == HttpTrigger("req", "x", ("GET",), "$return", "function")
     assert function.listens
 
 

@@ -26,6 +26,8 @@ VAULT = "modules/key-vault/main.bicep"
 APP = "modules/function-app/main.bicep"
 MONITORING = "modules/monitoring/main.bicep"
 NETWORK = "modules/network/main.bicep"
+ALERTS = "modules/alerts/main.bicep"
+METRIC_ALERTS = "monitoring/metric-alerts.json"
 
 IN_PLAIN = (
     Breakage(
@@ -214,6 +216,94 @@ IN_PLAIN = (
         "secrets_by_reference",
         "the output EMABLER_ENVIRONMENT holds a secret",
     ),
+    Breakage(
+        "a secret without an end",
+        VAULT,
+        "value: webhookAuthorization\n    attributes: {\n      exp: secretsEnd\n    }",
+        "value: webhookAuthorization",
+        "secrets_end",
+        "webhook-authorization: has no end",
+    ),
+    Breakage(
+        "an alert with another's query",
+        "alerts.bicep",
+        "parked_messages: loadTextContent('monitoring/alerts/parked_messages.kql')",
+        "parked_messages: '${loadTextContent('monitoring/alerts/parked_messages.kql')} | take 0'",
+        "alerts_complete",
+        "its query is not parked_messages.kql",
+    ),
+    Breakage(
+        "a query that no alert may run",
+        "alerts.bicep",
+        "proof_old: loadTextContent('monitoring/alerts/proof_old.kql')",
+        "proof_old: '${loadTextContent('monitoring/alerts/proof_old.kql')} | evaluate narrow()'",
+        "queries_fit",
+        "Azure runs no narrow in an alert",
+    ),
+    Breakage(
+        "an alert that measures a column that is not there",
+        "monitoring/alerts.json",
+        '"measure": "calls"',
+        '"measure": "call"',
+        "queries_fit",
+        "its query has no column call",
+    ),
+    Breakage(
+        "alerts that tell nobody",
+        ALERTS,
+        "actionGroups: [\n          actionGroup.id\n        ]",
+        "actionGroups: []",
+        "alerts_are_told",
+        "tells []",
+    ),
+    Breakage(
+        "alerts that are evaluated when Azure does not",
+        ALERTS,
+        "evaluationFrequency: alert.frequency",
+        "evaluationFrequency: 'PT20M'",
+        "alert_times_fit",
+        "Azure has no pair PT20M, PT15M",
+    ),
+    Breakage(
+        "query alerts that look at the component",
+        ALERTS,
+        "scopes: [\n        workspace.id\n      ]",
+        "scopes: [\n        component.id\n      ]",
+        "query_alerts_read",
+        "scopes is ",
+    ),
+    Breakage(
+        "a metric that Azure does not have",
+        METRIC_ALERTS,
+        '"DeadletteredMessages"',
+        '"DeadLetteredMessages"',
+        "metrics_are_azure_s",
+        "Azure has no metric DeadLetteredMessages",
+    ),
+    Breakage(
+        "a type of answer that is never given",
+        METRIC_ALERTS,
+        '"ServerBusyError"',
+        '"ServerTooBusyError"',
+        "metrics_are_azure_s",
+        "ResponseType is never ServerTooBusyError",
+    ),
+    Breakage(
+        "an aggregation without a meaning",
+        METRIC_ALERTS,
+        '"Average"',
+        '"Count"',
+        "metrics_are_azure_s",
+        "Count of availabilityResults/availabilityPercentage means nothing",
+    ),
+    Breakage(
+        "an availability test that needs a key",
+        "main.bicep",
+        "/api/live'",
+        "/api/status?code=key'",
+        "asked_from_outside",
+        "calls [format('https://{0}/api/status?code=key'",
+    ),
 )
 
 IN_LARGE = (
@@ -264,6 +354,14 @@ IN_LARGE = (
         "disableLocalAuth: false",
         "sender_sends_only",
         "disableLocalAuth is False",
+    ),
+    Breakage(
+        "an availability test that is let through where nobody asked",
+        APP,
+        "concat(callers, availabilityTestMayCall && !empty(callerAddresses) ? [testCallers] : [])",
+        "concat(callers, [testCallers, testCallers])",
+        "callers_named",
+        "lets in ['ApplicationInsightsAvailability', 'ApplicationInsightsAvailability']",
     ),
     Breakage(
         "a vault without a private endpoint",
@@ -339,10 +437,13 @@ OUT_OF_BOUNDS = {
     "scale = { maximumInstanceCount: 5000 }": ("1000",),
     "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
     "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
+    "alerts = { parked_message: {}, taps_slow: { threshold: -1 } }": ("parked_message", "0"),
+    "secretLifetimeDays = 30": ("31",),
 }
 
 NOT_TOGETHER = {
     # Parameters that exclude each other: a part of what the deployment says before it begins.
     "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
+    "alerts = { audit_lost: { window: 'PT10M' } }": "alerts: the window of audit_lost is shorter",
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
 }

@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 VALUES = {
     "AZURE_KEY_VAULT_NAME": "kv-1",
     "AZURE_LOCATION": "westeurope",
+    "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
     "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
     "EMABLER_ENVIRONMENT": "test",
     "APP_SETTINGS": '{"STORE_BUCKETS": 8, "AUTHORIZATION_FALLBACK": "last-known"}',
@@ -69,13 +70,15 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 
 def test_settings_are_azd_s_and_secrets_the_vault_s(programs: Programs, tmp_path: Path) -> None:
-    """The app's own settings, without those that are empty and without the rest of azd's values."""
+    """The app's own settings that are not empty, and what commands look for; nothing else."""
     programs()
     said: list[str] = []
 
     assert load_azd_environment(None, {}, said.append) == {
         "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
         "EMABLER_ENVIRONMENT": "test",
+        "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
+        "AZURE_KEY_VAULT_NAME": "kv-1",
         "STORE_BUCKETS": "8",
         "AUTHORIZATION_FALLBACK": "last-known",
         "EMABLER_API_KEY": "key-of-emabler",

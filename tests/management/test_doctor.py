@@ -99,7 +99,7 @@ async def test_the_doctor_makes_each_call_of_emabler(operator: Operator, rest: R
     """What the key may read is told call by call, with how much there is of it."""
     ran = await operator.run("doctor", "--json")
 
-    assert rest.asked == CALLS
+    assert rest.asked[: len(CALLS)] == CALLS
     assert of_emabler(ran) == {
         "finished sessions": (True, "POST v3/transactions answers, 7 finished sessions"),
         "ongoing sessions": (True, "GET v2/ongoing-transactions answers, 7 ongoing sessions"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
 from local.service_bus import Queue, ServiceBusBroker
 from shared.errors import QueueUnavailableError
+from shared.instants import system_clock
 from shared.messaging.queue import ServiceBusQueue
 
 NAME = "push-events"
@@ -54,3 +56,42 @@ async def test_after_an_error_the_next_call_opens_another_link(broker: ServiceBu
         assert (await broker.counts(NAME)).active == 3
     finally:
         await queue.close()
+
+
+async def test_a_look_tells_when_the_first_message_was_put_there(broker: ServiceBusBroker) -> None:
+    """An empty queue has none; a look takes nothing out, however often."""
+    queue = ServiceBusQueue(
+        NAME, lambda: ServiceBusClient.from_connection_string(broker.connection_string)
+    )
+    try:
+        assert await queue.look() is None
+        before = system_clock()
+        await queue.send(b"first")
+        await queue.send(b"second")
+
+        first = await queue.look()
+        again = await queue.look()
+
+        assert first == again
+        assert first is not None
+        assert abs(first - before) < timedelta(seconds=10)
+        assert (await broker.counts(NAME)).active == 2
+    finally:
+        await queue.close()
+
+
+@pytest.mark.parametrize("name", ["gone", NAME])
+async def test_a_queue_that_cannot_be_looked_at_is_told(
+    broker: ServiceBusBroker, name: str
+) -> None:
+    """A queue that is not there, and a broker that is not."""
+    address = broker.connection_string
+    if name == NAME:
+        address = address.replace(str(broker.amqp_port), "1")
+    queue = ServiceBusQueue(
+        name, lambda: ServiceBusClient.from_connection_string(address, retry_total=0)
+    )
+
+    with pytest.raises(QueueUnavailableError, match=f"queue {name}: "):
+        await queue.look()
+    await queue.close()

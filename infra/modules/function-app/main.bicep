@@ -79,6 +79,9 @@ param subnetId string
 @description('Required. IPv4 addresses or ranges that may call the app; empty: everybody, who then needs the Authorization value all the same.')
 param callerAddresses string[]
 
+@description('Required. True: the availability test may call the app where callers are named. Its machines call for all customers of Azure.')
+param availabilityTestMayCall bool
+
 @description('Required. IPv4 addresses or ranges that may deploy to the app; heeded where `deploymentRestricted`.')
 param deploymentAddresses string[]
 
@@ -113,6 +116,20 @@ type scaleType = {
 
 var alwaysReadyAsked = scale.?alwaysReadyHttp ?? 1
 var alwaysReady = zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked
+
+var callers = map(range(0, length(callerAddresses)), index => {
+  action: 'Allow'
+  ipAddress: contains(callerAddresses[index], '/') ? callerAddresses[index] : '${callerAddresses[index]}/32'
+  name: 'caller-${index}'
+  priority: 100 + index
+})
+var testCallers = {
+  action: 'Allow'
+  ipAddress: 'ApplicationInsightsAvailability'
+  tag: 'ServiceTag'
+  name: 'availability-test'
+  priority: 900
+}
 
 var ownSettings = mapValues(union(appSettingsDefaults, appSettings), value => string(value))
 
@@ -211,14 +228,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       ftpsState: 'Disabled'
       http20Enabled: true
-      ipSecurityRestrictions: [
-        for (address, index) in callerAddresses: {
-          action: 'Allow'
-          ipAddress: contains(address, '/') ? address : '${address}/32'
-          name: 'caller-${index}'
-          priority: 100 + index
-        }
-      ]
+      ipSecurityRestrictions: concat(callers, availabilityTestMayCall && !empty(callerAddresses) ? [testCallers] : [])
       ipSecurityRestrictionsDefaultAction: empty(callerAddresses) ? 'Allow' : 'Deny'
       minTlsVersion: '1.2'
       remoteDebuggingEnabled: false

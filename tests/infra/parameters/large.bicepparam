@@ -76,3 +76,15 @@ param logRetentionDays = 730
 param logDailyCapGb = 1000
 param blobSoftDeleteDays = 30
 param networkIsolation = true
+param secretLifetimeDays = 3650
+param deploymentTime = '20261126T120000Z'
+param alertEmails = 'oncall@operator.example'
+param alerts = {
+  parked_messages: { enabled: false }
+  ingestion_age: { threshold: 50, severity: 1, window: 'PT30M' }
+  reconciliation_failing: { threshold: 15 }
+  dead_letters: { threshold: 10, window: 'PT30M' }
+  availability: { threshold: 80, severity: 1 }
+}
+param runbooksUrl = 'https://handbook.operator.example/charging/'
+param availabilityLocations = ['emea-nl-ams-azr', 'emea-gb-db3-azr', 'emea-fr-pra-edge', 'emea-se-sto-edge', 'us-va-ash-azr']
