@@ -10,7 +10,7 @@ from shared.instants import format_instant
 from tests.monitoring.faults import Plan
 
 _SETTLING = timedelta(minutes=12)
-_WALKED_AGAIN = timedelta(hours=26)
+_WALKED_AGAIN = timedelta(days=7, hours=3)
 
 
 class Reconciling:
