@@ -44,7 +44,7 @@ HELP = {
       python dev.py demo --faults off --speed max --chargers 8""",
     "up": """up [--port 7071] [--azurite-ports BLOB,QUEUE,TABLE] [--broker-port 5672]
    [--emabler-port 7080] [--data DIR] [--reset] [--settings FILE] [--func]
-   [--fleet N [--seed N] [--faults …] | --no-simulator]
+   [--fleet N [--seed N] [--faults …] | --no-simulator] [--telemetry [log|opentelemetry]]
   Start the local Azure and keep it running until Ctrl-C. Data and logs stay in .local/data.
   Without a local.settings.json of your own one is written; one of your own takes part, below
   the environment, and is never written.
@@ -53,7 +53,9 @@ HELP = {
       python dev.py up --reset            # begin with empty tables and queues
       python dev.py up --func             # Core Tools' `func start` as the host
       python dev.py up --fleet 20         # with chargers that live at the pace of the clock
-      python dev.py up --no-simulator     # with an eMabler and a sender of your own""",
+      python dev.py up --no-simulator     # with an eMabler and a sender of your own
+      python dev.py up --telemetry        # with a small Application Insights that captures
+      python dev.py up --telemetry opentelemetry   # the same, the app sending by OpenTelemetry""",
     "test": """test [--only] [PYTEST ARGUMENT…]
   Format, lint and types of everything, then the tests, one core each. Arguments go to pytest;
   with --only first, everything but pytest is left out.
@@ -67,7 +69,8 @@ HELP = {
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
   Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
-  authorize (--rounds, --calls), sessions (--sessions), tags (--tags).
+  authorize (--rounds, --calls), sessions (--sessions), tags (--tags), telemetry (--rounds,
+  --batches, --taps), retention (--rows), reconcile (--sessions, --rounds).
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",

@@ -8,6 +8,7 @@ import typing
 
 import azure.functions as func
 
+from shared.backup_room import BackupRoom
 from shared.ingestion.messages import IncomingMessage, declared_type
 from shared.instants import as_utc
 from shared.parked.replaying import first_enqueued
@@ -16,11 +17,23 @@ from shared.status_room import Told
 from shared.telemetry import WideEvent, invocation
 
 # The SDKs and httpx log each request's address at INFO, and table addresses hold keys; Service Bus
-# logs each state of each link.
-for name in ("azure.core", "azure.identity", "azure.servicebus", "httpx", "httpcore"):
+# logs each state of each link, and telemetry what it sent.
+for name in (
+    "azure.core",
+    "azure.identity",
+    "azure.monitor",
+    "azure.servicebus",
+    "httpx",
+    "httpcore",
+):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 rooms = Rooms(os.environ)
+if rooms.settings["TELEMETRY"] == "opentelemetry":
+    # It makes the start half as long again: only those wait for it who asked for it.
+    from shared.azure_monitor import send_by_opentelemetry
+
+    send_by_opentelemetry()
 rooms.start()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -36,7 +49,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 )
 async def ingest_push_events(messages: typing.List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - the runtime refuses list[…]
     """Take a batch of push messages into the store; an exception brings the batch back."""
-    with invocation("ingest_push_events") as wide:
+    told = (message.application_properties for message in messages)
+    with invocation("ingest_push_events", messages=told) as wide:
         await rooms.ingest([_incoming(message) for message in messages], wide)
         rooms.last_runs.note("ingest_push_events")
 
@@ -80,6 +94,16 @@ async def retain(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     with invocation("retain") as wide:
         await rooms.retain(wide)
         rooms.last_runs.note("retain")
+
+
+@app.function_name("back_up")
+@app.timer_trigger(
+    arg_name="timer", schedule=rooms.settings["BACKUP_SCHEDULE"], run_on_startup=False
+)
+async def back_up(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger binds it
+    """Take a backup where one is due, for eight minutes at most, and delete old ones."""
+    with invocation("back_up") as wide:
+        await BackupRoom(rooms).on_schedule(wide)
 
 
 if rooms.taps.keeps_snapshot:

@@ -6,8 +6,8 @@ metadata description = 'All that the app needs in one resource group. docs/deplo
 import { alertsType, webhookReceiverType } from 'alerts.bicep'
 import { namesOf, scalingRoleName } from 'names.bicep'
 import { granteeType } from 'roles.bicep'
-import { appSettingsDefaults, appSettingsType, optionalSecretType, requiredSecrets } from 'settings.bicep'
-import { containers, tables } from 'store.bicep'
+import { appSettingsDefaults, appSettingsType, defaultBackupKeepDays, optionalSecretType, requiredSecrets } from 'settings.bicep'
+import { backupContainer, containers, tables } from 'store.bicep'
 import { scaleType } from 'modules/function-app/main.bicep'
 import { redundancyType } from 'modules/storage/main.bicep'
 
@@ -124,6 +124,11 @@ param logDailyCapGb int = 5
 @maxValue(365)
 param blobSoftDeleteDays int = 7
 
+@description('Optional. For how many days nobody can change or delete a part of a backup; 0: not at all. Less than BACKUP_KEEP_DAYS.')
+@minValue(0)
+@maxValue(35)
+param backupImmutabilityDays int = 0
+
 @description('Optional. True: nobody can purge the vault before 90 days are over. It cannot be turned off again.')
 param purgeProtection bool = true
 
@@ -182,6 +187,23 @@ var checkedQueueMegabytes = serviceBusTier == 'Standard' && queueMegabytes > 512
 var checkedHostRedundancy = zoneRedundant && !contains(hostRedundancy, 'ZRS')
   ? fail('hostRedundancy: with zoneRedundant the host\'s account has to be spread over zones as well; take Standard_ZRS.')
   : hostRedundancy
+
+var backupKeepDays = appSettings.?BACKUP_KEEP_DAYS ?? defaultBackupKeepDays
+var checkedImmutability = backupImmutabilityDays >= backupKeepDays
+  ? fail('backupImmutabilityDays: has to be less than BACKUP_KEEP_DAYS, or backups outlive the day that an erasure tells.')
+  : backupImmutabilityDays
+// The app deletes a backup at its age; the account sees to it a day later, whether the app runs or not.
+var dataContainers = map(
+  containers,
+  each =>
+    each.name == backupContainer
+      ? {
+          name: each.name
+          deleteAfterDays: backupKeepDays + 1
+          immutableDays: checkedImmutability
+        }
+      : each
+)
 
 var serviceName = 'functions'
 var token = uniqueString(subscription().id, environmentName, location)
@@ -331,7 +353,7 @@ module dataStorage 'modules/storage/main.bicep' = {
     tags: allTags
     redundancy: dataRedundancy
     tableNames: tables
-    containers: containers
+    containers: dataContainers
     softDeleteDays: blobSoftDeleteDays
     contributors: concat([app], operators)
     blobOwners: []
@@ -470,6 +492,7 @@ module functionApp 'modules/function-app/main.bicep' = {
     blobEndpoint: dataStorage.outputs.blobEndpoint
     serviceBusHostName: serviceBus.outputs.hostName
     queueName: queueName
+    blobSoftDeleteDays: blobSoftDeleteDays
     emablerEnvironment: emablerEnvironment
     appSettings: appSettings
     secretSettings: readableSettings
@@ -590,4 +613,8 @@ output PUSH_QUEUE_NAME string = queueName
 output EMABLER_ENVIRONMENT string = emablerEnvironment
 
 @description('What else is set of the app, as JSON: an operator\'s machine works with the same.')
-output APP_SETTINGS string = string(union(appSettingsDefaults, appSettings))
+output APP_SETTINGS string = string(union(
+  appSettingsDefaults,
+  appSettings,
+  { BLOB_SOFT_DELETE_DAYS: blobSoftDeleteDays }
+))

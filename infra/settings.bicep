@@ -59,6 +59,26 @@ type appSettingsType = {
   @maxLength(100)
   RETENTION_SCHEDULE: string?
 
+  @description('Optional. When the app looks whether a backup is due or under way: six fields, seconds first, UTC.')
+  @minLength(11)
+  @maxLength(100)
+  BACKUP_SCHEDULE: string?
+
+  @description('Optional. How old the latest backup may be before the next one begins, in hours. 0: none is taken.')
+  @minValue(0)
+  @maxValue(744)
+  BACKUP_EVERY_HOURS: int?
+
+  @description('Optional. How many days a backup is kept after it began. The account deletes what is a day older by itself.')
+  @minValue(1)
+  @maxValue(90)
+  BACKUP_KEEP_DAYS: int?
+
+  @description('Optional. How many days of the journal a backup takes along, by the day of each event.')
+  @minValue(1)
+  @maxValue(3660)
+  BACKUP_JOURNAL_DAYS: int?
+
   @description('Optional. The most that a socket of the fleet gives, in kW.')
   @minValue(1)
   @maxValue(4000)
@@ -111,6 +131,9 @@ type appSettingsType = {
   @minValue(1)
   @maxValue(1000)
   EMABLER_PAGE_SIZE: int?
+
+  @description('Optional. How telemetry leaves: log, line by line through the host, or opentelemetry, lines and spans from the app itself. What the host and the worker need for that is set as well.')
+  TELEMETRY: ('log' | 'opentelemetry')?
 
   @description('Optional. When reconciliation runs: six fields, seconds first, UTC.')
   @minLength(11)
@@ -233,6 +256,10 @@ type appSettingsType = {
 var appSettingsDefaults = {
   RECONCILE_SCHEDULE: '0 */15 * * * *'
 }
+
+@export()
+@description('How many days a backup is kept where an operator sets no BACKUP_KEEP_DAYS. A test holds it to shared/backup_settings.py.')
+var defaultBackupKeepDays = 30
 
 @export()
 @description('Settings that are secrets, and the secret of the vault that each one refers to.')

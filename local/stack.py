@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from local.app_insights.process import AppInsights
 from local.azurite import Azurite
 from local.core_tools import CoreToolsHost
 from local.data_folder import DataFolder
@@ -33,7 +34,19 @@ class Part(StrEnum):
     AZURITE = "Azurite"
     BROKER = "Service Bus broker"
     EMABLER = "eMabler's REST server"
+    INSIGHTS = "Application Insights"
     HOST = "Functions host"
+
+
+EVERYDAY = tuple(part for part in Part if part is not Part.INSIGHTS)
+"""What is started unless `parts` says otherwise: telemetry is captured where it is asked for."""
+
+OPENTELEMETRY = {
+    "TELEMETRY": "opentelemetry",
+    "PYTHON_ENABLE_OPENTELEMETRY": "true",
+    "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+}
+"""The app settings with which app and host tell what they do by OpenTelemetry."""
 
 
 class _Running(Protocol):
@@ -46,7 +59,7 @@ class _Running(Protocol):
 class LocalAzure:
     """Azurite, the Service Bus broker, eMabler's REST server and the Functions host.
 
-    The first three start side by side, then the host, which needs their addresses. They stop the
+    All but the host start side by side, then the host, which needs their addresses. They stop the
     other way round, also when one of them could not start.
 
     Attributes:
@@ -62,7 +75,7 @@ class LocalAzure:
         data: Path | None = None,
         reset: bool = False,
         logs: Path | None = None,
-        parts: Collection[Part] = tuple(Part),
+        parts: Collection[Part] = EVERYDAY,
         ports: Ports | None = None,
         queue_name: str = QUEUE_NAME,
         lock_seconds: int = 300,
@@ -80,7 +93,7 @@ class LocalAzure:
                 nothing; None takes a temporary folder that is removed at the end.
             reset: empty the data folder first.
             logs: where the logs go; `logs` in the data folder by default.
-            parts: what to start.
+            parts: what to start; `Part.INSIGHTS` captures telemetry.
             ports: free ones by default.
             queue_name: the queue of the push events.
             lock_seconds: how long a delivery of that queue stays locked.
@@ -124,7 +137,7 @@ class LocalAzure:
 
     @property
     def azurite(self) -> Azurite:
-        """Azurite. Raises LocalError when it was not started (so do the other three)."""
+        """Azurite. Raises LocalError when it was not started (so do the others)."""
         part: Azurite = self._part(Part.AZURITE)
         return part
 
@@ -138,6 +151,12 @@ class LocalAzure:
     def emabler(self) -> EmablerServer:
         """The server of eMabler's REST reads."""
         part: EmablerServer = self._part(Part.EMABLER)
+        return part
+
+    @property
+    def insights(self) -> AppInsights:
+        """The ingestion endpoint, with what it captured."""
+        part: AppInsights = self._part(Part.INSIGHTS)
         return part
 
     @property
@@ -237,6 +256,7 @@ class LocalAzure:
             Part.AZURITE: self._start_azurite,
             Part.BROKER: self._start_broker,
             Part.EMABLER: self._start_emabler,
+            Part.INSIGHTS: self._start_insights,
         }
         # All are awaited even when one fails: those that started must be known to be stopped.
         results = await asyncio.gather(
@@ -286,6 +306,13 @@ class LocalAzure:
             books=folder.path / "emabler" / "books.json",
         )
 
+    async def _start_insights(self) -> AppInsights:
+        return await AppInsights.start(
+            self._open_folder().path / "app-insights",
+            log=self.logs / "app-insights.log",
+            port=self._ports.insights,
+        )
+
     def _app_settings(self) -> dict[str, str]:
         settings = {
             **self._open_folder().secrets,
@@ -301,6 +328,8 @@ class LocalAzure:
             settings["ServiceBusConnection"] = self.broker.connection_string
         if Part.EMABLER in self._parts:
             settings["EMABLER_BASE_URL"] = self.emabler.base_url
+        if Part.INSIGHTS in self._parts:
+            settings["APPLICATIONINSIGHTS_CONNECTION_STRING"] = self.insights.connection_string
         return settings | self._overrides
 
     def _part(self, part: Part) -> Any:  # noqa: ANN401 - the properties give the types

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.backup_settings import BACKUP, BACKUP_SETTINGS
 from shared.schedules import schedule
 from shared.setting_values import ENVIRONMENTS
 from shared.setting_values import environment as _environment
@@ -33,7 +34,7 @@ INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     ROOM,
     "retention",
 )
-ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION, BACKUP)
 
 
 def _age(what: str, meaning: str, days: int) -> Setting:
@@ -113,6 +114,7 @@ SETTINGS: tuple[Setting, ...] = (
         (RETENTION,),
         default="0 30 2 * * *",
     ),
+    *BACKUP_SETTINGS,
     Setting(
         "SESSION_MAX_POWER_KW",
         "The most that a socket of the fleet gives. A session with more energy than its time at "
@@ -320,6 +322,14 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds(600),
         (RECONCILIATION,),
         default=60.0,
+    ),
+    Setting(
+        "TELEMETRY",
+        "How telemetry leaves: `log`, line by line through the host, or `opentelemetry`, lines and "
+        "spans from the app itself (docs/telemetry.md).",
+        "log",
+        _one_of("log", "opentelemetry"),
+        default="log",
     ),
     *OF_RECONCILIATION,
 )

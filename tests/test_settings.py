@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.backup_settings import BACKUP
 from shared.errors import SettingError
 from shared.setting_values import ENVIRONMENTS
 from shared.settings import (
@@ -136,6 +137,11 @@ WRONG = [
     ("RETENTION_FINDINGS_DAYS", "36601", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_SCHEDULE", "30 2 * * *", {RETENTION}, "no schedule of six fields"),
     ("RETENTION_SCHEDULE", "0 30 2 * * %X%", {RETENTION}, "no schedule of six fields"),
+    ("BACKUP_SCHEDULE", "*/15 * * * *", {BACKUP}, "no schedule of six fields"),
+    ("BACKUP_EVERY_HOURS", "745", {BACKUP}, "whole number from 0 to 744"),
+    ("BACKUP_KEEP_DAYS", "0", {BACKUP}, "whole number from 1 to 90"),
+    ("BACKUP_JOURNAL_DAYS", "3661", {BACKUP}, "whole number from 1 to 3660"),
+    ("BLOB_SOFT_DELETE_DAYS", "366", {BACKUP}, "whole number from 0 to 365"),
     ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),
     ("INGEST_LONGEST_WAIT_SECONDS", "1e2", {INGESTION}, "seconds from 0 to 240"),
@@ -206,6 +212,7 @@ WRONG = [
     ("RECONCILE_TIME_TOLERANCE_SECONDS", "1", {RECONCILIATION}, "whole number from 2 to 86400"),
     ("RECONCILE_GRACE_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
     ("RECONCILE_OPEN_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("TELEMETRY", "otel", set[str](), "none of log, opentelemetry"),
 ]
 
 

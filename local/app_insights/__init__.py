@@ -15,7 +15,7 @@ A file of JSON lines, one for each item that was accepted, in the order of accep
     {"_received": "2026-11-26T14:05:00.123456Z",
      "name": "AppTraces", "time": "2026-11-26T14:04:59.9Z", "iKey": "…",
      "tags": {"ai.operation.id": "…", "ai.operation.parentId": "…", "ai.operation.name": "…",
-              "ai.cloud.roleName": "…", "ai.cloud.roleInstance": "…", …},
+              "ai.cloud.role": "…", "ai.cloud.roleInstance": "…", …},
      "data": {"baseType": "MessageData", "baseData": {"ver": 2, …}}}
 
 `data.baseType` says which table the service puts an item into. `name` does not: SDKs differ.
@@ -38,7 +38,7 @@ A file of JSON lines, one for each item that was accepted, in the order of accep
 
 The rest is the same for all: `time` → TimeGenerated, `baseData.properties` → Properties (a dynamic
 of texts), `baseData.measurements` → Measurements, `tags` `ai.operation.id` → OperationId,
-`ai.operation.parentId` → ParentId, `ai.operation.name` → OperationName, `ai.cloud.roleName` →
+`ai.operation.parentId` → ParentId, `ai.operation.name` → OperationName, `ai.cloud.role` →
 AppRoleName, `ai.cloud.roleInstance` → AppRoleInstance, `ai.internal.sdkVersion` → SDKVersion,
 `ai.location.ip` → ClientIP; `sampleRate` (100 where it is absent) → ItemCount = 100 / sampleRate.
 

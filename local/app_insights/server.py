@@ -113,8 +113,9 @@ def make_app(
         trouble.status, trouble.times = int(told["status"]), int(told["times"])
         return web.Response(status=204)
 
-    app.router.add_post("/v2.1/track", track)
-    app.router.add_post("/v2/track", track)
+    # The exporter of Python puts its path behind an endpoint that ends with a slash.
+    app.router.add_post("/{more:/?}v2.1/track", track)
+    app.router.add_post("/{more:/?}v2/track", track)
     app.router.add_put("/_trouble", put_trouble)
     return app
 

@@ -234,7 +234,7 @@ class Items:
             "ai.operation.id": running.trace.trace_id,
             "ai.operation.parentId": running.trace.span_id,
             "ai.operation.name": running.function,
-            "ai.cloud.roleName": self._sender.role,
+            "ai.cloud.role": self._sender.role,
             "ai.cloud.roleInstance": self._sender.host_id,
             "ai.location.ip": _NO_ADDRESS,
             "ai.internal.sdkVersion": f"azurefunctions: {self._sender.version}",

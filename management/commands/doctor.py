@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from management.backup_checks import backups, containers
 from management.checks import Finding, checked
 from management.context import Command, Context
 from management.push_checks import (
@@ -18,6 +19,7 @@ from management.push_checks import (
     endpoint_findings,
 )
 from management.vault import VAULT, vault_finding
+from shared.backup_settings import BACKUP
 from shared.emabler.client import EmablerClient
 from shared.emabler.contract import differences
 from shared.errors import EmablerFunctionsError, QueueUnavailableError
@@ -55,7 +57,7 @@ async def _doctor(context: Context) -> int:
     tell(*_settings(rooms))
     store_set = not any(f.check == "DataStorageConnection" for f in findings)
     if store_set:
-        tell(await checked("tables", _tables(rooms)), await checked("store's stamp", _stamp(rooms)))
+        tell(*await _store(rooms))
     endpoint = context.options.endpoint or context.environ.get(ENDPOINT)
     if endpoint:
         tell(*await endpoint_findings(endpoint))
@@ -84,6 +86,17 @@ def _settings(rooms: Rooms) -> list[Finding]:
         for problem in rooms.settings.problems
     ]
     return problems or [Finding("settings", well=True, detail="all that are needed are there")]
+
+
+async def _store(rooms: Rooms) -> list[Finding]:
+    found = [
+        await checked("tables", _tables(rooms)),
+        await checked("containers", containers(rooms)),
+        await checked("store's stamp", _stamp(rooms)),
+    ]
+    if not rooms.settings.problems_of(BACKUP):
+        found.append(await checked("backups", backups(rooms)))
+    return found
 
 
 async def _tables(rooms: Rooms) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.errors import MessageTooLargeError, QueueUnavailableError
 from shared.imports import ImportedLater
 from shared.instants import as_utc
+from shared.spans import System, called, stamped
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
@@ -70,11 +71,17 @@ class ServiceBusQueue:
             MessageTooLargeError: It is larger than the queue takes.
         """
         await self._sdk.ready()
+        with called(System.QUEUE, self._queue, "send") as span:
+            await self._send(body, content_type, stamped(properties or {}, span))
+
+    async def _send(
+        self, body: bytes, content_type: str | None, properties: Mapping[str, object]
+    ) -> None:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - see the module's docstring
         from azure.servicebus import ServiceBusMessage  # noqa: PLC0415
         from azure.servicebus.exceptions import MessageSizeExceededError  # noqa: PLC0415
 
-        told: dict[str | bytes, Any] = dict((properties or {}).items())
+        told: dict[str | bytes, Any] = dict(properties.items())
         message = ServiceBusMessage(
             body, content_type=content_type, application_properties=told or None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.instants import format_instant
@@ -38,31 +39,66 @@ async def reconciliation_facts(tables: Tables, now: datetime, *, watched: timede
         "began": format_instant(standing.began),
         "front": None if standing.front is None else format_instant(standing.front),
         "front_age_s": _age(standing.front, now),
-        **await _proofs(tables, now - watched, min(standing.front or now - watched, now), now),
+        **await _proofs(tables, now - watched, standing.front, now),
         "findings_open" if all_of_them else "findings_open_at_least": count,
         "run": await _latest_run(tables, now),
     }
 
 
-async def _proofs(tables: Tables, start: datetime, end: datetime, now: datetime) -> Facts:
-    """The oldest proof of the days that are walked again, and how much of them has none."""
-    windows, all_of_them = await _windows(tables, start, end)
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """Of a stretch: its oldest proof, and how many seconds of it have none."""
+
+    oldest: datetime | None
+    unproven_s: int
+
+
+async def read_proofs(
+    tables: Tables, start: datetime, end: datetime, *, most: int | None = None
+) -> Proofs | None:
+    """How well session ends from `start` to `end` are proven; None where there are more windows.
+
+    Raises:
+        StoreUnavailableError: It cannot be read now.
+    """
+    windows, all_of_them = await _windows(tables, start, end, most)
     if not all_of_them or not start < end:
-        return {"oldest_proof": None, "oldest_proof_s": None}
+        return None
     stretches = proof(windows, start, end)
     proven = [each.as_of for each in stretches if each.as_of is not None]
     # Before the first window nothing was to be proven: the store did not watch yet.
     first = next((each.start for each in stretches if each.as_of is not None), end)
     gaps = [each for each in stretches if each.as_of is None and each.start >= first]
-    oldest = min(proven, default=None)
+    unproven = sum((each.end - each.start).total_seconds() for each in gaps)
+    return Proofs(min(proven, default=None), round(unproven))
+
+
+async def _proofs(tables: Tables, start: datetime, front: datetime | None, now: datetime) -> Facts:
+    """The oldest proof of the days that are walked again, and how much of them has none."""
+    end = min(front or start, now)
+    found = await read_proofs(tables, start, end, most=MOST_WINDOWS)
+    if found is not None:
+        oldest, unproven = found.oldest, found.unproven_s
+    else:
+        oldest, unproven = await _told_by_a_run(tables, now), None
     return {
         "oldest_proof": None if oldest is None else format_instant(oldest),
         "oldest_proof_s": _age(oldest, now),
-        "unproven_s": round(sum((each.end - each.start).total_seconds() for each in gaps)),
+        "unproven_s": unproven,
     }
 
 
-async def _windows(tables: Tables, start: datetime, end: datetime) -> tuple[list[Window], bool]:
+async def _told_by_a_run(tables: Tables, now: datetime) -> datetime | None:
+    """The oldest proof as a run told it last."""
+    async for run in read_runs(tables, start=now - _RUNS_OF):
+        if run.oldest_proof is not None:
+            return run.oldest_proof
+    return None
+
+
+async def _windows(
+    tables: Tables, start: datetime, end: datetime, most: int | None
+) -> tuple[list[Window], bool]:
     ranges = (
         (WIDE_ROWS, f"{WIDE_ROWS}~"),
         (
@@ -74,7 +110,8 @@ async def _windows(tables: Tables, start: datetime, end: datetime) -> tuple[list
     windows: list[Window] = []
     for first, last in ranges:
         rows, all_of_them = await _some(
-            tables.range(RECONCILIATION, PARTITION, first, last), MOST_WINDOWS - len(windows)
+            tables.range(RECONCILIATION, PARTITION, first, last),
+            None if most is None else most - len(windows),
         )
         windows += map(window_from_row, rows)
         if not all_of_them:
@@ -88,7 +125,7 @@ async def _count(tables: Tables, prefix: str) -> tuple[int, bool]:
     return len(found), all_of_them
 
 
-async def _some(rows: AsyncIterator[Row], most: int) -> tuple[list[Row], bool]:
+async def _some(rows: AsyncIterator[Row], most: int | None) -> tuple[list[Row], bool]:
     """Up to so many rows, and whether these are all."""
     found: list[Row] = []
     async for row in rows:

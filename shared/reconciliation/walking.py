@@ -14,6 +14,7 @@ from shared.identifiers import identifier_of
 from shared.instants import Clock, format_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
+from shared.reconciliation.facts import read_proofs
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, repaired
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
@@ -116,6 +117,14 @@ class Walking:
         writes = self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
         if writes:
             await self.ledger.commit(findings=writes)
+
+    async def look_at_proofs(self, task: Task) -> None:
+        """How old the oldest proof is, once an hour: a large fleet has many windows."""
+        front = self.ledger.front
+        if task.name is Pass.ONGOING and front is not None:
+            start = self.clock() - self.terms.schedule.month
+            proofs = await read_proofs(self.means.tables, start, front)
+            self.run.oldest_proof = None if proofs is None else proofs.oldest
 
     async def look_for_drift(self) -> None:
         """Whether fields of eMabler's answers were not what we rely on."""

@@ -32,10 +32,12 @@ def envelope(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def send(insights: AppInsights, body: bytes, **headers: str) -> httpx.Response:
+async def send(
+    insights: AppInsights, body: bytes, path: str = "/v2.1/track", **headers: str
+) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
         return await client.post(
-            f"http://127.0.0.1:{insights.port}/v2.1/track", content=body, headers=headers
+            f"http://127.0.0.1:{insights.port}{path}", content=body, headers=headers
         )
 
 
@@ -94,6 +96,14 @@ async def test_seven_digits_of_a_second_are_read(insights: AppInsights) -> None:
     time = datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat() + ".1234567Z"
 
     assert (await send(insights, json.dumps([envelope(time=time)]).encode())).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v2.1/track", "//v2.1/track", "/v2/track"])
+async def test_the_paths_of_all_sdks_are_taken(insights: AppInsights, path: str) -> None:
+    """.NET asks /v2/track; Python puts a slash too many where the endpoint ends with one."""
+    body = json.dumps([envelope()]).encode()
+
+    assert (await send(insights, body, path)).status_code == 200
 
 
 async def test_trouble_is_answered_as_often_as_asked(insights: AppInsights) -> None:

@@ -130,7 +130,12 @@ async def test_a_batch_names_the_spans_of_its_messages(
     app = copy_app("batches", tmp_path)
     (tmp_path / "batch").touch()
     other = PARENT.replace("3331", "4442")
-    bodies = [{"Diagnostic-Id": PARENT}, {"traceparent": other}, {"Diagnostic-Id": "|not.w3c."}, {}]
+    properties: list[dict[str | bytes, Any]] = [
+        {"Diagnostic-Id": PARENT},
+        {"traceparent": other},
+        {"Diagnostic-Id": "|not.w3c."},
+        {},
+    ]
     async with await AppInsights.start(tmp_path) as insights:
         settings = {
             "GATE": str(tmp_path),
@@ -143,7 +148,7 @@ async def test_a_batch_names_the_spans_of_its_messages(
             client.get_queue_sender("batches") as sender,
         ):
             await sender.send_messages(
-                [ServiceBusMessage(b"x", application_properties=dict(each)) for each in bodies]
+                [ServiceBusMessage(b"x", application_properties=each) for each in properties]
             )
             async with await FunctionsHost.start(app=app, settings=settings) as host:
                 await logged(host, "batch ends")

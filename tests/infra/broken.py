@@ -79,6 +79,14 @@ IN_PLAIN = (
         "deleteRetentionPolicy is off",
     ),
     Breakage(
+        "backups that nobody deletes",
+        "main.bicep",
+        "      deleteAfterDays: backupKeepDays + 1\n",
+        "",
+        "backups_end",
+        "the account deletes {}, not backups/ after 31 days",
+    ),
+    Breakage(
         "a table forgotten",
         "store.bicep",
         "  'parked'\n",
@@ -308,6 +316,14 @@ IN_PLAIN = (
 
 IN_LARGE = (
     Breakage(
+        "backups that are immutable for ever",
+        STORAGE,
+        "immutabilityPeriodSinceCreationInDays: container.?immutableDays ?? 0",
+        "immutabilityPeriodSinceCreationInDays: 3650",
+        "backups_end",
+        "immutable for 3650 days",
+    ),
+    Breakage(
         "an isolated account that is open",
         STORAGE,
         "defaultAction: publicAccess ? 'Allow' : 'Deny'",
@@ -431,6 +447,7 @@ OUT_OF_BOUNDS = {
     # Parameter, value: what the compiler names of it.
     "logRetentionDays = 29": ("30",),
     "logDailyCapGb = 0": ("1",),
+    "backupImmutabilityDays = 36": ("35",),
     "queueMegabytes = 9999": ("9999",),
     "emablerEnvironment = 'prod'": ("'prod'",),
     "tagHashKey = 'too short'": ("32",),
@@ -445,5 +462,6 @@ NOT_TOGETHER = {
     # Parameters that exclude each other: a part of what the deployment says before it begins.
     "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
     "alerts = { audit_lost: { window: 'PT10M' } }": "alerts: the window of audit_lost is shorter",
+    "backupImmutabilityDays = 30": "has to be less than BACKUP_KEEP_DAYS",
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
 }

@@ -55,6 +55,7 @@ UNTAGGED = {
     "Microsoft.ServiceBus/namespaces/queues/authorizationRules",
     "Microsoft.Storage/storageAccounts/blobServices",
     "Microsoft.Storage/storageAccounts/blobServices/containers",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies",
     "Microsoft.Storage/storageAccounts/managementPolicies",
     "Microsoft.Storage/storageAccounts/queueServices",
     "Microsoft.Storage/storageAccounts/tableServices",

@@ -11,7 +11,7 @@ import pytest
 from local.data_folder import DataFolder
 from local.errors import LocalError
 from local.ports import Ports, port_is_free
-from local.stack import LocalAzure, Part
+from local.stack import EVERYDAY, LocalAzure, Part
 
 QUICK = (Part.BROKER, Part.EMABLER)
 
@@ -32,6 +32,17 @@ async def test_the_settings_lead_to_the_parts(tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="Azurite was not started"):
             _ = azure.azurite
     assert azure.data is None
+
+
+async def test_telemetry_is_captured_where_it_is_asked_for(tmp_path: Path) -> None:
+    """With the part the app is told where to send; without it, nothing of it is there."""
+    async with LocalAzure(data=tmp_path, parts=(Part.BROKER, Part.INSIGHTS)) as azure:
+        told = azure.settings["APPLICATIONINSIGHTS_CONNECTION_STRING"]
+        assert told == azure.insights.connection_string
+        assert azure.insights.file.is_relative_to(tmp_path)
+    assert Part.INSIGHTS not in EVERYDAY
+    async with LocalAzure(data=tmp_path, parts=(Part.BROKER,)) as azure:
+        assert "APPLICATIONINSIGHTS_CONNECTION_STRING" not in azure.settings
 
 
 async def test_a_start_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:

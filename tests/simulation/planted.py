@@ -83,11 +83,6 @@ def _always_free(*_standing: Any) -> bool:
     return True
 
 
-def _raises_nothing(*_span: Any) -> bool:
-    """Equal answers raise no instant, also where a lost run may still write."""
-    return False
-
-
 BUGS: Mapping[str, tuple[Any, str, Any] | None] = {
     "digest_without_a_field": (digest, "_known_fields", _without_energy),
     "summary_without_its_claim": (planning, "plan_session", _without_claim),
@@ -98,7 +93,6 @@ RECONCILIATION_BUGS: Mapping[str, tuple[Any, str, Any]] = {
     "front_before_its_writes": (walking, "WindowWork", _WorkWrittenLater),
     "older_answer_wins": (planning, "supersedes", _whichever_came_last),
     "lease_taken_while_held": (ledger, "is_free", _always_free),
-    "nothing_is_raised": (ledger.Ledger, "raising", _raises_nothing),
 }
 
 

@@ -61,6 +61,9 @@ param serviceBusHostName string
 @description('Required. Name of the queue of push events.')
 param queueName string
 
+@description('Required. How long the data account keeps a blob that was deleted, in days.')
+param blobSoftDeleteDays int
+
 @description('Required. Which eMabler this is.')
 param emablerEnvironment string
 
@@ -147,7 +150,18 @@ var platformSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
 }
 
+// Host and worker have to know that the app sends its own lines, or each is sent twice.
+var telemetrySettings = appSettings.?TELEMETRY == 'opentelemetry'
+  ? {
+      AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+      OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+      OTEL_TRACES_SAMPLER_ARG: '1'
+      PYTHON_ENABLE_OPENTELEMETRY: 'true'
+    }
+  : {}
+
 var connectionSettings = {
+  BLOB_SOFT_DELETE_DAYS: string(blobSoftDeleteDays)
   DataStorageConnection__blobServiceUri: blobEndpoint
   DataStorageConnection__clientId: identity.clientId
   DataStorageConnection__credential: 'managedidentity'
@@ -248,7 +262,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(ownSettings, connectionSettings, platformSettings, secretReferences)
+    properties: union(ownSettings, connectionSettings, platformSettings, telemetrySettings, secretReferences)
   }
 
   resource basicFtp 'basicPublishingCredentialsPolicies' = {

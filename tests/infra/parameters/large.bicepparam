@@ -24,6 +24,10 @@ param appSettings = {
   RETENTION_WINDOWS_DAYS: 400
   RETENTION_FINDINGS_DAYS: 400
   RETENTION_SCHEDULE: '0 30 2 * * *'
+  BACKUP_SCHEDULE: '0 */15 * * * *'
+  BACKUP_EVERY_HOURS: 24
+  BACKUP_KEEP_DAYS: 90
+  BACKUP_JOURNAL_DAYS: 30
   SESSION_MAX_POWER_KW: 400
   INGEST_LONGEST_WAIT_SECONDS: 120
   AUTHORIZATION_BUDGET_MILLISECONDS: 1500
@@ -35,6 +39,7 @@ param appSettings = {
   EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
   EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
   EMABLER_PAGE_SIZE: 200
+  TELEMETRY: 'opentelemetry'
   RECONCILE_SCHEDULE: '0 */5 * * * *'
   RECONCILE_FIRST_DAYS: 7
   RECONCILE_OVERLAP_MINUTES: 60
@@ -75,6 +80,7 @@ param zoneRedundant = true
 param logRetentionDays = 730
 param logDailyCapGb = 1000
 param blobSoftDeleteDays = 30
+param backupImmutabilityDays = 35
 param networkIsolation = true
 param secretLifetimeDays = 3650
 param deploymentTime = '20261126T120000Z'
