@@ -36,7 +36,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         # The worker's process ends in the middle of each batch.
         "crashes": _fault(20, "invocations_failing", "ingestion_age", hour=8.5),
         # Each answer of the store takes long, within a tap's budget.
-        "slow_store": _fault(20, "taps_slow", hour=16),
+        "slow_store": _fault(35, "taps_slow", hour=16),
         # Reads of tags are not answered within a tap's budget.
         "stalled_tags": _fault(20, "taps_by_policy", "taps_slow", "invocations_failing", hour=17),
         # A rotation of the Authorization value that reached one side only.
@@ -48,11 +48,11 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         # eMabler's REST is away.
         "rest_away": _fault(50, "reconciliation_failing", hour=12),
         # The front stands still and no day is proven again.
-        "front_stands": _fault(90, "proof_old", hour=13.5),
+        "front_stands": _fault(60, "proof_old", hour=13.5),
         # REST tells of something that has not been seen before.
         "drift": _fault(20, "findings_new", hour=19.5),
         # eMabler has stopped pushing.
-        "no_push": _fault(60, "push_silent", hour=20.5),
+        "no_push": _fault(45, "push_silent", hour=20.5),
         # The timer has stopped.
         "no_timer": _fault(170, "function_silent", "reconciliation_failing", hour=1),
         # Something writes far too much into the workspace.

@@ -83,6 +83,17 @@ def test_each_field_of_the_wide_event_is_one(name: str) -> None:
     assert unfit == []
 
 
+def test_each_field_that_is_read_is_written() -> None:
+    """A field that no code sets would be silence: a query may read what an invocation notes."""
+    product = code_of("shared").replace((ROOT / "shared/telemetry.py").read_text("utf-8"), "")
+    read = set().union(*(Reading.of(query).fields for query in QUERIES.values()))
+    unwritten = {name for name in read if not re.search(rf"\b{name}=", product)}
+    by_the_event_itself = {"function", "outcome", "duration_ms", "store_requests"}
+
+    # Its place is in the wide event of a run of reconciliation; the front's age stands in for it.
+    assert unwritten - by_the_event_itself <= {"oldest_proof_s"}
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_each_text_that_a_field_is_compared_with_is_one_of_its_own(name: str) -> None:
     """A misspelt outcome, function, code or cause would be silence too."""
