@@ -7,7 +7,7 @@ costs the window it was at (docs/decisions/0025).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from secrets import token_hex
 from time import monotonic
 
@@ -19,6 +19,7 @@ from shared.errors import (
     RestRefusedError,
     RestUnavailableError,
     StoreUnavailableError,
+    TransientError,
 )
 from shared.instants import Clock
 from shared.reconciliation.asking import pictures
@@ -160,9 +161,21 @@ class Reconciliation:
             raise walking.refused[0]
 
     async def _end(self, ledger: Ledger, run: Run, *, settled: bool) -> None:
+        """Write down how the run ended and give the lease back.
+
+        Whoever slept past the lease is told so, not of the answers that were missed meanwhile.
+        """
         run.ended = self._clock()
-        outcome = Outcome.OK if run.error is None else Outcome.FAILED
-        hide = () if run.error is None else (StoreUnavailableError, LeaseLostError)
-        with suppress(*hide):
+        error = run.error
+        outcome = Outcome.OK if error is None else Outcome.FAILED
+        try:
             await ledger.commit(run=run.row(self._means.client.counts, outcome))
             await ledger.release(settled=settled)
+        except StoreUnavailableError:
+            if error is None:
+                raise
+        except LeaseLostError as lost:
+            if error is None:
+                raise
+            if isinstance(error, TransientError):
+                raise lost from error

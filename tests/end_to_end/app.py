@@ -114,9 +114,11 @@ async def running_app(
             # The messages of tests/payloads.py are of one day, whenever this runs.
             "RETENTION_JOURNAL_DAYS": "3660",
         }
-        async with await FunctionsHost.start(
-            app=CHECKOUT, settings=needed | dict(settings or {}), quiet=True
-        ) as host:
-            yield App(proxy, broker, host, tables, blobs, sender)
-        await tables.close()
-        await blobs.close()
+        try:
+            async with await FunctionsHost.start(
+                app=CHECKOUT, settings=needed | dict(settings or {}), quiet=True
+            ) as host:
+                yield App(proxy, broker, host, tables, blobs, sender)
+        finally:
+            await tables.close()
+            await blobs.close()

@@ -11,7 +11,13 @@ import pytest
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import read_rule
 from local.emabler.records import FinishedSession
-from shared.errors import LeaseHeldError, LeaseLostError, RestRefusedError, RestUnavailableError
+from shared.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    RestRefusedError,
+    RestUnavailableError,
+    StoreUnavailableError,
+)
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
 from shared.reconciliation.shelf import read_windows
@@ -382,6 +388,30 @@ async def test_a_run_that_slept_past_its_lease_changes_nothing(sides: TwoSides) 
     assert before == 0
     assert sides.rows == sides.kept  # type: ignore[attr-defined] # as above
     assert (await sides.summary())["energy_wh"] == 2.0
+
+
+@pytest.mark.parametrize(
+    "missed", [StoreUnavailableError("no answer"), RestUnavailableError("no answer")]
+)
+async def test_a_run_that_slept_says_so_whatever_it_missed(
+    sides: TwoSides, missed: Exception
+) -> None:
+    """The answers that it waited for are timed out when it wakes: that is not what went wrong."""
+
+    async def sleeps(table: str, moment: str) -> None:
+        if (table, moment) == ("sessions", "before_write"):
+            sides.tables.pause = nothing
+            sides.clock.advance(minutes=11)
+            raise missed
+
+    nothing = sides.tables.pause
+    sides.lists_finished(ended(1, NOW - HOUR))
+    sides.tables.pause = sleeps
+
+    with pytest.raises(LeaseLostError) as lost:
+        await sides.reconcile()
+
+    assert lost.value.__cause__ is missed
 
 
 async def test_an_equal_answer_of_a_later_run_outlasts_a_sleeper(sides: TwoSides) -> None:
