@@ -24,7 +24,7 @@ from shared.identifiers import hash_tag
 from shared.instants import format_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
-from shared.reconciliation.finding_book import FindingBook
+from shared.reconciliation.finding_book import FindingBook, FindingWrite
 from shared.reconciliation.findings import FindingClass
 from shared.reconciliation.lease import Standing
 from shared.reconciliation.ledger import read_standing
@@ -131,6 +131,7 @@ class TwoSides:
         self.rules = rules or Rules()
         self.findings: dict[tuple[str, FindingClass], Any] = {}
         self.repaired: Counter[FindingClass] = Counter()
+        self.written: list[FindingWrite] = []
         self.book = FindingBook()
         self.client: EmablerClient
 
@@ -257,6 +258,7 @@ class TwoSides:
         writes = self.book.seen(
             findings, compared=set(compared), classes=frozenset(classes), as_of=as_of
         )
+        self.written += writes
         for write in writes:
             if write.finding is None:
                 self.findings.pop((write.about, write.cls))
