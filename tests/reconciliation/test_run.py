@@ -19,6 +19,7 @@ from shared.errors import (
     StoreUnavailableError,
 )
 from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.passes import Pass
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
 from shared.reconciliation.shelf import read_windows
 from shared.reconciliation.spans import Span
@@ -363,6 +364,31 @@ async def test_requests_behind_the_front_have_a_budget_of_their_own(sides: TwoSi
 
     assert not first.complete
     assert number > 5
+
+
+async def test_many_starts_without_an_id_do_not_keep_the_daily_look_from_its_end(
+    sides: TwoSides,
+) -> None:
+    """With ten requests a run, each run asks for some of them; what it found stands."""
+    await sides.reconcile()
+    sides.clock.advance(days=1, minutes=5)
+    begun = [NOW - 40 * HOUR + n * HOUR / 60 for n in range(30)]
+    await sides.push(*(start(transaction="0", start=each) for each in begun))
+    await sides.push(start(transaction="77", start=NOW - 40 * HOUR))
+    found: list[int] = []
+
+    for _ in range(9):
+        await sides.reconcile(behind_requests=10)
+        found.append(sum(map(len, (await sides.open_findings()).values())))
+        sides.clock.advance(minutes=15)
+
+    mark = (await sides.standing()).marks.rounds[Pass.OPEN]
+    assert (mark.done, mark.after) == (True, "")
+    assert 0 < found[0] < found[-1]
+    assert {cls: len(each) for cls, each in (await sides.open_findings()).items()} == {
+        "unpaired": 30,
+        "open_not_at_emabler": 1,
+    }
 
 
 async def test_a_run_that_slept_past_its_lease_changes_nothing(sides: TwoSides) -> None:

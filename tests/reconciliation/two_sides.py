@@ -230,11 +230,14 @@ class TwoSides:
 
     async def look_at_open(self, **how: Any) -> Worked:
         """Compare the open sessions."""
-        doubted = {about for cls in OF_OPEN_SESSIONS for about in self.book.abouts(cls)}
-        work = OpenSessionsWork(self.means)
-        worked = await work.work(self.clock(), doubted=doubted, **how)
-        self._note(worked, OF_OPEN_SESSIONS)
-        return worked
+        doubted = {cls: set(self.book.abouts(cls)) for cls in OF_OPEN_SESSIONS}
+        total: Worked | None = None
+        work = OpenSessionsWork(self.means).work(self.clock(), doubted=doubted, **how)
+        async for worked in work:
+            self._note(worked, OF_OPEN_SESSIONS)
+            total = worked if total is None else _sum(total, worked)
+        assert total is not None
+        return total
 
     async def look_for_silence(self, worked: Worked) -> Silence:
         """See whether push is silent."""
