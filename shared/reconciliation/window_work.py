@@ -292,7 +292,8 @@ class _Task:
         )
         started = str(told.row.columns.get("start", "~"))
         if started <= self._told_of_by_now and self._picture.span.holds(told.end):
-            worked.push.note(told.charger_part, pushed="push" in told.row.columns)
+            pushed = "push" in told.row.columns
+            worked.push.note(told.charger_part, told.session, started, pushed=pushed)
 
     def _count(self, written: Written, summary: Summary) -> None:
         """Count what came of a session that was written, and tell what was mended by it."""

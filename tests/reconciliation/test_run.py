@@ -468,7 +468,8 @@ async def test_silence_of_push_is_found_and_over(sides: TwoSides) -> None:
     """REST lists sessions of which push told nothing: a finding with its cause; later it goes."""
     await sides.reconcile()
     sides.clock.advance(hours=3)
-    sides.lists_finished(*(ended(n, NOW + HOUR + n * MINUTE) for n in range(1, 9)))
+    ends = {n: NOW + HOUR + n * MINUTE for n in range(1, 9)}
+    sides.lists_finished(*(ended(n, end, charger_id=f"CH-{n % 2}") for n, end in ends.items()))
 
     run = await sides.reconcile()
 
