@@ -33,18 +33,20 @@ HELP = {
   Install what is needed and stop there.
       python dev.py setup""",
     "demo": """demo [--seed N] [--chargers N] [--faults off|default|list|NAME=SHARE@HOURS,…]
-   [--speed N|max] [--transport servicebus|webhook] [--app DIR] [--logs DIR]
+   [--speed N|max] [--push service-bus|webhook|kafka] [--app DIR] [--logs DIR]
   A charging day in about a minute: start Azure and eMabler on this machine, let a fleet charge,
   tap and misbehave, reconcile, and compare the store with the truth. Exit code 0 only if equal.
   --app plays against the app of another folder.
       python dev.py demo
-      python dev.py demo --seed 7 --transport webhook
+      python dev.py demo --seed 7 --push webhook
+      python dev.py demo --push kafka     # eMabler writes to a Kafka topic, the app reads it
       python dev.py demo --faults list    # what can go wrong, and how it is written
       python dev.py demo --faults default,offline=0.5,lost=0.1@6h-9h
       python dev.py demo --faults off --speed max --chargers 8""",
     "up": """up [--port 7071] [--azurite-ports BLOB,QUEUE,TABLE] [--broker-port 5672]
    [--emabler-port 7080] [--data DIR] [--reset] [--settings FILE] [--func]
-   [--fleet N [--seed N] [--faults …] | --no-simulator]
+   [--push service-bus|webhook|kafka] [--fleet N [--seed N] [--faults …] | --no-simulator]
+   [--telemetry [log|opentelemetry]]
   Start the local Azure and keep it running until Ctrl-C. Data and logs stay in .local/data.
   Without a local.settings.json of your own one is written; one of your own takes part, below
   the environment, and is never written.
@@ -53,7 +55,10 @@ HELP = {
       python dev.py up --reset            # begin with empty tables and queues
       python dev.py up --func             # Core Tools' `func start` as the host
       python dev.py up --fleet 20         # with chargers that live at the pace of the clock
-      python dev.py up --no-simulator     # with an eMabler and a sender of your own""",
+      python dev.py up --push kafka       # with a Kafka broker, and a function that reads it
+      python dev.py up --no-simulator     # with an eMabler and a sender of your own
+      python dev.py up --telemetry        # with a small Application Insights that captures
+      python dev.py up --telemetry opentelemetry   # the same, the app sending by OpenTelemetry""",
     "test": """test [--only] [PYTEST ARGUMENT…]
   Format, lint and types of everything, then the tests, one core each. Arguments go to pytest;
   with --only first, everything but pytest is left out.
@@ -67,7 +72,8 @@ HELP = {
       python dev.py prove nothing_lost --seed 7   # another order of the messages""",
     "bench": """bench NAME [--rounds N] [--batches N]
   Measure against a baseline in the same run; a floor that is missed fails. Names: decode, ingest,
-  authorize (--rounds, --calls), sessions (--sessions), tags (--tags).
+  authorize (--rounds, --calls), sessions (--sessions), tags (--tags), telemetry (--rounds,
+  --batches, --taps), retention (--rows), reconcile (--sessions, --rounds).
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",

@@ -6,9 +6,11 @@ hold what this prints, and a test keeps them so. Standard library only.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SECONDS_A_DAY = 86_400
 DAYS_A_MONTH = 30
@@ -38,6 +40,15 @@ KILOBYTES_OF_LOG_AN_INVOCATION = 3
 KILOBYTES_OF_LOG_A_WRITE = 1
 """One line of the table service's log for each request that writes."""
 JOURNAL_DAYS = 400
+ROWS_OF_A_SESSION = 6
+"""Two claims, the summary, the row by its end, and two under its tag."""
+TAP_DAYS = 90
+BACKUP_ROWS_A_SECOND = 5_000
+"""Read, written down and compressed: 0.13 ms of a core for a row, and 60 ms for a page of 1,000."""
+RESTORED_ROWS_A_SECOND = 1_900
+"""Half a millisecond of a core for a row, which hides the waiting for 16 requests at once."""
+JOURNAL_DAYS_OF_A_SHORT_BACKUP = 7
+BACKUP_MINUTES_A_RUN, MINUTES_BETWEEN_RUNS = 8, 15
 
 # Of Azure.
 INSTANCE_GB = 2
@@ -46,6 +57,8 @@ STANDARD_OPERATIONS_A_SECOND = 1_000
 ENTITIES_A_SECOND_A_PARTITION = 2_000
 REQUESTS_A_SECOND_AN_ACCOUNT = 20_000
 BUCKETS = 4
+AVAILABILITY_PLACES = 3
+AVAILABILITY_CALLS_AN_HOUR = 12
 PEAK = 3
 """The busiest minutes of a day beside its average."""
 
@@ -61,6 +74,10 @@ PRICES = {
     "table, ten thousand requests": 0.00036,
     "table, a GB and month (zone redundant)": 0.056,
     "logs, a GB": 2.76,
+    "query alert every 5 minutes, a month": 1.50,
+    "query alert every 15 minutes or less often, a month": 0.50,
+    "metric alert, a series and month": 0.10,
+    "availability test, a call": 0.0005,
     "private endpoint, an hour": 0.01,
     "NAT gateway and its address, an hour": 0.05,
 }
@@ -128,7 +145,27 @@ def costs(traffic: Traffic) -> dict[str, float]:
         "tables, when the journal is full": stored_gb
         * PRICES["table, a GB and month (zone redundant)"],
         "logs": log_gb * PRICES["logs, a GB"],
+        "alerts and the availability test": watching(),
     }
+
+
+def watching() -> float:
+    """The rules of infra/monitoring, one series for each value, and the calls from outside."""
+    lists = Path(__file__).resolve().parent / "monitoring"
+    queries, metrics = (
+        json.loads((lists / name).read_text(encoding="utf-8"))["alerts"]
+        for name in ("alerts.json", "metric-alerts.json")
+    )
+    often = sum(alert["frequency"] == "PT5M" for alert in queries)
+    calls = AVAILABILITY_PLACES * AVAILABILITY_CALLS_AN_HOUR * HOURS_A_MONTH
+    cost: float = (
+        often * PRICES["query alert every 5 minutes, a month"]
+        + (len(queries) - often) * PRICES["query alert every 15 minutes or less often, a month"]
+        + sum(max(1, len(alert["values"])) for alert in metrics)
+        * PRICES["metric alert, a series and month"]
+        + calls * PRICES["availability test, a call"]
+    )
+    return cost
 
 
 def standard(traffic: Traffic) -> float:
@@ -219,12 +256,38 @@ def limit_table() -> list[str]:
     ]
 
 
+def backup_table() -> list[str]:
+    """What a backup and a restore take after a year, for docs/limits.md."""
+    rows: dict[str, list[str]] = {}
+    for chargers in FLEETS:
+        sessions = SESSIONS * ROWS_OF_A_SESSION * 365
+        stored = chargers * (Traffic(1).events_a_day * 365 + sessions + TAPS * TAP_DAYS)
+        reading = stored / BACKUP_ROWS_A_SECOND / 3600
+        taking = reading * MINUTES_BETWEEN_RUNS / BACKUP_MINUTES_A_RUN
+        older = chargers * Traffic(1).events_a_day * (365 - JOURNAL_DAYS_OF_A_SHORT_BACKUP)
+        for name, value in {
+            "millions of rows after a year": f"{stored / 1e6:,.0f}",
+            "hours of reading": f"{reading:,.1f}",
+            "hours that a backup takes, eight minutes in each quarter": f"{taking:,.1f}",
+            "the same with a week of the journal": f"{taking * (1 - older / stored):,.1f}",
+            "hours to write all of them into an empty store": (
+                f"{stored / RESTORED_ROWS_A_SECOND / 3600:,.1f}"
+            ),
+        }.items():
+            rows.setdefault(name, []).append(value)
+    return [
+        "| | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
+        "|---|" + "---:|" * len(FLEETS),
+        *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()),
+    ]
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Print both tables; the exit code."""
+    """Print all tables; the exit code."""
     if arguments:
         print(__doc__)
         return 0 if arguments[0] in {"-h", "--help"} else 2
-    print("\n".join([*cost_table(), "", *limit_table()]))
+    print("\n".join([*cost_table(), "", *limit_table(), "", *backup_table()]))
     print(
         f"\na closed network adds {isolation():,.0f} US dollars a month, Premium {premium():,.0f}"
     )

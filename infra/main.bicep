@@ -3,10 +3,11 @@ targetScope = 'subscription'
 metadata name = 'eMabler on Azure Functions'
 metadata description = 'All that the app needs in one resource group. docs/deploy.md says how to use it, docs/security.md what it promises.'
 
+import { alertsType, webhookReceiverType } from 'alerts.bicep'
 import { namesOf, scalingRoleName } from 'names.bicep'
 import { granteeType } from 'roles.bicep'
-import { appSettingsDefaults, appSettingsType, optionalSecretType, requiredSecrets } from 'settings.bicep'
-import { containers, tables } from 'store.bicep'
+import { appSettingsDefaults, appSettingsType, defaultBackupKeepDays, optionalSecretType, requiredSecrets } from 'settings.bicep'
+import { backupContainer, containers, tables } from 'store.bicep'
 import { scaleType } from 'modules/function-app/main.bicep'
 import { redundancyType } from 'modules/storage/main.bicep'
 
@@ -74,7 +75,7 @@ param emablerAddresses string[] = []
 @description('Optional. Settings of the app that differ from the defaults in docs/settings.md.')
 param appSettings appSettingsType = {}
 
-@description('Optional. Secrets that are in the vault for a time only, and are referred to while they are named here.')
+@description('Optional. Secrets that not every deployment has, or has for a time only, and that are referred to while they are named here.')
 @maxLength(10)
 param optionalSecrets optionalSecretType[] = []
 
@@ -123,8 +124,47 @@ param logDailyCapGb int = 5
 @maxValue(365)
 param blobSoftDeleteDays int = 7
 
+@description('Optional. For how many days nobody can change or delete a part of a backup; 0: not at all. Less than BACKUP_KEEP_DAYS.')
+@minValue(0)
+@maxValue(35)
+param backupImmutabilityDays int = 0
+
 @description('Optional. True: nobody can purge the vault before 90 days are over. It cannot be turned off again.')
 param purgeProtection bool = true
+
+@description('Optional. How long a secret that the template writes is good for, in days. An alert tells thirty days before its end; what has ended still works.')
+@minValue(31)
+@maxValue(3650)
+param secretLifetimeDays int = 365
+
+@description('Optional. When the lifetime of new secrets begins. Leave it: it is the time of the deployment.')
+@maxLength(40)
+param deploymentTime string = utcNow()
+
+// Alerts
+
+@description('Optional. Mail addresses that alerts go to, parted by commas. Without any, and without alertWebhooks, alerts are in the portal only.')
+@maxLength(2000)
+param alertEmails string = ''
+
+@description('Optional. Webhooks that alerts go to.')
+@maxLength(10)
+param alertWebhooks webhookReceiverType[] = []
+
+@description('Optional. Thresholds, severities and windows of alerts that differ from docs/monitoring.md.')
+param alerts alertsType = {}
+
+@description('Optional. Where your people read the runbooks: what stands before NAME.md.')
+@maxLength(500)
+param runbooksUrl string = 'docs/runbooks/'
+
+@description('Optional. Whether Azure calls the app from several places every five minutes: `unlessRestricted`, where emablerAddresses names nobody, since its machines call for all customers of Azure; `always`, letting them through; `never`.')
+param availabilityTest 'unlessRestricted' | 'always' | 'never' = 'unlessRestricted'
+
+@description('Optional. The places that it calls from, as Azure names them.')
+@minLength(2)
+@maxLength(16)
+param availabilityLocations string[] = ['emea-nl-ams-azr', 'emea-gb-db3-azr', 'emea-fr-pra-edge']
 
 // Network
 
@@ -147,6 +187,38 @@ var checkedQueueMegabytes = serviceBusTier == 'Standard' && queueMegabytes > 512
 var checkedHostRedundancy = zoneRedundant && !contains(hostRedundancy, 'ZRS')
   ? fail('hostRedundancy: with zoneRedundant the host\'s account has to be spread over zones as well; take Standard_ZRS.')
   : hostRedundancy
+var kafkaWanted = contains(appSettings, 'KAFKA_BROKER_LIST') || contains(appSettings, 'KAFKA_TOPIC') || contains(
+  appSettings,
+  'KAFKA_CONSUMER_GROUP'
+) || contains(appSettings, 'KAFKA_USERNAME') || contains(optionalSecrets, 'KAFKA_PASSWORD')
+var kafkaAddressed = contains(appSettings, 'KAFKA_BROKER_LIST') && contains(appSettings, 'KAFKA_TOPIC') && contains(
+  appSettings,
+  'KAFKA_CONSUMER_GROUP'
+)
+var kafkaProven = (appSettings.?KAFKA_PROTOCOL ?? 'SaslSsl') == 'Ssl' || (contains(appSettings, 'KAFKA_USERNAME') && contains(
+  optionalSecrets,
+  'KAFKA_PASSWORD'
+))
+var checkedAppSettings = kafkaWanted && !(kafkaAddressed && kafkaProven)
+  ? fail('appSettings: Kafka needs KAFKA_BROKER_LIST, KAFKA_TOPIC, KAFKA_CONSUMER_GROUP and, unless KAFKA_PROTOCOL is Ssl, KAFKA_USERNAME and KAFKA_PASSWORD in optionalSecrets.')
+  : appSettings
+
+var backupKeepDays = appSettings.?BACKUP_KEEP_DAYS ?? defaultBackupKeepDays
+var checkedImmutability = backupImmutabilityDays >= backupKeepDays
+  ? fail('backupImmutabilityDays: has to be less than BACKUP_KEEP_DAYS, or backups outlive the day that an erasure tells.')
+  : backupImmutabilityDays
+// The app deletes a backup at its age; the account sees to it a day later, whether the app runs or not.
+var dataContainers = map(
+  containers,
+  each =>
+    each.name == backupContainer
+      ? {
+          name: each.name
+          deleteAfterDays: backupKeepDays + 1
+          immutableDays: checkedImmutability
+        }
+      : each
+)
 
 var serviceName = 'functions'
 var token = uniqueString(subscription().id, environmentName, location)
@@ -154,11 +226,18 @@ var names = namesOf(environmentName, token)
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
 var readableSettings = union(requiredSecrets, optionalSecrets)
+var restricted = !empty(emablerAddresses)
+var testsAvailability = availabilityTest == 'always' || (availabilityTest == 'unlessRestricted' && !restricted)
 var isolatedBus = networkIsolation && serviceBusTier == 'Premium'
 
 var app granteeType = {
   id: identity.outputs.principalId
   key: names.identity
+  type: 'ServicePrincipal'
+}
+var queryAlerts granteeType = {
+  id: alertsIdentity.outputs.principalId
+  key: names.alertsIdentity
   type: 'ServicePrincipal'
 }
 var deployer granteeType[] = empty(principalId) || principalType == 'ServicePrincipal'
@@ -205,6 +284,15 @@ module identity 'modules/identity/main.bicep' = {
   }
 }
 
+module alertsIdentity 'modules/identity/main.bicep' = {
+  scope: group
+  params: {
+    name: names.alertsIdentity
+    location: location
+    tags: allTags
+  }
+}
+
 module monitoring 'modules/monitoring/main.bicep' = {
   scope: group
   params: {
@@ -216,7 +304,22 @@ module monitoring 'modules/monitoring/main.bicep' = {
     dailyCapGb: logDailyCapGb
     app: app
     operators: operators
+    alerts: queryAlerts
   }
+}
+
+module workbook 'modules/workbook/main.bicep' = {
+  scope: group
+  params: {
+    workspaceName: names.workspace
+    componentName: names.component
+    environmentName: environmentName
+    location: location
+    tags: allTags
+  }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module keyVault 'modules/key-vault/main.bicep' = {
@@ -229,6 +332,7 @@ module keyVault 'modules/key-vault/main.bicep' = {
     emablerApiKey: emablerApiKey
     tagHashKey: tagHashKey
     webhookAuthorization: webhookAuthorization
+    secretsEnd: dateTimeToEpoch(dateTimeAdd(deploymentTime, 'P${secretLifetimeDays}D'))
     readableSettings: readableSettings
     app: app
     operators: operators
@@ -264,7 +368,7 @@ module dataStorage 'modules/storage/main.bicep' = {
     tags: allTags
     redundancy: dataRedundancy
     tableNames: tables
-    containers: containers
+    containers: dataContainers
     softDeleteDays: blobSoftDeleteDays
     contributors: concat([app], operators)
     blobOwners: []
@@ -403,12 +507,14 @@ module functionApp 'modules/function-app/main.bicep' = {
     blobEndpoint: dataStorage.outputs.blobEndpoint
     serviceBusHostName: serviceBus.outputs.hostName
     queueName: queueName
+    blobSoftDeleteDays: blobSoftDeleteDays
     emablerEnvironment: emablerEnvironment
-    appSettings: appSettings
+    appSettings: checkedAppSettings
     secretSettings: readableSettings
     vaultUri: keyVault.outputs.uri
     subnetId: networkIsolation ? network!.outputs.appSubnetId : ''
-    callerAddresses: empty(emablerAddresses) ? [] : union(emablerAddresses, operatorAddresses)
+    callerAddresses: restricted ? union(emablerAddresses, operatorAddresses) : []
+    availabilityTestMayCall: testsAvailability
     deploymentAddresses: operatorAddresses
     deploymentRestricted: networkIsolation
     workspaceId: monitoring.outputs.workspaceId
@@ -420,6 +526,47 @@ module functionApp 'modules/function-app/main.bicep' = {
     serviceBusEndpoint
     tableEndpoints
     vaultEndpoint
+  ]
+}
+
+module availability 'modules/availability-test/main.bicep' = if (testsAvailability) {
+  scope: group
+  params: {
+    name: names.availabilityTest
+    location: location
+    tags: allTags
+    componentName: names.component
+    url: 'https://${functionApp.outputs.hostName}/api/live'
+    locations: availabilityLocations
+  }
+}
+
+module alertRules 'modules/alerts/main.bicep' = {
+  scope: group
+  params: {
+    actionGroupName: names.actionGroup
+    namePrefix: names.alerts
+    environmentName: environmentName
+    location: location
+    tags: allTags
+    emails: empty(alertEmails) ? [] : map(split(alertEmails, ','), email => trim(email))
+    webhooks: alertWebhooks
+    settings: alerts
+    dailyCapGb: logDailyCapGb
+    identityId: alertsIdentity.outputs.resourceId
+    workspaceName: names.workspace
+    componentName: names.component
+    serviceBusName: names.serviceBus
+    queueName: queueName
+    dataStorageName: names.dataStorage
+    availabilityTestName: testsAvailability ? names.availabilityTest : ''
+    runbooksUrl: runbooksUrl
+  }
+  dependsOn: [
+    availability
+    dataStorage
+    monitoring
+    serviceBus
   ]
 }
 
@@ -451,6 +598,9 @@ output AZURE_SERVICE_BUS_NAME string = names.serviceBus
 @description('Name of the Log Analytics workspace.')
 output AZURE_LOG_ANALYTICS_NAME string = names.workspace
 
+@description('Address that answers monitors with what they ask a function key for.')
+output STATUS_URL string = 'https://${functionApp.outputs.hostName}/api/status'
+
 @description('Address that eMabler calls with events and taps.')
 output EMABLER_PUSH_URL string = 'https://${functionApp.outputs.hostName}/api/emabler/push'
 
@@ -478,4 +628,8 @@ output PUSH_QUEUE_NAME string = queueName
 output EMABLER_ENVIRONMENT string = emablerEnvironment
 
 @description('What else is set of the app, as JSON: an operator\'s machine works with the same.')
-output APP_SETTINGS string = string(union(appSettingsDefaults, appSettings))
+output APP_SETTINGS string = string(union(
+  appSettingsDefaults,
+  appSettings,
+  { BLOB_SOFT_DELETE_DAYS: blobSoftDeleteDays }
+))

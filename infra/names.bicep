@@ -36,6 +36,18 @@ type namesType = {
 
   @description('Virtual network: 2 to 64 characters. The parts of the network are named after it.')
   network: string
+
+  @description('User-assigned identity of the query alerts: 3 to 128 characters.')
+  alertsIdentity: string
+
+  @description('Action group: 1 to 260 characters. Alert rules begin with `alert`.')
+  actionGroup: string
+
+  @description('Availability test: 1 to 260 characters.')
+  availabilityTest: string
+
+  @description('What names of alert rules begin with.')
+  alerts: string
 }
 
 @export()
@@ -65,4 +77,8 @@ func namesOf(environmentName string, token string) namesType => {
   plan: joinParts(['plan', slugOf(environmentName), token])
   functionApp: joinParts(['func', slugOf(environmentName), token])
   network: joinParts(['vnet', slugOf(environmentName), token])
+  alertsIdentity: joinParts(['id', slugOf(environmentName), 'alerts', token])
+  actionGroup: joinParts(['ag', slugOf(environmentName), token])
+  availabilityTest: joinParts(['avail', slugOf(environmentName), token])
+  alerts: joinParts(['alert', slugOf(environmentName)])
 }

@@ -59,6 +59,26 @@ type appSettingsType = {
   @maxLength(100)
   RETENTION_SCHEDULE: string?
 
+  @description('Optional. When the app looks whether a backup is due or under way: six fields, seconds first, UTC.')
+  @minLength(11)
+  @maxLength(100)
+  BACKUP_SCHEDULE: string?
+
+  @description('Optional. How old the latest backup may be before the next one begins, in hours. 0: none is taken.')
+  @minValue(0)
+  @maxValue(744)
+  BACKUP_EVERY_HOURS: int?
+
+  @description('Optional. How many days a backup is kept after it began. The account deletes what is a day older by itself.')
+  @minValue(1)
+  @maxValue(90)
+  BACKUP_KEEP_DAYS: int?
+
+  @description('Optional. How many days of the journal a backup takes along, by the day of each event.')
+  @minValue(1)
+  @maxValue(3660)
+  BACKUP_JOURNAL_DAYS: int?
+
   @description('Optional. The most that a socket of the fleet gives, in kW.')
   @minValue(1)
   @maxValue(4000)
@@ -111,6 +131,9 @@ type appSettingsType = {
   @minValue(1)
   @maxValue(1000)
   EMABLER_PAGE_SIZE: int?
+
+  @description('Optional. How telemetry leaves: log, line by line through the host, or opentelemetry, lines and spans from the app itself. What the host and the worker need for that is set as well.')
+  TELEMETRY: ('log' | 'opentelemetry')?
 
   @description('Optional. When reconciliation runs: six fields, seconds first, UTC.')
   @minLength(11)
@@ -226,6 +249,32 @@ type appSettingsType = {
   @minValue(0)
   @maxValue(10080)
   INVENTORY_EVERY_MINUTES: int?
+
+  @description('Optional. The brokers that push events are taken from, as host:port parted by commas. With it, topic, group and (unless KAFKA_PROTOCOL is Ssl) user name and the secret KAFKA_PASSWORD have to be there.')
+  @minLength(3)
+  @maxLength(1000)
+  KAFKA_BROKER_LIST: string?
+
+  @description('Optional. The topic of push events by Kafka.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_TOPIC: string?
+
+  @description('Optional. The consumer group under which Kafka keeps the offsets.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_CONSUMER_GROUP: string?
+
+  @description('Optional. How the brokers are reached: from Azure over TLS only.')
+  KAFKA_PROTOCOL: ('SaslSsl' | 'Ssl')?
+
+  @description('Optional. How the app proves itself to the brokers with SaslSsl.')
+  KAFKA_AUTHENTICATION_MODE: ('Plain' | 'ScramSha256' | 'ScramSha512')?
+
+  @description('Optional. The user name for the brokers.')
+  @minLength(1)
+  @maxLength(249)
+  KAFKA_USERNAME: string?
 }
 
 @export()
@@ -235,9 +284,14 @@ var appSettingsDefaults = {
 }
 
 @export()
+@description('How many days a backup is kept where an operator sets no BACKUP_KEEP_DAYS. A test holds it to shared/backup_settings.py.')
+var defaultBackupKeepDays = 30
+
+@export()
 @description('Settings that are secrets, and the secret of the vault that each one refers to.')
 var secretNames = {
   EMABLER_API_KEY: 'emabler-api-key'
+  KAFKA_PASSWORD: 'kafka-password'
   TAG_HASH_KEY: 'tag-hash-key'
   TAG_HASH_KEY_PREVIOUS: 'tag-hash-key-previous'
   WEBHOOK_AUTHORIZATION: 'webhook-authorization'
@@ -254,4 +308,4 @@ var requiredSecrets = [
 
 @export()
 @description('Secrets that are referred to on request only: an unresolved reference counts as a wrong setting and would disable what heeds it.')
-type optionalSecretType = 'TAG_HASH_KEY_PREVIOUS' | 'WEBHOOK_AUTHORIZATION_PREVIOUS'
+type optionalSecretType = 'KAFKA_PASSWORD' | 'TAG_HASH_KEY_PREVIOUS' | 'WEBHOOK_AUTHORIZATION_PREVIOUS'

@@ -28,11 +28,21 @@ type containerType = {
   @minValue(1)
   @maxValue(3650)
   deleteAfterDays: int?
+
+  @description('Optional. For how many days nobody can change or delete a blob; none or 0: not at all.')
+  @minValue(0)
+  @maxValue(35)
+  immutableDays: int?
 }
+
+@export()
+@description('The container of the backups.')
+var backupContainer = 'backups'
 
 @export()
 @description('All blob containers, as in shared/storage/containers.py.')
 var containers containerType[] = [
   { name: 'bodies' }
   { name: 'snapshots' }
+  { name: backupContainer }
 ]

@@ -3,7 +3,7 @@
 | file | what |
 |---|---|
 | `secrets.json` | the webhook's Authorization value, the tag hash key, the REST key |
-| `azurite/`, `broker/`, `emabler/` | what each part keeps |
+| `azurite/`, `broker/`, `emabler/`, `app-insights/` | what each part keeps |
 | `lock` | held while a run works in the folder |
 """
 

@@ -26,6 +26,7 @@ class Ports:
     azurite: AzuritePorts = field(default_factory=AzuritePorts)
     broker: int = 0
     emabler: int = 0
+    insights: int = 0
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 import time
@@ -11,8 +12,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from local.app_insights.process import AppInsights
 from local.azurite import Azurite
 from local.core_tools import CoreToolsHost
 from local.data_folder import DataFolder
@@ -22,8 +24,12 @@ from local.functions_host.process import FunctionsHost
 from local.ports import Ports
 from local.service_bus import Queue, ServiceBusBroker
 
+if TYPE_CHECKING:
+    from local.kafka.broker import KafkaBroker
+
 ROOT = Path(__file__).resolve().parent.parent
 QUEUE_NAME = "push-events"
+KAFKA_TOPIC, KAFKA_GROUP, KAFKA_USER = "emabler-push-events", "emabler-functions", "emabler"
 PREDECESSOR_SECONDS = 10
 
 
@@ -32,8 +38,21 @@ class Part(StrEnum):
 
     AZURITE = "Azurite"
     BROKER = "Service Bus broker"
+    KAFKA = "Kafka broker"
     EMABLER = "eMabler's REST server"
+    INSIGHTS = "Application Insights"
     HOST = "Functions host"
+
+
+EVERYDAY = tuple(part for part in Part if part not in (Part.KAFKA, Part.INSIGHTS))
+"""What is started unless `parts` says otherwise: Kafka and capture of telemetry are asked for."""
+
+OPENTELEMETRY = {
+    "TELEMETRY": "opentelemetry",
+    "PYTHON_ENABLE_OPENTELEMETRY": "true",
+    "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+}
+"""The app settings with which app and host tell what they do by OpenTelemetry."""
 
 
 class _Running(Protocol):
@@ -46,7 +65,8 @@ class _Running(Protocol):
 class LocalAzure:
     """Azurite, the Service Bus broker, eMabler's REST server and the Functions host.
 
-    The first three start side by side, then the host, which needs their addresses. They stop the
+    A Kafka broker is a part on request: without one the app has no function for it. All but the
+    host start side by side, then the host, which needs their addresses. They stop the
     other way round, also when one of them could not start.
 
     Attributes:
@@ -62,7 +82,7 @@ class LocalAzure:
         data: Path | None = None,
         reset: bool = False,
         logs: Path | None = None,
-        parts: Collection[Part] = tuple(Part),
+        parts: Collection[Part] = EVERYDAY,
         ports: Ports | None = None,
         queue_name: str = QUEUE_NAME,
         lock_seconds: int = 300,
@@ -80,7 +100,7 @@ class LocalAzure:
                 nothing; None takes a temporary folder that is removed at the end.
             reset: empty the data folder first.
             logs: where the logs go; `logs` in the data folder by default.
-            parts: what to start.
+            parts: what to start; `Part.INSIGHTS` captures telemetry.
             ports: free ones by default.
             queue_name: the queue of the push events.
             lock_seconds: how long a delivery of that queue stays locked.
@@ -106,6 +126,7 @@ class LocalAzure:
         self._running: dict[Part, _Running] = {}
         self._folder: DataFolder | None = None
         self._temporary: Path | None = None
+        self._kafka_password = ""
         self._logs = logs
         self.settings: dict[str, str] = {}
         self.started_in: dict[Part, float] = {}
@@ -124,7 +145,7 @@ class LocalAzure:
 
     @property
     def azurite(self) -> Azurite:
-        """Azurite. Raises LocalError when it was not started (so do the other three)."""
+        """Azurite. Raises LocalError when it was not started (so do the others)."""
         part: Azurite = self._part(Part.AZURITE)
         return part
 
@@ -135,9 +156,21 @@ class LocalAzure:
         return part
 
     @property
+    def kafka(self) -> "KafkaBroker":
+        """The Kafka broker, which was asked for among the parts."""
+        part: KafkaBroker = self._part(Part.KAFKA)
+        return part
+
+    @property
     def emabler(self) -> EmablerServer:
         """The server of eMabler's REST reads."""
         part: EmablerServer = self._part(Part.EMABLER)
+        return part
+
+    @property
+    def insights(self) -> AppInsights:
+        """The ingestion endpoint, with what it captured."""
+        part: AppInsights = self._part(Part.INSIGHTS)
         return part
 
     @property
@@ -236,7 +269,9 @@ class LocalAzure:
         starts: dict[Part, Callable[[], Awaitable[Any]]] = {
             Part.AZURITE: self._start_azurite,
             Part.BROKER: self._start_broker,
+            Part.KAFKA: self._start_kafka,
             Part.EMABLER: self._start_emabler,
+            Part.INSIGHTS: self._start_insights,
         }
         # All are awaited even when one fails: those that started must be known to be stopped.
         results = await asyncio.gather(
@@ -277,6 +312,14 @@ class LocalAzure:
                     raise
                 await asyncio.sleep(0.2)
 
+    async def _start_kafka(self) -> "KafkaBroker":
+        # Imported only where it is a part: it takes a while.
+        from local.kafka.broker import KafkaBroker  # noqa: PLC0415  # see above
+
+        users = {KAFKA_USER: secrets.token_urlsafe(24)}
+        self._kafka_password = users[KAFKA_USER]
+        return await KafkaBroker(users=users).start()
+
     async def _start_emabler(self) -> EmablerServer:
         folder = self._open_folder()
         return await EmablerServer.start(
@@ -284,6 +327,13 @@ class LocalAzure:
             log=self.logs / "emabler.log",
             port=self._ports.emabler,
             books=folder.path / "emabler" / "books.json",
+        )
+
+    async def _start_insights(self) -> AppInsights:
+        return await AppInsights.start(
+            self._open_folder().path / "app-insights",
+            log=self.logs / "app-insights.log",
+            port=self._ports.insights,
         )
 
     def _app_settings(self) -> dict[str, str]:
@@ -299,8 +349,19 @@ class LocalAzure:
             settings["DataStorageConnection"] = self.azurite.connection_string
         if Part.BROKER in self._parts:
             settings["ServiceBusConnection"] = self.broker.connection_string
+        if Part.KAFKA in self._parts:
+            settings |= {
+                "KAFKA_BROKER_LIST": self.kafka.bootstrap,
+                "KAFKA_TOPIC": KAFKA_TOPIC,
+                "KAFKA_CONSUMER_GROUP": KAFKA_GROUP,
+                "KAFKA_PROTOCOL": "SaslPlaintext",
+                "KAFKA_USERNAME": KAFKA_USER,
+                "KAFKA_PASSWORD": self._kafka_password,
+            }
         if Part.EMABLER in self._parts:
             settings["EMABLER_BASE_URL"] = self.emabler.base_url
+        if Part.INSIGHTS in self._parts:
+            settings["APPLICATIONINSIGHTS_CONNECTION_STRING"] = self.insights.connection_string
         return settings | self._overrides
 
     def _part(self, part: Part) -> Any:  # noqa: ANN401 - the properties give the types

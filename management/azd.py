@@ -17,13 +17,15 @@ from shared.errors import SettingError
 from shared.settings import IDENTITY_SUFFIXES, SETTINGS
 
 AZD = "azd"
+FOR_COMMANDS = ("EMABLER_PUSH_URL", "AZURE_KEY_VAULT_NAME")
+"""What is no setting of the app, and what commands look for all the same."""
 _SECONDS = 60
 _SECRETS = {
-    setting.name: bool(setting.needed_by)
+    setting.name: bool(setting.needed_by) and setting.where is None
     for setting in SETTINGS
     if setting.secret and setting.name not in IDENTITY_SUFFIXES
 }
-"""All but the connections, which are addresses here, and whether anything needs them."""
+"""All but the connections, which are addresses here, and whether each deployment needs them."""
 _INSTALL = {
     "azd": "install the Azure Developer CLI, or set the settings in the environment",
     "az": "install the Azure CLI and `az login`, or set the secrets in the environment",
@@ -48,7 +50,7 @@ def load_azd_environment(
     values = {
         key: value
         for key, value in {**told, **_app_settings(told)}.items()
-        if _is_ours(key) and value
+        if (_is_ours(key) or key in FOR_COMMANDS) and value
     }
     if not any(key.startswith("DataStorageConnection") for key in values):
         which = f"the azd environment {name}" if name else "the selected azd environment"
@@ -93,14 +95,14 @@ def _app_settings(told: Mapping[str, str]) -> dict[str, str]:
 
 
 def _values(words: list[str]) -> dict[str, str]:
-    run = _run(words)
+    run = run_tool(words)
     try:
         values = json.loads(run.stdout) if run.returncode == 0 else None
     except ValueError:
         values = None
     if not isinstance(values, dict):
         message = (
-            f"azd tells no values: {_last_line(run.stderr or run.stdout)}. "
+            f"azd tells no values: {last_line(run.stderr or run.stdout)}. "
             "What to do: azd env list, and azd env select NAME"
         )
         raise SettingError(message)
@@ -112,7 +114,7 @@ def _secret(vault: str, setting: str) -> tuple[str, str]:
     name = secret_name(setting)
     words = ["az", "keyvault", "secret", "show", "--vault-name", vault, "--name", name]
     try:
-        run = _run([*words, "--query", "value", "--output", "tsv"])
+        run = run_tool([*words, "--query", "value", "--output", "tsv"])
     except SettingError as error:
         return "", str(error)
     value = run.stdout.strip()
@@ -120,10 +122,15 @@ def _secret(vault: str, setting: str) -> tuple[str, str]:
         return value, ""
     if not _SECRETS[setting] and "SecretNotFound" in run.stderr:
         return "", ""
-    return "", _last_line(run.stderr)
+    return "", last_line(run.stderr)
 
 
-def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
+def run_tool(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run azd or az; what went wrong is in its exit code and its standard error.
+
+    Raises:
+        SettingError: It is not there, or does not answer.
+    """
     program = shutil.which(words[0])
     if program is None:
         message = f"{words[0]} is not on PATH. What to do: {_INSTALL[words[0]]}"
@@ -142,6 +149,7 @@ def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
         raise SettingError(message) from error
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The line of a tool's output that tells why."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason was given"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from management.output import Output
@@ -15,11 +15,15 @@ from shared.rooms import Rooms
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The arguments, where to print, and the product on the caller's settings."""
+    """The arguments, where to print, and the product on the caller's settings.
+
+    `environ` is what the settings were read from; some commands look there for what is no setting.
+    """
 
     options: argparse.Namespace
     output: Output
     rooms: Rooms
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

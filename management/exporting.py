@@ -17,8 +17,15 @@ from shared.instants import format_instant
 from shared.sessions.columns import Column, Kind
 
 FORMATS = ("csv", "jsonl", "parquet")
-ROWS_AT_HAND = 10_000
-"""Rows that are held: a row group of Parquet, of which a reader takes one at a time."""
+ROWS_AT_HAND = 1_000
+"""Rows that are held as they are read."""
+
+BATCHES_IN_A_GROUP = 10
+"""Times so many, as Arrow's columns, a tenth of their size: a row group, which readers take whole.
+
+Smaller groups would cost memory, not save it: the file's end tells of each column of each group,
+and is held until then.
+"""
 
 _FORMULA = re.compile(r"[=+\-@\t\r](?!(?:(?<=[+\-])\d+(?:\.\d+)?)\Z)")
 """What a spreadsheet takes for the beginning of a formula; a number with a sign is none."""
@@ -90,7 +97,7 @@ class _JsonLines:
 
 
 class _Parquet:
-    """Parquet, Zstandard, one row group for each call."""
+    """Parquet, Zstandard: rows become columns at once, and a row group when there are enough."""
 
     def __init__(self, out: BinaryIO, columns: Sequence[Column]) -> None:
         try:
@@ -108,13 +115,23 @@ class _Parquet:
         }
         self._schema = pa.schema([(column.name, kinds[column.kind]) for column in columns])
         self._batch = pa.RecordBatch.from_pylist
+        self._table = pa.Table.from_batches
         self._parquet = parquet.ParquetWriter(out, self._schema, compression="zstd")
+        self._group: list[Any] = []
 
     def write(self, rows: Sequence[Fields]) -> None:
         if rows:
-            self._parquet.write_batch(self._batch(list(rows), schema=self._schema))
+            self._group.append(self._batch(list(rows), schema=self._schema))
+        if len(self._group) == BATCHES_IN_A_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._parquet.write_table(self._table(self._group, schema=self._schema))
+            self._group.clear()
 
     def close(self) -> None:
+        self._write_group()
         self._parquet.close()
 
 
@@ -149,7 +166,7 @@ async def export(
             writer.write(batch)
             told(len(batch))
             batch.clear()
-            at_hand = ROWS_AT_HAND if name == "parquet" else min(2 * at_hand, 1_000)
+            at_hand = min(2 * at_hand, ROWS_AT_HAND)
     writer.write(batch)
     writer.close()
     told(len(batch))

@@ -35,6 +35,7 @@ _EXAMPLES = """examples:
   python manage.py windows list
   python manage.py findings list --state open
   python manage.py doctor --env azd
+  python manage.py smoke --env azd
 
 Settings come from the environment, over local.settings.json in this folder, or with --env azd over
 those of a deployed environment.
@@ -51,6 +52,7 @@ _GROUPS = {
     "findings": "where the store and eMabler's books differ",
     "privacy": "one person's data, by their tag",
     "groups": "what tags have in common: scope, end, limit",
+    "backup": "the tables of record as files: take, list, bring back, compare",
     "store": "the tables themselves",
 }
 
@@ -138,6 +140,6 @@ async def _run(options: argparse.Namespace, output: Output, environ: dict[str, s
     rooms = Rooms(environ)
     try:
         command: Command = options.command
-        return await command.run(Context(options, output, rooms))
+        return await command.run(Context(options, output, rooms, environ))
     finally:
         await rooms.close()

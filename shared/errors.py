@@ -7,6 +7,7 @@ EmablerFunctionsError
 │   ├── SettingError             an app setting is missing or wrong
 │   ├── RowRejectedError         a row breaks a documented limit of Table Storage
 │   ├── MessageTooLargeError     a message is larger than the queue takes
+│   ├── BackupError              a backup cannot be used as it is asked for
 │   └── RestRefusedError         eMabler's REST answered 3xx or 4xx: key, permission, address
 ├── TransientError               the same call may succeed later
 │   ├── FunctionDisabledError    a setting is wrong; when it is mended, the messages go through
@@ -17,6 +18,7 @@ EmablerFunctionsError
 │   ├── RestUnavailableError     eMabler's REST is throttling, failing, away or unreadable
 │   ├── LeaseHeldError           another run of reconciliation is under way
 │   └── LeaseLostError           a run held the lease for too long: it may write no more
+├── UnexpectedError              something that is not ours failed, its text withheld
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
@@ -54,6 +56,12 @@ class TransientError(EmablerFunctionsError):
     """The same call may succeed later; the platform's retry is the answer."""
 
     code = "transient"
+
+
+class UnexpectedError(EmablerFunctionsError):
+    """Something that is not ours failed. Its text stays behind: it may hold a key or a tag."""
+
+    code = "unexpected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,12 @@ class MessageTooLargeError(PermanentError):
     """A message is larger than the queue takes; it can be kept, not sent."""
 
     code = "message_too_large"
+
+
+class BackupError(PermanentError):
+    """A backup is missing or damaged, or cannot be used in the way that it is asked for."""
+
+    code = "backup_unusable"
 
 
 class RestRefusedError(PermanentError):

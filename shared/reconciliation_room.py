@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import EmablerFunctionsError
@@ -232,7 +232,11 @@ def _tell_of(client: EmablerClient, wide: WideEvent) -> None:
 
 def _tell_of_run(run: Run, wide: WideEvent) -> None:
     """Note what a run did, also where it failed."""
-    age = None if run.front is None else ((run.ended or run.began) - run.front).total_seconds()
+    until = run.ended or run.began
+
+    def age(instant: datetime | None) -> int | None:
+        return None if instant is None else round((until - instant).total_seconds())
+
     wide.add(
         run=run.id,
         complete=run.complete,
@@ -242,9 +246,10 @@ def _tell_of_run(run: Run, wide: WideEvent) -> None:
         findings=dict(run.met) or None,
         findings_new=dict(run.new) or None,
         findings_open=run.open,
-        push_silent=run.push_silent or None,
+        push_silent=run.push_silent,
         front=run.front and format_instant(run.front),
-        front_age_s=age and round(age),
+        front_age_s=age(run.front),
+        oldest_proof_s=age(run.oldest_proof),
     )
 
 

@@ -17,6 +17,7 @@ from shared.ingestion.ingest import Ingested, Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import Clock, system_clock
+from shared.last_runs import LastRuns
 from shared.messaging.connect import connect_service_bus, modules_of
 from shared.messaging.dead_letters import DeadLetters, open_dead_letters
 from shared.messaging.queue import ServiceBusQueue
@@ -30,6 +31,7 @@ from shared.settings import (
     read_settings,
 )
 from shared.settings_checked import Settings
+from shared.status_room import StatusRoom
 from shared.storage.blobs import Blobs
 from shared.storage.connect import connect_blobs, connect_tables
 from shared.storage.rows import Tables
@@ -93,6 +95,23 @@ class Rooms:
             buckets=self.settings["STORE_BUCKETS"],
             tag_hash_key=self.tag_hash_key,
             plausible=self.plausible,
+        )
+
+    @cached_property
+    def last_runs(self) -> LastRuns:
+        """Notes which function did its work when."""
+        return LastRuns(lambda: self.tables, self._clock)
+
+    @cached_property
+    def status(self) -> StatusRoom:
+        """Tells monitors how it is."""
+        return StatusRoom(
+            self.settings,
+            tables=lambda: self.tables,
+            stamp=lambda: self.stamp,
+            queue=lambda: self.queue,
+            warm=self.taps.warm_up,
+            clock=self._clock,
         )
 
     @property
@@ -279,6 +298,8 @@ class Rooms:
 
     async def close(self) -> None:
         """Give back connections; what waits for the audit is written first."""
+        if "last_runs" in self.__dict__:
+            await self.last_runs.written()
         for name in ("taps", "tables", "blobs", "queue"):
             if name in self.__dict__:
                 await self.__dict__[name].close()

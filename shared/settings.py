@@ -7,8 +7,8 @@ wrong disables the functions that need it, which then say so when they are calle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from shared.backup_settings import BACKUP, BACKUP_SETTINGS
 from shared.schedules import schedule
 from shared.setting_values import ENVIRONMENTS
 from shared.setting_values import environment as _environment
@@ -23,18 +23,19 @@ from shared.setting_values import some_of as _some_of
 from shared.setting_values import text as _text
 from shared.setting_values import url as _url
 from shared.setting_values import whole as _whole
-from shared.settings_checked import Problem, Setting, Settings
-
-_MAX_FIRST_DAYS = 366
+from shared.settings_checked import Setting, Settings
+from shared.settings_of_kafka import KAFKA, KAFKA_SETTINGS
+from shared.settings_of_reconciliation import OF_RECONCILIATION, ROOM
+from shared.settings_reading import read_values
 
 INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION = (
     "ingestion",
     "authorization",
     "webhook",
-    "reconciliation",
+    ROOM,
     "retention",
 )
-ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION)
+ALL = (INGESTION, AUTHORIZATION, WEBHOOK, RECONCILIATION, RETENTION, BACKUP, KAFKA)
 
 
 def _age(what: str, meaning: str, days: int) -> Setting:
@@ -114,6 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
         (RETENTION,),
         default="0 30 2 * * *",
     ),
+    *BACKUP_SETTINGS,
     Setting(
         "SESSION_MAX_POWER_KW",
         "The most that a socket of the fleet gives. A session with more energy than its time at "
@@ -323,129 +325,15 @@ SETTINGS: tuple[Setting, ...] = (
         default=60.0,
     ),
     Setting(
-        "RECONCILE_SCHEDULE",
-        "When reconciliation runs: six fields, seconds first, UTC.",
-        "0 */15 * * * *",
-        _text,
-        (RECONCILIATION,),
+        "TELEMETRY",
+        "How telemetry leaves: `log`, line by line through the host, or `opentelemetry`, lines and "
+        "spans from the app itself (docs/telemetry.md).",
+        "log",
+        _one_of("log", "opentelemetry"),
+        default="log",
     ),
-    Setting(
-        "RECONCILE_FIRST_DAYS",
-        "How far back the first run begins to prove finished sessions, by their end. What "
-        "is older: `manage.py reconcile --from`.",
-        "3",
-        _whole(1, _MAX_FIRST_DAYS),
-        (RECONCILIATION,),
-        default=3,
-    ),
-    Setting(
-        "RECONCILE_OVERLAP_MINUTES",
-        "How much of what is proven already each run walks again, since sessions appear late.",
-        "60",
-        _whole(0, 1440),
-        (RECONCILIATION,),
-        default=60,
-    ),
-    Setting(
-        "RECONCILE_SETTLING_MINUTES",
-        "How long after its end a session is not looked for yet.",
-        "2",
-        _whole(0, 1440),
-        (RECONCILIATION,),
-        default=2,
-    ),
-    Setting(
-        "RECONCILE_RECENT_DAYS",
-        "How many days back are proven again every day.",
-        "3",
-        _whole(1, 35),
-        (RECONCILIATION,),
-        default=3,
-    ),
-    Setting(
-        "RECONCILE_MONTH_DAYS",
-        "How many days back are proven again every week.",
-        "35",
-        _whole(1, 400),
-        (RECONCILIATION,),
-        default=35,
-    ),
-    Setting(
-        "RECONCILE_ONGOING_MINUTES",
-        "How often the store's open sessions are compared with eMabler's ongoing ones.",
-        "60",
-        _whole(15, 1440),
-        (RECONCILIATION,),
-        default=60,
-    ),
-    Setting(
-        "RECONCILE_BEHIND_REQUESTS",
-        "How many requests to eMabler's REST API one run spends at most on what was proven "
-        "before; the rest goes to the next run.",
-        "600",
-        _whole(10, 100_000),
-        (RECONCILIATION,),
-        default=600,
-    ),
-    Setting(
-        "RECONCILE_LEASE_SECONDS",
-        "After how long without a sign of life another run takes over. Longer than the "
-        "longest step of a run: EMABLER_RETRY_SECONDS several times.",
-        "600",
-        _whole(10, 3600),
-        (RECONCILIATION,),
-        default=600,
-    ),
-    Setting(
-        "RECONCILE_ENERGY_TOLERANCE_WH",
-        "By how many Wh the stop's energy and REST's may differ before it is a finding, or by "
-        "RECONCILE_ENERGY_TOLERANCE_PERCENT where that is more.",
-        "100",
-        _whole(0, 100_000),
-        (RECONCILIATION,),
-        default=100,
-    ),
-    Setting(
-        "RECONCILE_ENERGY_TOLERANCE_PERCENT",
-        "By how many percent of what REST says energies may differ likewise.",
-        "1",
-        _whole(0, 100),
-        (RECONCILIATION,),
-        default=1,
-    ),
-    Setting(
-        "RECONCILE_TIME_TOLERANCE_SECONDS",
-        "By how many seconds starts or ends of push and REST may differ before it is a finding.",
-        "120",
-        _whole(2, 86_400),
-        (RECONCILIATION,),
-        default=120,
-    ),
-    Setting(
-        "RECONCILE_GRACE_HOURS",
-        "How many hours after its end a session that eMabler lists nowhere is a finding, and "
-        "after its start one without a transaction id that belongs to nothing.",
-        "24",
-        _whole(1, 8_784),
-        (RECONCILIATION,),
-        default=24,
-    ),
-    Setting(
-        "RECONCILE_OPEN_HOURS",
-        "How many hours a session may be open, at eMabler as well, before it is a finding.",
-        "24",
-        _whole(1, 8_784),
-        (RECONCILIATION,),
-        default=24,
-    ),
-    Setting(
-        "INVENTORY_EVERY_MINUTES",
-        "How old the inventory may be before a run of reconciliation refreshes it. 0: never.",
-        "60",
-        _whole(0, 10_080),
-        (RECONCILIATION,),
-        default=60,
-    ),
+    *OF_RECONCILIATION,
+    *KAFKA_SETTINGS,
 )
 
 IDENTITY_SUFFIXES: Mapping[str, str] = {
@@ -460,26 +348,7 @@ BLOB_ADDRESS = "DataStorageConnection__blobServiceUri"
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read all settings from the environment, which is where Azure Functions puts app settings."""
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for setting in SETTINGS:
-        raw = environ.get(setting.name, "").strip()
-        suffix = IDENTITY_SUFFIXES.get(setting.name)
-        if suffix:
-            values[setting.name + suffix] = environ.get(setting.name + suffix, "").strip() or None
-            values[setting.name + "__clientId"] = environ.get(setting.name + "__clientId") or None
-        values[setting.name] = setting.default
-        if raw:
-            try:
-                values[setting.name] = setting.read(raw)
-            except ValueError as error:
-                problems.append(_problem(setting, "setting_wrong", str(error)))
-        elif (
-            setting.needed_by
-            and setting.default is None
-            and not values.get(setting.name + (suffix or ""))
-        ):
-            problems.append(_problem(setting, "setting_missing", "is not set"))
+    values, problems = read_values(SETTINGS, environ, IDENTITY_SUFFIXES)
     tables = values["DataStorageConnection__tableServiceUri"] or ""
     values[BLOB_ADDRESS] = environ.get(BLOB_ADDRESS, "").strip() or tables.replace(
         ".table.", ".blob.", 1
@@ -487,8 +356,3 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if not values["EMABLER_BASE_URL"] and values["EMABLER_ENVIRONMENT"]:
         values["EMABLER_BASE_URL"] = ENVIRONMENTS[values["EMABLER_ENVIRONMENT"]]
     return Settings(values, tuple(problems))
-
-
-def _problem(setting: Setting, code: str, what: str) -> Problem:
-    message = f"{setting.name} {what}. {setting.meaning} Example: {setting.example}"
-    return Problem(setting.name, code, message, setting.needed_by or setting.heeded_by)

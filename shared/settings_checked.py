@@ -14,7 +14,8 @@ class Setting:
     """One app setting: its name, who needs it, how it is read, and one that is right.
 
     `default` None means that it must be set where `needed_by` names somebody. Where nobody needs
-    it, `heeded_by` names whom a wrong value disables.
+    it, `heeded_by` names whom a wrong value disables. `where` says by the other settings whether
+    it is needed at all.
     """
 
     name: str
@@ -25,6 +26,15 @@ class Setting:
     heeded_by: tuple[str, ...] = ()
     default: Any = None
     secret: bool = False
+    where: Callable[[Mapping[str, Any]], bool] | None = None
+
+    def is_needed(self, values: Mapping[str, Any]) -> bool:
+        """Whether it has to be set, beside these values."""
+        return (
+            bool(self.needed_by)
+            and self.default is None
+            and (self.where is None or self.where(values))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from shared.errors import EmablerFunctionsError
+from shared import spans
+from shared.errors import EmablerFunctionsError, UnexpectedError
 from shared.storage.requests import StoreRequests, counted
 
 LOGGER = logging.getLogger("emabler")
@@ -37,9 +38,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "waited_ms": ("ms", "time spent waiting for a store that was busy or away"),
     "store_requests": ("count by purpose", "requests to Table Storage, by table and kind"),
     "store_ms": ("ms", "time of those requests, summed; they overlap"),
-    "transport": ("text", "`webhook` where an event came by HTTP"),
+    "transport": ("text", "how events came to be queued: `webhook` or `kafka`"),
     "status": ("number", "the HTTP status answered"),
-    "queued_bytes": ("bytes", "size of an event that was put on the queue"),
+    "queued_bytes": ("bytes", "size of what was put on the queue"),
+    "past_the_queue": ("count", "messages too large for the queue, taken into the store at once"),
     "decision": ("text", "`allowed`, `denied`, `deferred`"),
     "cause": ("text", "why, finer than eMabler's reason"),
     "reason": ("text", "eMabler's reason, where denied"),
@@ -76,8 +78,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "findings_open": ("count", "findings that are open after the run"),
     "push_silent": ("boolean", "true: REST lists sessions of which no push event tells"),
     "deleted": ("count by table", "rows and blobs that retention deleted, by table or container"),
-    "finished": ("boolean", "false: retention's time was over; the next run goes on"),
-    "resumed": ("boolean", "true: retention went on where a run before had stopped"),
+    "finished": ("boolean", "false: retention's or the backup's time was over; the next goes on"),
+    "resumed": ("boolean", "true: the run went on where one before had stopped"),
+    "backup": ("text", "the backup that the run worked on, as `manage.py backup list` names it"),
+    "copied": ("count by table", "rows and blobs that the run copied, by table or container"),
+    "backups_deleted": ("count", "backups beyond their age that the run deleted"),
+    "backup_age_s": ("s", "how long ago the latest whole backup began"),
 }
 
 
@@ -106,7 +112,8 @@ class WideEvent:
         if isinstance(error, EmablerFunctionsError):
             self.add(outcome=outcome, error_code=error.code, error=str(error))
         else:
-            self.add(outcome=outcome, error_code="unexpected", error=type(error).__name__)
+            code = UnexpectedError.code
+            self.add(outcome=outcome, error_code=code, error=type(error).__name__)
 
     def count_requests(self, requests: StoreRequests) -> None:
         """Take over what the invocation asked of the store."""
@@ -124,15 +131,36 @@ class WideEvent:
 
 
 @contextmanager
-def invocation(function: str, logger: logging.Logger = LOGGER) -> Iterator[WideEvent]:
-    """One invocation: its requests to the store are counted, and it leaves its one line."""
+def invocation(
+    function: str,
+    logger: logging.Logger = LOGGER,
+    messages: Iterable[Mapping[str, object] | None] = (),
+) -> Iterator[WideEvent]:
+    """One invocation: its requests to the store are counted, and it leaves its one line.
+
+    `messages` are the properties of those that it was given: its span links to theirs.
+
+    Raises:
+        EmablerFunctionsError: What was raised within, without what led to it: the host tells it.
+        UnexpectedError: Something else was, whose text stays behind.
+    """
     wide = WideEvent(function)
-    with counted() as requests:
+    with counted() as requests, spans.invocation(function, messages) as span:
         try:
             yield wide
+        except EmablerFunctionsError as error:
+            wide.fail(error)
+            # The host writes down an exception with all that led to it, and foreign texts with it.
+            raise error from None
+        except Exception as error:  # noqa: BLE001 - raised again, without its text
+            wide.fail(error)
+            told = UnexpectedError(f"{type(error).__name__}, its text withheld")
+            raise told.with_traceback(error.__traceback__) from None
         except BaseException as error:  # a cancelled invocation is no success either
             wide.fail(error)
             raise
         finally:
             wide.count_requests(requests)
             wide.emit(logger)
+            if span is not None:
+                span.tell({"emabler.outcome": str(wide.fields["outcome"])})

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local.azurite import Azurite
+from tests.infra.compiler import MISSING
 
 # Two busy cores draw slowly now and then: that is no finding. CI repeats the same examples.
 settings.register_profile(
@@ -31,6 +32,17 @@ async def azurite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azu
     node = os.environ.get("NODE", "node")
     async with await Azurite.start(tmp_path_factory.mktemp("azurite"), node=node) as azurite:
         yield azurite
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Tell last, where nobody overlooks it, that the template was not compiled."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    left_out = sum(MISSING in str(report.longrepr) for report in skipped)
+    if left_out:
+        terminalreporter.section("NOT CHECKED", sep="!", red=True, bold=True)
+        terminalreporter.write_line(f"{left_out} tests of infra/: {MISSING}", red=True, bold=True)
 
 
 CANARIES = ("CANARY", "04A22B7F")

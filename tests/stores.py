@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -14,8 +13,9 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import Azurite
 from shared.sessions.summary import is_summary
 from shared.storage.azure import AzureTables
+from shared.storage.beside import PrefixedTables
 from shared.storage.memory import MemoryTables
-from shared.storage.rows import Operation, Row, Tables
+from shared.storage.rows import Row, Tables
 from shared.storage.tables import ALL_TABLES, EVENTS, PARKED
 
 FIRST_RECEIPT: Mapping[str, tuple[str, ...]] = {
@@ -44,47 +44,6 @@ def whole(table: str, rows: Iterable[Row]) -> list[tuple[str, str, dict[str, Any
 async def content(tables: Tables) -> dict[str, list[tuple[str, str, dict[str, Any]]]]:
     """All that a store holds, by table, partition and key."""
     return {name: whole(name, [row async for row in tables.scan(name)]) for name in ALL_TABLES}
-
-
-class PrefixedTables:
-    """A gateway to tables whose names begin alike, so that one Azurite holds many stores."""
-
-    def __init__(self, tables: Tables, prefix: str) -> None:
-        self._tables = tables
-        self.prefix = prefix
-
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
-        return await self._tables.get(self.prefix + table, partition, key)
-
-    def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
-    ) -> AsyncIterator[Row]:
-        return self._tables.range(self.prefix + table, partition, start, end)
-
-    def scan(
-        self,
-        table: str,
-        start: str = "",
-        end: str | None = None,
-        *,
-        keys_from: str = "",
-        keys_to: str | None = None,
-    ) -> AsyncIterator[Row]:
-        return self._tables.scan(
-            self.prefix + table, start, end, keys_from=keys_from, keys_to=keys_to
-        )
-
-    async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
-        return await self._tables.write(self.prefix + table, operations)
-
-    async def create_table(self, table: str) -> bool:
-        return await self._tables.create_table(self.prefix + table)
-
-    async def now(self) -> datetime:
-        return await self._tables.now()
-
-    async def close(self) -> None:
-        await self._tables.close()
 
 
 class Stores:

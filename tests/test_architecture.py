@@ -25,6 +25,7 @@ CAPABILITIES = (
     "inventory",
     "retention",
     "privacy",
+    "backup",
 )
 OTHERS_THAN_PRODUCT = (
     "local",
@@ -35,7 +36,7 @@ OTHERS_THAN_PRODUCT = (
     "manage",
     "dev",
 )
-THIRD_PARTY_OF_SHARED = {"azure", "httpx", "msgspec"}
+THIRD_PARTY_OF_SHARED = {"azure", "httpx", "msgspec", "opentelemetry"}
 
 
 @cache
@@ -160,7 +161,7 @@ def test_the_wire_is_pure() -> None:
 
 
 def test_each_sdk_has_its_gateway() -> None:
-    """Tables, Service Bus and HTTP are spoken in one place each."""
+    """Tables, Service Bus, HTTP and telemetry are spoken in one place each."""
     places = {
         "azure.data": {"shared/storage/azure.py", "shared/storage/connect.py"},
         "azure.servicebus": {
@@ -169,7 +170,13 @@ def test_each_sdk_has_its_gateway() -> None:
             "shared/messaging/queue.py",
         },
         "httpx": {"shared/emabler/exchange.py"},
-        "azure.identity": {"shared/messaging/connect.py", "shared/storage/connect.py"},
+        "azure.identity": {
+            "shared/azure_monitor.py",
+            "shared/messaging/connect.py",
+            "shared/storage/connect.py",
+        },
+        "azure.monitor": {"shared/azure_monitor.py"},
+        "opentelemetry": {"shared/azure_monitor.py", "shared/otel_spans.py"},
         "azure.functions": set[str](),
     }
 
@@ -178,7 +185,7 @@ def test_each_sdk_has_its_gateway() -> None:
 
 
 def test_the_product_uses_few_libraries() -> None:
-    """What is deployed beside the standard library is Microsoft's SDKs, httpx and msgspec."""
+    """What is deployed beside the standard library is Microsoft's SDKs and a few small ones."""
     used = set().union(*(top_level(imports(path)) for path in files("shared")))
 
     assert used - {"shared"} == THIRD_PARTY_OF_SHARED

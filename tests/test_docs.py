@@ -23,6 +23,7 @@ from shared.push import decode, fields, json_reading
 from shared.reconciliation.finding_reading import COLUMNS as FINDING_COLUMNS
 from shared.reconciliation.findings import CLASSES, FindingClass, State
 from shared.reconciliation.passes import Pass
+from shared.reconciliation.silence import CAUSES
 from shared.reconciliation.spans import LIES
 from shared.sessions.columns import COLUMNS
 from shared.sessions.plausibility import FINDINGS
@@ -194,6 +195,16 @@ def test_each_class_of_finding_is_documented() -> None:
         [f"`{name}`", meaning, advice] for name, (meaning, advice) in CLASSES.items()
     ]
     assert [row[0].strip("`") for row in rows(states) if row[0].startswith("`")] == [*State]
+
+
+def test_each_cause_of_silence_is_documented() -> None:
+    """docs/reconciliation.md has a row for each likely cause, and no other."""
+    text = page("docs/reconciliation.md").partition("## When push is silent")[2]
+    causes = text.partition("## ")[0]
+
+    assert [row for row in rows(causes) if row[0].startswith("`")] == [
+        [f"`{name}`", meaning] for name, meaning in CAUSES.items()
+    ]
 
 
 def test_each_pass_is_documented() -> None:

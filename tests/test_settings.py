@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.backup_settings import BACKUP
 from shared.errors import SettingError
 from shared.setting_values import ENVIRONMENTS
 from shared.settings import (
@@ -19,6 +20,7 @@ from shared.settings import (
     WEBHOOK,
     read_settings,
 )
+from shared.settings_of_kafka import KAFKA
 from shared.storage.connect import connect_tables
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -136,6 +138,11 @@ WRONG = [
     ("RETENTION_FINDINGS_DAYS", "36601", {RETENTION}, "whole number from 1 to 36600"),
     ("RETENTION_SCHEDULE", "30 2 * * *", {RETENTION}, "no schedule of six fields"),
     ("RETENTION_SCHEDULE", "0 30 2 * * %X%", {RETENTION}, "no schedule of six fields"),
+    ("BACKUP_SCHEDULE", "*/15 * * * *", {BACKUP}, "no schedule of six fields"),
+    ("BACKUP_EVERY_HOURS", "745", {BACKUP}, "whole number from 0 to 744"),
+    ("BACKUP_KEEP_DAYS", "0", {BACKUP}, "whole number from 1 to 90"),
+    ("BACKUP_JOURNAL_DAYS", "3661", {BACKUP}, "whole number from 1 to 3660"),
+    ("BLOB_SOFT_DELETE_DAYS", "366", {BACKUP}, "whole number from 0 to 365"),
     ("SESSION_MAX_POWER_KW", "0", {INGESTION, RECONCILIATION}, "whole number from 1 to 4000"),
     ("INGEST_LONGEST_WAIT_SECONDS", "241", {INGESTION}, "seconds from 0 to 240"),
     ("INGEST_LONGEST_WAIT_SECONDS", "1e2", {INGESTION}, "seconds from 0 to 240"),
@@ -206,6 +213,15 @@ WRONG = [
     ("RECONCILE_TIME_TOLERANCE_SECONDS", "1", {RECONCILIATION}, "whole number from 2 to 86400"),
     ("RECONCILE_GRACE_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
     ("RECONCILE_OPEN_HOURS", "0", {RECONCILIATION}, "whole number from 1 to 8784"),
+    ("TELEMETRY", "otel", set[str](), "none of log, opentelemetry"),
+    ("KAFKA_BROKER_LIST", "broker.example", {KAFKA}, "no list, parted by commas, of host:port"),
+    ("KAFKA_BROKER_LIST", "a:9093, b:9093", {KAFKA}, "no list, parted by commas, of host:port"),
+    ("KAFKA_TOPIC", "%PUSH_QUEUE_NAME%", {KAFKA}, "no name of letters"),
+    ("KAFKA_CONSUMER_GROUP", "a b", {KAFKA}, "no name of letters"),
+    ("KAFKA_PROTOCOL", "SASL_SSL", {KAFKA}, "none of SaslSsl, Ssl, SaslPlaintext, Plaintext"),
+    ("KAFKA_AUTHENTICATION_MODE", "Gssapi", {KAFKA}, "none of Plain, ScramSha256, ScramSha512"),
+    ("KAFKA_USERNAME", "n\u00e9", {KAFKA}, "characters that no key has"),
+    ("KAFKA_PASSWORD", UNRESOLVED, {KAFKA}, "not resolved"),
 ]
 
 
@@ -228,9 +244,39 @@ def test_a_wrong_setting_disables_exactly_its_rooms(
     assert "Example: " in str(problem)
 
 
+KAFKA_TOGETHER = {
+    "KAFKA_BROKER_LIST": "broker-1.example:9093,broker-2.example:9093",
+    "KAFKA_TOPIC": "push",
+    "KAFKA_CONSUMER_GROUP": "app",
+    "KAFKA_USERNAME": "user",
+    "KAFKA_PASSWORD": "pass word",
+}
+
+
+@pytest.mark.parametrize("name", KAFKA_TOGETHER)
+def test_of_kafka_all_is_set_or_nothing(name: str) -> None:
+    """One of its settings alone makes the others needed; Kafka alone is disabled meanwhile."""
+    settings = read_settings(RIGHT | {name: KAFKA_TOGETHER[name]})
+
+    assert {problem.setting for problem in settings.problems} == KAFKA_TOGETHER.keys() - {name}
+    assert {problem.code for problem in settings.problems} == {"setting_missing"}
+    assert {room for room in ALL if settings.problems_of(room)} == {KAFKA}
+    assert read_settings(RIGHT | KAFKA_TOGETHER).problems == ()
+
+
+@pytest.mark.parametrize("protocol", ["Ssl", "Plaintext"])
+def test_without_sasl_kafka_needs_no_password(protocol: str) -> None:
+    """Where the brokers ask for no name, none has to be set."""
+    without = {name: KAFKA_TOGETHER[name] for name in list(KAFKA_TOGETHER)[:3]}
+
+    assert read_settings(RIGHT | without | {"KAFKA_PROTOCOL": protocol}).problems == ()
+    assert disabled(RIGHT | without | {"KAFKA_PROTOCOL": f"Sasl{protocol}"}) == {KAFKA}
+
+
 def test_each_setting_has_its_rows_in_these_tables() -> None:
     """A new setting is to be added above: missing where it is needed, wrong where it can be."""
-    assert NEEDED.keys() == {s.name for s in SETTINGS if s.needed_by and s.default is None}
+    needed = {s.name for s in SETTINGS if s.needed_by and s.default is None}
+    assert needed == NEEDED.keys() | KAFKA_TOGETHER.keys()
     free_text = {"PUSH_QUEUE_NAME", "RECONCILE_SCHEDULE"}
     assert {name for name, *_ in WRONG} | free_text == {setting.name for setting in SETTINGS}
 

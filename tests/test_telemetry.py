@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from shared.errors import RestRefusedError, SettingError, StoreUnavailableError
+from shared.errors import (
+    RestRefusedError,
+    SettingError,
+    StoreUnavailableError,
+    UnexpectedError,
+)
 from shared.ingestion.messages import IncomingMessage
 from shared.rooms import Rooms
 from shared.storage.memory import MemoryTables
@@ -124,9 +130,11 @@ def test_an_error_leaves_its_code(
     caplog: pytest.LogCaptureFixture, error: Exception, code: str, text: str | None
 ) -> None:
     """Our errors leave code and text, all others only their kind; the error goes on, once told."""
-    with pytest.raises(type(error)), invocation("ingest_push_events"):
+    raised = type(error) if text is None else UnexpectedError
+    with pytest.raises(raised) as caught, invocation("ingest_push_events"):
         raise error
 
+    assert "04A22B7F" not in "".join(traceback.format_exception(caught.value))
     (line,) = lines(caplog)
     (record,) = caplog.records
     assert record.levelname == "ERROR"
@@ -140,11 +148,29 @@ def test_a_code_alone_makes_no_error_ours(caplog: pytest.LogCaptureFixture) -> N
     class ForeignError(Exception):
         code = "InvalidKey"
 
-    with pytest.raises(ForeignError), invocation("push_webhook"):
+    with pytest.raises(UnexpectedError), invocation("push_webhook"):
         raise ForeignError("https://account.example/?sig=hidden")
 
     (line,) = lines(caplog)
     assert (line["error_code"], line["error"]) == ("unexpected", "ForeignError")
+
+
+def test_what_led_to_an_error_stays_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """The host writes an exception down with its whole chain: ours leaves the foreign ones out."""
+
+    def failing() -> None:
+        try:
+            int("04A22B7F")
+        except ValueError as error:
+            raise StoreUnavailableError("table tags: no answer") from error
+
+    with pytest.raises(StoreUnavailableError) as caught, invocation("reconcile"):
+        failing()
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "in failing" in told
+    assert "ValueError" not in told
+    assert len(lines(caplog)) == 1
 
 
 async def test_a_cancelled_invocation_is_no_success(caplog: pytest.LogCaptureFixture) -> None:

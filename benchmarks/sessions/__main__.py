@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -39,6 +40,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BUCKETS = 4
 FIRST_ROW_SECONDS = 2.0
 MEGABYTES_FOR_10_000 = 1.0
+COMMANDS = (
+    ("sessions", "list"),
+    ("sessions", "export", "--format", "csv"),
+    ("sessions", "export", "--format", "jsonl"),
+    ("sessions", "export", "--format", "parquet"),
+)
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _AT_ONCE = 400
 
@@ -50,6 +57,42 @@ class Run:
     first: float
     whole: float
     memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One command over all sessions, over none, and what memory 10,000 more took, MiB."""
+
+    command: str
+    every: Run
+    none: Run
+    slope: float | None
+
+    @property
+    def first(self) -> float:
+        """Seconds to the first row, beyond what the command takes to print none."""
+        return self.every.first - self.none.whole
+
+    @property
+    def in_groups(self) -> bool:
+        """Whether the first row comes with a whole row group, of 10,000 rows."""
+        return "parquet" in self.command
+
+    @property
+    def missed(self) -> bool:
+        """Whether a floor is missed."""
+        late = self.first > FIRST_ROW_SECONDS and not self.in_groups
+        return late or (self.slope is not None and self.slope > MEGABYTES_FOR_10_000)
+
+    def told(self) -> dict[str, object]:
+        """The figures, for a program."""
+        return {
+            "command": self.command,
+            "first_row_s": self.first,
+            "in_groups": self.in_groups,
+            "memory_mib": self.every.memory,
+            "mib_for_10000": self.slope,
+        }
 
 
 def session_rows(number: int) -> Iterator[Row]:
@@ -121,30 +164,37 @@ async def main() -> int:
     """Fill, run, print; 1 where a floor is missed."""
     parser = argparse.ArgumentParser(prog="dev.py bench sessions", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000, help="how many; 100000")
+    parser.add_argument("--json", action="store_true", help="print one object, for programs")
+    parser.add_argument(
+        "--first-rows-only", action="store_true", help="do not measure how memory grows"
+    )
     options = parser.parse_args()
     few = options.sessions // 2
-    table = Table("command", "first row, s", "none, s", "all, s", "memory, MiB", "MiB for 10,000")
-    missed = False
+    found: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
         async with await Azurite.start(Path(folder)) as azurite:
             await fill(azurite.connection_string, options.sessions)
-            for arguments in (
-                ("sessions", "list"),
-                ("sessions", "export", "--format", "csv"),
-                ("sessions", "export", "--format", "jsonl"),
-                ("sessions", "export", "--format", "parquet"),
-            ):
-                some = run(azurite.connection_string, *arguments, "--limit", str(few))
-                every = run(azurite.connection_string, *arguments)
-                none = run(azurite.connection_string, *arguments, "--limit", "0")
-                first = every.first - none.whole
-                slope = (every.memory - some.memory) / (options.sessions - few) * 10_000
-                # A row group of Parquet is 10,000 rows: its first row comes with the first group.
-                late = first > FIRST_ROW_SECONDS and "parquet" not in arguments
-                missed |= late or slope > MEGABYTES_FOR_10_000
-                figures = (first, none.whole, every.whole, every.memory, slope)
-                table.add_row(" ".join(arguments), *(f"{figure:.2f}" for figure in figures))
-    Console().print(table)
+            for words in COMMANDS:
+                some = None
+                if not options.first_rows_only:
+                    some = run(azurite.connection_string, *words, "--limit", str(few))
+                every = run(azurite.connection_string, *words)
+                none = run(azurite.connection_string, *words, "--limit", "0")
+                slope = None
+                if some is not None:
+                    slope = (every.memory - some.memory) / (options.sessions - few) * 10_000
+                found.append(Measured(" ".join(words), every, none, slope))
+    missed = any(each.missed for each in found)
+    if options.json:
+        told = {"missed": missed, "commands": [each.told() for each in found]}
+        sys.stdout.write(f"{json.dumps(told)}\n")
+    else:
+        table = Table("command", "first row, s", "none, s", "all, s", "memory, MiB", "MiB/10,000")
+        for each in found:
+            figures = (each.first, each.none.whole, each.every.whole, each.every.memory)
+            slope = "" if each.slope is None else f"{each.slope:.2f}"
+            table.add_row(each.command, *(f"{figure:.2f}" for figure in figures), slope)
+        Console().print(table)
     return int(missed)
 
 

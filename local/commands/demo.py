@@ -1,9 +1,9 @@
 """`python dev.py demo`: a charging day on this machine, with what came of it.
 
 Starts an empty local Azure and lets a fleet live through a day, many times faster than real time:
-push events by Service Bus or webhook, taps, and a few per cent of what goes wrong in the field.
-Then comes calm, a reconciliation, and the verdict: whether the store is what it must be, charger
-by charger. What must be is what the fleet says (`local.emabler.fleet.expected`).
+push events by Service Bus, webhook or Kafka, taps, and a few per cent of what goes wrong in the
+field. Then comes calm, a reconciliation, and the verdict: whether the store is what it must be,
+charger by charger. What must be is what the fleet says (`local.emabler.fleet.expected`).
 """
 
 import argparse
@@ -21,10 +21,10 @@ from rich.console import Console
 
 from local.commands.frame import DONE, FAILED, ROOT, STATE, Arguments, run_command
 from local.commands.playing import telling
-from local.commands.playing.fleet import FleetOnStack, Progress, write_fleet_tags
+from local.commands.playing.fleet import FleetOnStack, Progress, parts_for, write_fleet_tags
 from local.commands.playing.operator import Operator, forget_app_settings
 from local.commands.playing.verdict import Verdict, judge
-from local.commands.playing.watching import queue_counts, until_drained
+from local.commands.playing.watching import kafka_behind, queue_counts, until_drained
 from local.commands.playing.wide_events import read_wide_events
 from local.emabler.fleet.command_line import chargers, speed
 from local.emabler.fleet.expected import Expected
@@ -56,7 +56,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--chargers", type=chargers, default=24)
     parser.add_argument("--faults", default="default")
     parser.add_argument("--speed", type=speed, default=3600.0)
-    parser.add_argument("--transport", type=Transport, default=Transport.SERVICE_BUS)
+    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
     parser.add_argument("--app", type=Path, default=ROOT)
     parser.add_argument("--logs", type=Path, default=LOGS)
     arguments = parser.parse_args(words)
@@ -79,6 +79,7 @@ async def demo() -> int:
     async with LocalAzure(
         app=arguments.app,
         logs=arguments.logs,
+        parts=parts_for(arguments.push),
         overrides=_TAP_BUDGET,
         before_host=lambda azure: _operator(azure).create_store(),
         report=lambda line: _tell(console, line),
@@ -100,7 +101,7 @@ async def _play(azure: LocalAzure, arguments: argparse.Namespace, console: Conso
         chargers=arguments.chargers,
         faults=arguments.faults,
         speed=arguments.speed,
-        transport=arguments.transport,
+        transport=arguments.push,
         meter_minutes=_METER_MINUTES,
     )
     now = datetime.now(UTC)
@@ -108,7 +109,7 @@ async def _play(azure: LocalAzure, arguments: argparse.Namespace, console: Conso
     await operator.run("tags", "import", file)
     console.print(
         f"\n[bold]A day on {arguments.chargers} chargers[/]  "
-        f"(seed {arguments.seed}, faults {arguments.faults}, {arguments.transport})"
+        f"(seed {arguments.seed}, faults {arguments.faults}, push by {arguments.push})"
     )
     _tell(console, f"{len(tags)} tags that eMabler asks about; the operator's list is imported")
     await fleet.begin()
@@ -131,7 +132,7 @@ async def _watch(azure: LocalAzure, fleet: FleetOnStack, console: Console) -> No
     async for now in fleet.progress():
         if shown is None or now.at - shown >= _HOURS_BETWEEN_LINES or now.stage == "over":
             shown = now.at
-            waiting = (await queue_counts(azure)).waiting
+            waiting = kafka_behind(azure) + (await queue_counts(azure)).waiting
             _tell(console, _progress(now, waiting))
 
 
@@ -142,7 +143,8 @@ async def _calm(azure: LocalAzure, console: Console) -> Counts:
         LocalError: `answer_missing`, it did not come to an end.
     """
     for _ in range(_CALM_STEPS):
-        _tell(console, f"calm   {(await queue_counts(azure)).waiting:>10} messages wait")
+        waiting = kafka_behind(azure) + (await queue_counts(azure)).waiting
+        _tell(console, f"calm   {waiting:>10} messages wait")
         with contextlib.suppress(LocalError):
             return await until_drained(azure, within=_CALM_STEP_SECONDS)
     return await until_drained(azure, within=_CALM_STEP_SECONDS)

@@ -50,6 +50,8 @@ async def prove() -> int:
         verdict = await judge(claim, short=arguments.short, chance=chance)
         mark = "[green]passed[/]" if verdict.passed else "[bold red]failed[/]"
         console.print(f"{mark}, {time.monotonic() - began:.0f} s")
+        if verdict.shown is not None:
+            console.print(verdict.shown)
         table.add_row(claim.name, verdict.how, verdict.figure, mark)
         held += verdict.passed
     console.print(table)
@@ -79,6 +81,7 @@ async def judge(claim: Claim, *, short: bool, chance: random.Random) -> Verdict:
     try:
         async with LocalAzure(
             logs=LOGS / claim.name,
+            parts=claim.parts,
             before_host=lambda azure: Operator(azure.settings, azure.data or STATE).create_store(),
         ) as azure:
             operator = Operator(azure.settings, azure.data or STATE)

@@ -17,11 +17,12 @@ from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
 from local.emabler.fleet.command_line import chargers
 from local.emabler.fleet.faults import Rates
+from local.emabler.fleet.order import Transport
 from local.errors import LocalError
 from local.ports import AzuritePorts, Ports, choose_port
 
 if TYPE_CHECKING:
-    from local.stack import LocalAzure
+    from local.stack import LocalAzure, Part
 
 HOST_PORT, BROKER_PORT, EMABLER_PORT = 7071, 5672, 7080
 AZURITE_PORTS = (10000, 10001, 10002)
@@ -43,9 +44,11 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, default=ROOT / "local.settings.json")
     parser.add_argument("--func", action="store_true")
     parser.add_argument("--no-simulator", action="store_true")
+    parser.add_argument("--telemetry", nargs="?", const="log", choices=("log", "opentelemetry"))
     parser.add_argument("--fleet", type=chargers)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="off")
+    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
     arguments = parser.parse_args(words)
     if arguments.fleet is not None and arguments.no_simulator:
         parser.error(
@@ -91,16 +94,21 @@ async def up() -> int:
         _expect_an_emabler(overrides)
     # Imported once the rest of the command line is known to be right: they take most of a second.
     from local.core_tools import core_tools_program  # noqa: PLC0415
-    from local.stack import LocalAzure, Part  # noqa: PLC0415
+    from local.stack import OPENTELEMETRY, LocalAzure  # noqa: PLC0415
 
     if arguments.func:
         core_tools_program()
+    if arguments.telemetry is not None:
+        # A component of one's own, in a file of one's own, is not to get what is tried out here.
+        overrides.pop("APPLICATIONINSIGHTS_CONNECTION_STRING", None)
+    if arguments.telemetry == "opentelemetry":
+        overrides |= OPENTELEMETRY
     console = Console(highlight=False, soft_wrap=True)
 
     async with LocalAzure(
         data=arguments.data.resolve(),
         reset=arguments.reset,
-        parts=[part for part in Part if part is not Part.EMABLER or not arguments.no_simulator],
+        parts=_parts(arguments),
         ports=ports,
         overrides=overrides,
         core_tools=arguments.func,
@@ -114,7 +122,7 @@ async def up() -> int:
         if not file.users_own:
             port = int(azure.host.url.rsplit(":", 1)[1])
             local_settings.write(arguments.settings, azure.settings, port=port)
-        _tell(console, azure, simulated=not arguments.no_simulator)
+        _tell(console, azure, arguments)
         if arguments.fleet is not None:
             await _bring_to_life(azure, arguments)
             told = "eMabler's log tells when they cannot reach the app"
@@ -125,6 +133,18 @@ async def up() -> int:
         console.print("\n[bold]Ready.[/] Ctrl-C stops everything.")
         await azure.wait_for_a_part_to_end()
     return DONE
+
+
+def _parts(arguments: argparse.Namespace) -> "list[Part]":
+    """What is started: an eMabler, Kafka and the capture of telemetry where they are wanted."""
+    from local.stack import Part  # noqa: PLC0415 - with the stack, see above
+
+    wanted = {
+        Part.EMABLER: not arguments.no_simulator,
+        Part.KAFKA: arguments.push is Transport.KAFKA,
+        Part.INSIGHTS: arguments.telemetry is not None,
+    }
+    return [part for part in Part if wanted.get(part, True)]
 
 
 def _expect_an_emabler(settings: Mapping[str, str]) -> None:
@@ -148,7 +168,11 @@ async def _bring_to_life(azure: "LocalAzure", arguments: argparse.Namespace) -> 
 
     fleet = FleetOnStack(azure)
     tags = await fleet.prepare(
-        seed=arguments.seed, chargers=arguments.fleet, faults=arguments.faults, days=None
+        seed=arguments.seed,
+        chargers=arguments.fleet,
+        faults=arguments.faults,
+        days=None,
+        transport=arguments.push,
     )
     file = (azure.data or STATE) / "fleet-tags.csv"
     write_fleet_tags(file, tags, datetime.now(UTC))
@@ -161,7 +185,7 @@ async def _create_store(azure: "LocalAzure") -> None:
     await Operator(azure.settings, azure.data or STATE).create_store()
 
 
-def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
+def _tell(console: Console, azure: "LocalAzure", arguments: argparse.Namespace) -> None:
     """Print the addresses and lines that can be pasted into another terminal."""
     settings, url = azure.settings, azure.host.url
     state = examples.load(datetime.now(UTC)).messages["v2/charger_state"]
@@ -170,15 +194,20 @@ def _tell(console: Console, azure: "LocalAzure", *, simulated: bool) -> None:
     lines = {
         "Functions": url,
         "webhook": f"{url}/api/emabler/push",
+        "status": f"{url}/api/status (no key is asked for here)",
         "eMabler REST": settings.get("EMABLER_BASE_URL", "that of EMABLER_ENVIRONMENT"),
         "Service Bus": settings["ServiceBusConnection"],
+        "Kafka": settings.get("KAFKA_BROKER_LIST", ""),
         "Storage": settings["DataStorageConnection"],
         "data": str(azure.data),
         "logs": str(azure.logs),
     }
-    if simulated:
+    if arguments.telemetry is not None:
+        lines["telemetry"] = f"{azure.insights.file} (JSON lines)"
+    if not arguments.no_simulator:
         books = f"{azure.emabler.books_url}/sessions (PUT, POST, GET; also ongoing, …)"
         lines |= {"its books": books, "its fleet": f"{azure.emabler.fleet_url} (GET, PUT, …)"}
+    lines = {name: value for name, value in lines.items() if value}
     width = max(map(len, lines))
     console.print()
     for name, value in lines.items():

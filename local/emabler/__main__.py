@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from aiohttp import web
@@ -21,6 +19,7 @@ from local.emabler.books import Books
 from local.emabler.fleet.command_line import add_fleet_arguments, order_from
 from local.emabler.fleet.control import FleetControl
 from local.emabler.server import make_app
+from local.ending import told_to_end
 from local.errors import LocalError
 from local.ports import LOOPBACK
 
@@ -48,14 +47,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM"):
-        # Windows has no handlers on its loop: there the closed standard input must do.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(getattr(signal, name), ended.set)
-    if arguments.exit_with_stdin:
-        _watch_stdin(loop, ended)
+    ended = told_to_end(with_stdin=arguments.exit_with_stdin)
     books = Books(arguments.books)
     faults = options.faults(arguments)
     fleet = FleetControl(books, faults)
@@ -73,18 +65,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
     finally:
         await fleet.stop()
         await runner.cleanup()
-
-
-def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """Set the event when standard input ends. A thread works on every platform."""
-
-    def read_to_end() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        with contextlib.suppress(RuntimeError):  # the loop may have closed meanwhile
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=read_to_end, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
-import threading
 
 from aiohttp import web
 
+from local.ending import told_to_end
 from local.errors import LocalError
 from local.fault_proxy.addresses import StorageUrls
 from local.fault_proxy.control import make_control
@@ -48,14 +47,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM"):
-        # Windows has no handlers on its loop: there the closed standard input must do.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(getattr(signal, name), ended.set)
-    if arguments.exit_with_stdin:
-        _watch_stdin(loop, ended)
+    ended = told_to_end(with_stdin=arguments.exit_with_stdin)
     storage = StorageUrls(arguments.table_url, arguments.blob_url, arguments.queue_url)
     async with await FaultProxy.start(storage, rules=arguments.rule, seed=arguments.seed) as proxy:
         runner = web.AppRunner(make_control(proxy), access_log=None, shutdown_timeout=1)
@@ -79,18 +71,6 @@ def _ready_line(proxy: FaultProxy, control_port: int) -> str:
             "pid": os.getpid(),
         }
     )
-
-
-def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """Set the event when standard input ends. A thread works on every platform."""
-
-    def read_to_end() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        with contextlib.suppress(RuntimeError):  # the loop may have closed meanwhile
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=read_to_end, daemon=True).start()
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 | part | meaning |
 |---|---|
 | `service` | `table`, `blob` or `queue` |
-| `table`, `container`, `queue` | the name, of that service only |
+| `table`, `container`, `queue` | the name, of that service only; `!name`: all but that one |
 | `method` | the HTTP method |
 | `kind` | `read` (`point` or `query`), `write` (`single` or `batch`), `manage`; several by commas |
 | `nth` | the n-th matching call only, from 1; several by commas |
@@ -136,7 +136,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             and (self.method is None or self.method.upper() == call.method.upper())
             and (self.fault != "missing_table" or call.service == "table")
             and all(
-                call.service == service and _same_name(getattr(self, part), call.name)
+                call.service == service and _chosen(getattr(self, part), call.name)
                 for part, service in _OF_SERVICE.items()
                 if getattr(self, part) is not None
             )
@@ -211,9 +211,10 @@ def _problems(rule: Rule) -> list[str]:
     return sorted(problems)
 
 
-def _same_name(wanted: str, name: str | None) -> bool:
+def _chosen(wanted: str, name: str | None) -> bool:
     # Names of tables are case-insensitive; those of containers and queues are lower case anyway.
-    return name is not None and wanted.lower() == name.lower()
+    others = wanted.startswith("!")
+    return name is not None and (wanted.lower().removeprefix("!") == name.lower()) != others
 
 
 def _written(value: object) -> str:

@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what running functions may take when the host is to stop (default: %(default)g)",
     )
     parser.add_argument(
+        "--function-key",
+        metavar="KEY",
+        help="ask for this key (x-functions-key, or code= in the address) where a function is not"
+        " anonymous, as Azure does; without it nobody is asked, as by `func start`",
+    )
+    parser.add_argument(
         "--quiet", action="store_true", help="only warnings and what the functions log"
     )
     return parser
@@ -86,6 +92,7 @@ def _run(arguments: argparse.Namespace, console: Console, began: float) -> int:
         remember_timers=not arguments.forget_timers,
         grace=arguments.grace,
         began=began,
+        function_key=arguments.function_key,
     )
     asyncio.run(_serve(options, console, exit_with_stdin=arguments.exit_with_stdin))
     return 0

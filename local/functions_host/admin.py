@@ -6,7 +6,6 @@ As in `func start`, without keys. `POST /admin/functions/{name}` takes `{"input"
 """
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from local.functions_host.functions import Function, HttpTrigger
+from local.functions_host.host_id import host_id
 from local.functions_host.host_json import HttpOptions
 from local.functions_host.invocations import Outcome
 from local.functions_host.workers import HOST_VERSION, Workers
@@ -131,9 +131,3 @@ class Admin:
             "isDisabled": function.disabled,
             "errors": function.errors,
         }
-
-
-def host_id(app: Path) -> str:
-    """A name for the host of the app in this folder, the same at each start."""
-    digest = hashlib.sha256(str(app).encode()).hexdigest()
-    return f"{app.name.lower()[:20]}-{digest[:12]}"

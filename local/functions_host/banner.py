@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local.functions_host.console import STARTUP, Console
-from local.functions_host.functions import Function, HttpTrigger, TimerTrigger, Trigger
+from local.functions_host.functions import (
+    Function,
+    HttpTrigger,
+    KafkaTrigger,
+    TimerTrigger,
+    Trigger,
+)
 from local.functions_host.host_json import HostJson, HttpOptions
 
 
@@ -34,5 +40,7 @@ def _where(trigger: Trigger, url: str, options: HttpOptions) -> str:
         return f"[{methods}] {url}{trigger.path(options.route_prefix)}"
     if isinstance(trigger, TimerTrigger):
         return f"timerTrigger {trigger.schedule_as_written}"
+    if isinstance(trigger, KafkaTrigger):
+        return f"kafkaTrigger on {trigger.as_written}, in batches"
     batch = ", in batches" if trigger.many else ""
     return f"serviceBusTrigger on {trigger.as_written}{batch}"

@@ -17,19 +17,26 @@ from local.functions_host.worker.protos import Message
 HTTP_TRIGGER = "httpTrigger"
 TIMER_TRIGGER = "timerTrigger"
 SERVICE_BUS_TRIGGER = "serviceBusTrigger"
-_TRIGGERS = {HTTP_TRIGGER, TIMER_TRIGGER, SERVICE_BUS_TRIGGER}
+KAFKA_TRIGGER = "kafkaTrigger"
+_TRIGGERS = {HTTP_TRIGGER, TIMER_TRIGGER, SERVICE_BUS_TRIGGER, KAFKA_TRIGGER}
 _HTTP_OUTPUT = "http"
+_PROTOCOLS = {"notset", "plaintext", "ssl", "saslplaintext", "saslssl"}
+_MODES = {"notset", "plain", "scramsha256", "scramsha512"}
 _DEFAULT_CONNECTION = "AzureWebJobsServiceBus"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpTrigger:
-    """An `httpTrigger`: `methods` in upper case, empty for every method."""
+    """An `httpTrigger`: `methods` in upper case, empty for every method.
+
+    `level` is its authorization level in lower case: `anonymous`, `function` or `admin`.
+    """
 
     parameter: str
     route: str
     methods: tuple[str, ...]
     output: str
+    level: str
 
     def path(self, prefix: str) -> str:
         """Where it is served, with the route as written; `prefix` is host.json's routePrefix."""
@@ -67,12 +74,32 @@ class ServiceBusTrigger:
     max_batch_size: int | None
 
 
-Trigger = HttpTrigger | TimerTrigger | ServiceBusTrigger
+@dataclass(frozen=True, slots=True)
+class KafkaTrigger:
+    """A `kafkaTrigger` that takes batches of bytes; protocol and mode are in lower case.
+
+    `as_written` and `brokers_as_written` name topic and brokers without giving a setting's value.
+    """
+
+    parameter: str
+    topic: str
+    brokers: str
+    group: str
+    protocol: str
+    mode: str
+    username: str
+    password: str = field(repr=False)
+    key_is_text: bool
+    as_written: str
+    brokers_as_written: str
+
+
+Trigger = HttpTrigger | TimerTrigger | ServiceBusTrigger | KafkaTrigger
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """A function-level retry policy, which the host carries out for timers; seconds.
+    """A function-level retry policy, which the host carries out for timers and Kafka; seconds.
 
     `count` -1 means without end. With `fixed` None the delay grows from `least` to `most`.
     """
@@ -162,6 +189,8 @@ def _trigger(function: Function, settings: AppSettings) -> Trigger:
         return _http(reader, output)
     if trigger["type"] == TIMER_TRIGGER:
         return _timer(reader)
+    if trigger["type"] == KAFKA_TRIGGER:
+        return _kafka(reader)
     return _service_bus(reader)
 
 
@@ -187,6 +216,11 @@ class _Reader:
         except MissingSettingError as error:
             raise self.missing(error.setting, f"named by {name}") from error
 
+    def secure(self, name: str) -> str:
+        """As the Kafka extension reads it: what it names may itself be the name of a setting."""
+        resolved = self.text(name)
+        return self.settings.get(resolved) or resolved
+
     def missing(self, setting: str, why: str) -> _BindingError:
         return self.wrong(
             f"the app setting {setting} ({why}) is not set. Set it in local.settings.json"
@@ -201,6 +235,8 @@ def _http(reader: _Reader, output: str) -> HttpTrigger:
         route=reader.text("route") or reader.function,
         methods=tuple(str(method).upper() for method in methods),
         output=output or "$return",
+        # What a binding does not say needs a key, as in Azure.
+        level=reader.written("authLevel").lower() or "function",
     )
 
 
@@ -238,6 +274,34 @@ def _service_bus(reader: _Reader) -> ServiceBusTrigger:
         data_type=reader.written("dataType").lower(),
         auto_complete=auto_complete if isinstance(auto_complete, bool) else None,
         max_batch_size=int(batch_size) if batch_size else None,
+    )
+
+
+def _kafka(reader: _Reader) -> KafkaTrigger:
+    """Read a Kafka binding; https://learn.microsoft.com/azure/azure-functions/functions-bindings-kafka-trigger."""
+    if reader.written("cardinality").lower() != "many" or (
+        reader.written("dataType").lower() != "binary"
+    ):
+        raise reader.wrong("this host takes batches of bytes from Kafka: cardinality MANY, BINARY")
+    topic, brokers, group = map(reader.secure, ("topic", "brokerList", "consumerGroup"))
+    if not (topic and brokers and group):
+        raise reader.wrong("it must name a topic, brokers and a consumer group")
+    protocol = reader.written("protocol").lower() or "notset"
+    mode = reader.written("authenticationMode").lower() or "notset"
+    if protocol not in _PROTOCOLS or mode not in _MODES:
+        raise reader.wrong(f"this host does not run the protocol {protocol} with {mode}")
+    return KafkaTrigger(
+        parameter=reader.parameter,
+        topic=topic,
+        brokers=brokers,
+        group=group,
+        protocol=protocol,
+        mode=mode,
+        username=reader.secure("username"),
+        password=reader.secure("password"),
+        key_is_text=reader.written("keyDataType").lower() != "binary",
+        as_written=f"topic {reader.written('topic')}",
+        brokers_as_written=reader.written("brokerList"),
     )
 
 

@@ -13,12 +13,14 @@ from local.functions_host.app_settings import AppSettings
 from local.functions_host.banner import write_banner
 from local.functions_host.console import Console
 from local.functions_host.functions import read_functions
+from local.functions_host.host_id import host_id
 from local.functions_host.host_options import HostOptions
+from local.functions_host.insights import make_insights
 from local.functions_host.invocations import Invocations
 from local.functions_host.log_levels import LogLevel
 from local.functions_host.rpc import RpcServer
 from local.functions_host.worker.protos import Message
-from local.functions_host.workers import Workers
+from local.functions_host.workers import HOST_VERSION, Workers
 
 if TYPE_CHECKING:
     # Imported late, while the worker starts: see `_start`.
@@ -35,7 +37,17 @@ class Host:
         self._rpc = RpcServer(self._log)
         environment = _worker_environment(options.settings.values, self._url)
         self._workers = Workers(self._rpc, options.app, environment, console)
-        self._invocations = Invocations(self._workers, console, options.host_json.function_timeout)
+        self._insights = make_insights(
+            options.settings,
+            console,
+            role=options.app.name,
+            host_id=host_id(options.app),
+            version=HOST_VERSION,
+            opentelemetry=options.host_json.opentelemetry,
+        )
+        self._invocations = Invocations(
+            self._workers, console, options.host_json.function_timeout, self._insights
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start, serve until `stop` is set, and end everything in order.
@@ -46,6 +58,9 @@ class Host:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._rpc.stop)
             await self._rpc.start()
+            if self._insights is not None:
+                stack.push_async_callback(self._insights.stop)
+                self._insights.start()
             stack.push_async_callback(self._workers.stop)
             starting = asyncio.create_task(self._start())
             stopping = asyncio.create_task(stop.wait())
@@ -66,6 +81,8 @@ class Host:
         from local.functions_host.serving import Serving  # noqa: PLC0415  # see above
 
         index = await self._workers.adopt(process)
+        if self._insights is not None and self._options.host_json.opentelemetry:
+            self._insights.lines_too = not self._workers.sends_its_lines
         functions = read_functions(index, self._options.settings)
         serving = Serving(
             self._options,
@@ -91,8 +108,10 @@ class Host:
 
     def _log(self, log: Message) -> None:
         """A line that the app logged in the worker."""
+        level = LogLevel(log.level)
         function = self._invocations.function_of(log.invocation_id)
-        self._console.function_log(LogLevel(log.level), function, log.category, log.message)
+        self._console.function_log(level, function, log.category, log.message)
+        self._invocations.logged(log.invocation_id, level, log.message)
 
 
 def _import_triggers(settings: AppSettings) -> None:

@@ -1,10 +1,10 @@
 """What host.json says, with Microsoft's documented defaults for what it leaves out.
 
-Version 2.0 of the file, extension bundle 4.x and Service Bus extension 5.x
-(https://learn.microsoft.com/azure/azure-functions/functions-host-json and
-functions-bindings-service-bus#hostjson-settings). As in Azure, names are compared without case,
-numbers and switches may be written as strings, and app settings named
-`AzureFunctionsJobHost__path__to__value` override the file.
+Version 2.0 of the file, extension bundle 4.x, Service Bus extension 5.x and Kafka extension 4.3
+(https://learn.microsoft.com/azure/azure-functions/functions-host-json,
+functions-bindings-service-bus#hostjson-settings, functions-bindings-kafka#hostjson-settings). As in
+Azure, names are compared without case, numbers and switches may be written as strings, and app
+settings named `AzureFunctionsJobHost__path__to__value` override the file.
 """
 
 import json
@@ -44,13 +44,28 @@ class ServiceBusOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """`extensions.kafka`, of extension 4.3; durations in seconds, `max_retries` -1 without end."""
+
+    max_batch_size: int = 64
+    subscriber_interval: float = 1.0
+    commit_on_failure: bool = True
+    max_retries: int = 5
+    from_latest: bool = False
+    session_timeout: float = 10.0
+    max_poll_interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class HostJson:
     """The parts of host.json that this host honours; `function_timeout` None means unbounded."""
 
     http: HttpOptions = HttpOptions()
     service_bus: ServiceBusOptions = ServiceBusOptions()
+    kafka: KafkaOptions = KafkaOptions()
     function_timeout: float | None = 1800.0
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict)
+    opentelemetry: bool = False
 
 
 def read_host_json(app: Path, settings: AppSettings) -> HostJson:
@@ -93,8 +108,10 @@ def parse_host_json(text: str, overrides: Mapping[tuple[str, ...], str] | None =
     return HostJson(
         http=_http(extensions.section("http")),
         service_bus=_service_bus(extensions.section("serviceBus")),
+        kafka=_kafka(extensions.section("kafka")),
         function_timeout=_function_timeout(root),
         log_levels=_log_levels(root.section("logging").section("logLevel")),
+        opentelemetry=_opentelemetry(root),
     )
 
 
@@ -133,6 +150,23 @@ def _service_bus(section: "_Section") -> ServiceBusOptions:
     return options
 
 
+def _kafka(section: "_Section") -> KafkaOptions:
+    default = KafkaOptions()
+    seconds = int(default.subscriber_interval)
+    reset = section.text("autoOffsetReset", "earliest").lower()
+    if reset not in {"earliest", "latest"}:
+        raise section.wrong("autoOffsetReset", "must be earliest or latest")
+    return KafkaOptions(
+        max_batch_size=section.number("maxBatchSize", default.max_batch_size, least=1),
+        subscriber_interval=section.number("subscriberIntervalInSeconds", seconds, least=1),
+        commit_on_failure=section.switch("commitOnFailure", default=default.commit_on_failure),
+        max_retries=section.number("maxRetries", default.max_retries, least=-1),
+        from_latest=reset == "latest",
+        session_timeout=section.number("sessionTimeoutMs", 10_000, least=1) / 1000,
+        max_poll_interval=section.number("maxPollIntervalMs", 300_000, least=1) / 1000,
+    )
+
+
 def _function_timeout(root: "_Section") -> float | None:
     # "-1" is documented as unbounded; .NET reads it as minus one day.
     if str(root.values.get("functiontimeout")) in {"-1", "-1.00:00:00"}:
@@ -152,6 +186,13 @@ def _log_levels(section: "_Section") -> dict[str, LogLevel]:
             names = ", ".join(level.label for level in LogLevel)
             raise section.wrong(category, f"must be one of {names}") from error
     return levels
+
+
+def _opentelemetry(root: "_Section") -> bool:
+    mode = root.text("telemetryMode", "ApplicationInsights").lower()
+    if mode not in {"applicationinsights", "opentelemetry"}:
+        raise root.wrong("telemetryMode", "must be ApplicationInsights or OpenTelemetry")
+    return mode == "opentelemetry"
 
 
 def _invalid(what: str) -> HostError:

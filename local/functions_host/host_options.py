@@ -14,7 +14,8 @@ class HostOptions:
 
     With `remember_timers` the status of timers is kept on disk, below the app's `.local/`. What
     runs when the host is to stop may take `grace` seconds. `began` is when the program did, on the
-    monotonic clock.
+    monotonic clock. `function_key` is what HTTP functions ask for that are not anonymous; None:
+    nobody is asked.
     """
 
     app: Path
@@ -24,3 +25,4 @@ class HostOptions:
     remember_timers: bool
     grace: float
     began: float
+    function_key: str | None = None

@@ -1,6 +1,7 @@
 """HTTP functions: routes a request, runs its function, answers."""
 
 import asyncio
+import hmac
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -13,15 +14,25 @@ from local.functions_host.routes import Route, RouteEntry, RouteTable
 from local.functions_host.trace_context import TraceContext
 
 _RESERVED = ("admin", "runtime")
+_ANONYMOUS = "anonymous"
+_KEY_HEADER, _KEY_PARAMETER = "x-functions-key", "code"
 
 
 class HttpFunctions:
     """The HTTP functions of an app below their routes."""
 
     def __init__(
-        self, functions: Iterable[Function], options: HttpOptions, invocations: Invocations
+        self,
+        functions: Iterable[Function],
+        options: HttpOptions,
+        invocations: Invocations,
+        key: str | None = None,
     ) -> None:
-        """Functions whose route cannot be used get an error and are left out."""
+        """Functions whose route cannot be used get an error and are left out.
+
+        `key` is what those ask for that are not anonymous; None: nobody is asked.
+        """
+        self._key = key
         self._invocations = invocations
         self._options = options
         self._places = (
@@ -36,7 +47,7 @@ class HttpFunctions:
         """The answer of the function that this request belongs to, or None without one.
 
         An exception in the function gives 500 without a body, as in Azure; so does a worker that
-        ends meanwhile. Above `maxOutstandingRequests` the answer is 429.
+        ends meanwhile. Above `maxOutstandingRequests` the answer is 429, without the key 401.
         """
         found = self._routes.find(request.method, request.rel_url.raw_path)
         if found is None:
@@ -45,6 +56,8 @@ class HttpFunctions:
         if limit is not None and self._outstanding >= limit:
             return web.Response(status=429)
         function, parameters = found
+        if not self._may_call(function, request):
+            return web.Response(status=401)
         self._outstanding += 1
         try:
             body = await request.read()
@@ -54,6 +67,13 @@ class HttpFunctions:
                 return await self._run(request, body, function, dict(parameters))
         finally:
             self._outstanding -= 1
+
+    def _may_call(self, function: Function, request: web.BaseRequest) -> bool:
+        trigger = function.trigger
+        if self._key is None or not isinstance(trigger, HttpTrigger) or trigger.level == _ANONYMOUS:
+            return True
+        given = request.headers.get(_KEY_HEADER) or request.query.get(_KEY_PARAMETER) or ""
+        return hmac.compare_digest(given.encode(), self._key.encode())
 
     async def _run(
         self,

@@ -5,10 +5,13 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from local.functions_host.console import Console
 from local.functions_host.errors import WorkerGoneError
 from local.functions_host.functions import Function
+from local.functions_host.insights import Insights
+from local.functions_host.insights_items import Ended, Running
 from local.functions_host.log_levels import LogLevel
 from local.functions_host.rpc import TypedData, protos
 from local.functions_host.timespans import format_timespan
@@ -46,18 +49,32 @@ class RetryState:
 class Invocations:
     """The invocations that run, and how they end."""
 
-    def __init__(self, workers: Workers, console: Console, timeout: float | None) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        console: Console,
+        timeout: float | None,
+        insights: Insights | None = None,
+    ) -> None:
         """`timeout` is host.json's functionTimeout in seconds; None for none."""
         self._workers = workers
         self._console = console
         self._timeout = timeout
-        self._running: dict[str, str] = {}
+        self._insights = insights
+        self._running: dict[str, Running] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
     def function_of(self, invocation_id: str) -> str | None:
         """The function that a running invocation belongs to."""
-        return self._running.get(invocation_id)
+        running = self._running.get(invocation_id)
+        return running.function if running else None
+
+    def logged(self, invocation_id: str, level: LogLevel, text: str) -> None:
+        """Tell Application Insights what a running invocation logged."""
+        running = self._running.get(invocation_id)
+        if self._insights is not None and running is not None:
+            self._insights.line(running, level, text)
 
     async def idle(self) -> None:
         """Until no invocation runs."""
@@ -81,13 +98,17 @@ class Invocations:
     ) -> Outcome:
         """Run a function with `data` for its trigger's parameter; never raises for its failure."""
         invocation_id = str(uuid.uuid4())
-        request = _request(
-            function, invocation_id, {parameter: data}, metadata or {}, trace or TraceContext.new()
-        )
+        trace = trace or TraceContext.new()
+        request = _request(function, invocation_id, {parameter: data}, metadata or {}, trace)
         if retry is not None:
             _set_retry(request, retry)
-        self._running[invocation_id] = function.name
+        running = Running(
+            invocation_id, function.name, reason, datetime.now(UTC), trace, request=request
+        )
+        self._running[invocation_id] = running
         self._idle.clear()
+        if self._insights is not None:
+            self._insights.executing(running)
         self._console.information(
             f"Function.{function.name}",
             f"Executing 'Functions.{function.name}' (Reason='{reason}', Id={invocation_id})",
@@ -99,7 +120,11 @@ class Invocations:
             del self._running[invocation_id]
             if not self._running:
                 self._idle.set()
-        self._report(function, outcome, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._report(function, outcome, seconds)
+        if self._insights is not None:
+            ended = Ended(timedelta(seconds=seconds), outcome.error, _status_of(outcome))
+            self._insights.ended(running, ended)
         return outcome
 
     async def _ask(self, function: Function, request: Message) -> Outcome:
@@ -148,6 +173,13 @@ def _request(
         trigger_metadata=metadata,
         trace_context=protos.RpcTraceContext(trace_parent=trace.parent, trace_state=trace.state),
     )
+
+
+def _status_of(outcome: Outcome) -> str:
+    """The HTTP status of an answer, and 0 for what is none."""
+    if outcome.response is None or outcome.response.return_value.WhichOneof("data") != "http":
+        return "0"
+    return str(outcome.response.return_value.http.status_code)
 
 
 def _set_retry(request: Message, retry: RetryState) -> None:

@@ -66,6 +66,7 @@ class FunctionsHost:
         log: Path | None = None,
         quiet: bool = False,
         remember_timers: bool = False,
+        function_key: str | None = None,
         within: float = 60.0,
     ) -> Self:
         """Start a host on an app's folder and wait until it serves.
@@ -78,6 +79,7 @@ class FunctionsHost:
                 removes.
             quiet: only warnings and what the functions log.
             remember_timers: keep the status of timers on disk between runs.
+            function_key: what HTTP functions ask for that are not anonymous; None: nobody is asked.
             within: seconds in which it must serve.
 
         Raises:
@@ -89,7 +91,10 @@ class FunctionsHost:
             log = Path(folder.name) / "host.log"
         child = await ChildProcess.start(
             "the Functions host",
-            _command(app, port, quiet=quiet, remember_timers=remember_timers),
+            [
+                *_command(app, port, quiet=quiet, remember_timers=remember_timers),
+                *(["--function-key", function_key] if function_key else []),
+            ],
             log=log,
             env={**os.environ, **(settings or {})},
             cwd=_REPOSITORY,

@@ -45,7 +45,14 @@ class Serving:
         )
         self._triggers = Triggers(
             functions,
-            TriggerContext(options.settings, options.host_json, invocations, statuses, console),
+            TriggerContext(
+                options.settings,
+                options.host_json,
+                invocations,
+                statuses,
+                console,
+                options.function_key,
+            ),
             url,
         )
         self._facts = HostFacts(options.app, url, options.began, options.host_json.http)

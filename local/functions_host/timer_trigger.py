@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from local.functions_host.functions import Function, RetryPolicy, TimerTrigger
+from local.functions_host.functions import Function, TimerTrigger
 from local.functions_host.invocations import BY_NAME, Outcome, RetryState
 from local.functions_host.ncrontab import CronSchedule, Schedule, parse_schedule
+from local.functions_host.retries import with_retries
 from local.functions_host.rpc import TypedData, protos
 from local.functions_host.schedule_status import (
     ScheduleStatus,
@@ -85,12 +86,12 @@ class TimerFunction:
     async def _comes(self, instant: datetime) -> bool:
         """Wait for an instant: True once it is there, False when the timer stops first."""
         while (remaining := (instant - self._clock.now()).total_seconds()) > 0:
-            await self._pause(min(remaining, _LONGEST_SLEEP))
-            if self._stopping.is_set():
+            if not await self._pause(min(remaining, _LONGEST_SLEEP)):
                 return False
         return not self._stopping.is_set()
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; False where the timer stops first."""
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -98,6 +99,7 @@ class TimerFunction:
         finally:
             sleeping.cancel()
             stopping.cancel()
+        return not self._stopping.is_set()
 
     async def _occurrence(
         self, status: ScheduleStatus, *, past_due: bool, scheduled: bool
@@ -116,17 +118,9 @@ class TimerFunction:
     async def _run(self, status: ScheduleStatus | None, *, past_due: bool, reason: str) -> Outcome:
         data = protos.TypedData(json=json.dumps(self._timer_info(status, past_due=past_due)))
         async with self._one_at_a_time:
-            outcome = await self._attempt(data, reason, None)
-            policy = self._function.retry
-            count = 0
-            while policy and not outcome.succeeded and (policy.count < 0 or count < policy.count):
-                await self._pause(retry_delay(policy, count))
-                if self._stopping.is_set():
-                    break
-                count += 1
-                state = RetryState(count, policy.count, outcome.error)
-                outcome = await self._attempt(data, reason, state)
-        return outcome
+            return await with_retries(
+                lambda retry: self._attempt(data, reason, retry), self._function.retry, self._pause
+            )
 
     async def _attempt(
         self,
@@ -146,11 +140,3 @@ class TimerFunction:
             "ScheduleStatus": status.as_json() if status else None,
             "IsPastDue": past_due,
         }
-
-
-def retry_delay(policy: RetryPolicy, retries: int) -> float:
-    """Seconds before the next attempt, after this many retries: fixed, or doubling up to `most`."""
-    if policy.fixed is not None:
-        return policy.fixed
-    grown = (policy.least or 1.0) * float(2 ** min(retries, 30))
-    return min(grown, max(policy.most, policy.least))

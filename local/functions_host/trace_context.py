@@ -11,10 +11,21 @@ _NO_SPAN = "0" * 16
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """`traceparent` and `tracestate` as the worker is given them."""
+    """`traceparent` and `tracestate` as the worker is given them; `caller` is the caller's span."""
 
     parent: str
     state: str = ""
+    caller: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace, 32 hex digits."""
+        return self.parent.split("-")[1]
+
+    @property
+    def span_id(self) -> str:
+        """The host's span, 16 hex digits: below it stands what the worker does."""
+        return self.parent.split("-")[2]
 
     @classmethod
     def new(cls) -> "TraceContext":
@@ -27,4 +38,4 @@ class TraceContext:
         match = _PARENT.fullmatch(parent or "")
         if not match or match[1] == _NO_TRACE or match[2] == _NO_SPAN:
             return cls.new()
-        return cls(f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}", state or "")
+        return cls(f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}", state or "", match[2])

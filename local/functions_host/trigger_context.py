@@ -11,10 +11,14 @@ from local.functions_host.schedule_status import StatusStore
 
 @dataclass(frozen=True, slots=True)
 class TriggerContext:
-    """The app's settings and options, who runs its functions, and where to report."""
+    """The app's settings and options, who runs its functions, and where to report.
+
+    `function_key` is what HTTP functions ask for that are not anonymous; None: nobody is asked.
+    """
 
     settings: AppSettings
     host_json: HostJson
     invocations: Invocations
     statuses: StatusStore
     console: Console
+    function_key: str | None = None

@@ -9,6 +9,7 @@ from local.functions_host.app_settings import AppSettings
 from local.functions_host.functions import (
     Function,
     HttpTrigger,
+    KafkaTrigger,
     ServiceBusTrigger,
     TimerTrigger,
 )
@@ -46,7 +47,9 @@ class Triggers:
         self._invocations = context.invocations
         self._options = context.host_json.http
         self._url = url
-        self.http = HttpFunctions(functions, self._options, context.invocations)
+        self.http = HttpFunctions(
+            functions, self._options, context.invocations, context.function_key
+        )
         self._listeners: dict[str, Listener] = {}
         self._serving: list[asyncio.Task[None]] = []
         for function in functions:
@@ -103,6 +106,11 @@ def _listener(function: Function, context: TriggerContext) -> Listener | None:
         )
 
         return ServiceBusFunction(function, trigger, context)
+    if isinstance(trigger, KafkaTrigger):
+        # Imported only for apps that use it: it takes a while.
+        from local.functions_host.kafka_trigger import KafkaFunction  # noqa: PLC0415  # see above
+
+        return KafkaFunction(function, trigger, context)
     return None
 
 

@@ -29,6 +29,7 @@ class _Worker:
     process: WorkerProcess
     connection: WorkerConnection
     index: list[Message] = field(default_factory=list)
+    sends_its_lines: bool = False
     since: float = field(default_factory=time.monotonic)
 
 
@@ -51,6 +52,11 @@ class Workers:
     def pids(self) -> list[int]:
         """The process ids of the workers that serve."""
         return [self._current.process.pid] if self._current else []
+
+    @property
+    def sends_its_lines(self) -> bool:
+        """Whether the serving worker says that it sends what it logs by OpenTelemetry itself."""
+        return self._current is not None and self._current.sends_its_lines
 
     async def launch(self) -> WorkerProcess:
         """Start a worker process without waiting for it."""
@@ -188,6 +194,8 @@ class Workers:
         if started.result.status != protos.StatusResult.Success:
             problem = started.result.exception
             raise _not_indexed(problem.message, problem.stack_trace)
+        told = started.capabilities.get("WorkerOpenTelemetryEnabled", "")
+        worker.sends_its_lines = told.lower() == "true"
         answer = await worker.connection.functions(app)
         worker.index = list(answer.function_metadata_results)
         await asyncio.gather(*(worker.connection.load(metadata) for metadata in worker.index))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from management.commands import (
     authorize,
+    backup,
+    backup_restore,
     chargers,
     doctor,
     events,
@@ -19,6 +21,7 @@ from management.commands import (
     sessions,
     sessions_export,
     sessions_show,
+    smoke,
     store,
     tags,
     tags_changing,
@@ -28,6 +31,7 @@ from management.commands import (
 
 COMMANDS = (
     doctor.COMMAND,
+    smoke.COMMAND,
     events.LIST,
     sessions.LIST,
     sessions_show.SHOW,
@@ -64,5 +68,8 @@ COMMANDS = (
     privacy.EXPORT,
     privacy.ERASE,
     rebuild.COMMAND,
+    backup.TAKE,
+    backup.LIST,
+    backup_restore.RESTORE,
     store.CREATE,
 )

@@ -1,55 +1,80 @@
-"""`doctor`: each part that the product stands on, checked for real, with what to do."""
+"""`doctor`: each part that the product stands on, checked for real, with what to do.
+
+Where push is silent, its checks are those that eMabler advises, in this order: the endpoint, queue
+and dead letters, reachability, credentials and their rotation, the push configuration.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from azure.core.exceptions import AzureError
-
+from management.backup_checks import backups, containers
+from management.checks import Finding, checked
 from management.context import Command, Context
+from management.push_checks import (
+    ENDPOINT,
+    chargers_finding,
+    configuration_findings,
+    endpoint_findings,
+)
+from management.vault import VAULT, vault_finding
+from shared.backup_settings import BACKUP
 from shared.emabler.client import EmablerClient
 from shared.emabler.contract import differences
-from shared.errors import EmablerFunctionsError
-from shared.messaging.connect import connect_service_bus
+from shared.errors import EmablerFunctionsError, QueueUnavailableError
+from shared.instants import system_clock
 from shared.rooms import Rooms
 from shared.settings import INGESTION, RECONCILIATION
 from shared.storage.tables import ALL_TABLES
 
 _QUEUE_SECONDS = 15.0
+_LATE_SECONDS = 600
+_MOST_LETTERS = 100
 _SAY_IT_ALL = ("rest_key_refused", "rest_away", "rest_redirected")
+_PREVIOUS = ("WEBHOOK_AUTHORIZATION_PREVIOUS", "TAG_HASH_KEY_PREVIOUS")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, and what to do where it is not well."""
-
-    check: str
-    well: bool
-    detail: str
-
-
-def _arguments(_parser: argparse.ArgumentParser) -> None:
-    return
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help=f"the address that eMabler calls, to be asked from here (default: {ENDPOINT}, which "
+        "--env azd knows)",
+    )
 
 
 async def _doctor(context: Context) -> int:
     output, rooms = context.output, context.rooms
     output.columns({"check": 28, "well": 5, "detail": 0})
-    findings = _settings(rooms)
+    findings: list[Finding] = []
+
+    def tell(*found: Finding) -> None:
+        findings.extend(found)
+        for each in found:
+            output.row({"check": each.check, "well": each.well, "detail": each.detail})
+
+    tell(*_settings(rooms))
     store_set = not any(f.check == "DataStorageConnection" for f in findings)
-    checks: list[tuple[str, Callable[[Rooms], Awaitable[str]]]] = []
     if store_set:
-        checks += [("tables", _tables), ("store's stamp", _stamp)]
+        tell(*await _store(rooms))
+    endpoint = context.options.endpoint or context.environ.get(ENDPOINT)
+    if endpoint:
+        tell(*await endpoint_findings(endpoint))
     if not rooms.settings.problems_of(INGESTION):
-        checks.append(("queue", _queue))
-    findings += [await _checked(name, check, rooms) for name, check in checks]
-    if not rooms.settings.problems_of(RECONCILIATION):
-        findings += await _rest(rooms)
-    for finding in findings:
-        output.row({"check": finding.check, "well": finding.well, "detail": finding.detail})
+        tell(await checked("queue", _queue(rooms)), await checked("dead letters", _letters(rooms)))
+    rest_set = not rooms.settings.problems_of(RECONCILIATION)
+    if rest_set:
+        tell(*await _rest(rooms))
+    tell(*_rotations(rooms))
+    if vault := context.environ.get(VAULT):
+        tell(vault_finding(vault, system_clock()))
+    # Without a key or a connection there is no more to ask.
+    if rest_set and any(f.well and f.check == "eMabler: push configurations" for f in findings):
+        async with rooms.emabler() as client:
+            tell(*await configuration_findings(client))
+    if store_set:
+        tell(await chargers_finding(rooms.tables))
     wrong = sum(not finding.well for finding in findings)
     output.say("all is well" if not wrong else f"{wrong} of {len(findings)} checks found something")
     return 1 if wrong else 0
@@ -63,11 +88,15 @@ def _settings(rooms: Rooms) -> list[Finding]:
     return problems or [Finding("settings", well=True, detail="all that are needed are there")]
 
 
-async def _checked(name: str, check: Callable[[Rooms], Awaitable[str]], rooms: Rooms) -> Finding:
-    try:
-        return Finding(name, well=True, detail=await check(rooms))
-    except EmablerFunctionsError as error:
-        return Finding(name, well=False, detail=f"{error.code}: {error}")
+async def _store(rooms: Rooms) -> list[Finding]:
+    found = [
+        await checked("tables", _tables(rooms)),
+        await checked("containers", containers(rooms)),
+        await checked("store's stamp", _stamp(rooms)),
+    ]
+    if not rooms.settings.problems_of(BACKUP):
+        found.append(await checked("backups", backups(rooms)))
+    return found
 
 
 async def _tables(rooms: Rooms) -> str:
@@ -88,19 +117,49 @@ async def _queue(rooms: Rooms) -> str:
     # Looking needs the right to receive; nothing is taken out.
     name = rooms.settings["PUSH_QUEUE_NAME"]
     try:
-        async with (
-            asyncio.timeout(_QUEUE_SECONDS),
-            connect_service_bus(rooms.settings) as client,
-            client.get_queue_receiver(name) as receiver,
-        ):
-            waiting = await receiver.peek_messages(max_message_count=1)
-    except (TimeoutError, AzureError, OSError, ValueError) as error:
+        async with asyncio.timeout(_QUEUE_SECONDS):
+            oldest = await rooms.queue.look()
+    except (TimeoutError, QueueUnavailableError) as error:
+        why = str(error) or f"queue {name}: TimeoutError"
         message = (
-            f"queue {name}: {type(error).__name__}. What to do: check ServiceBusConnection and "
+            f"{why}. What to do: check ServiceBusConnection and "
             "PUSH_QUEUE_NAME, and that you may receive from the queue"
         )
         raise EmablerFunctionsError(message, code="queue_unavailable") from error
-    return f"queue {name} answers, " + ("messages are waiting" if waiting else "it is empty")
+    if oldest is None:
+        return f"queue {name} answers, it is empty"
+    age = max(0.0, (system_clock() - oldest).total_seconds())
+    if age >= _LATE_SECONDS:
+        message = (
+            f"queue {name} answers, and its first message has waited for {age / 60:.0f} minutes. "
+            "What to do: docs/runbooks/ingestion_age.md"
+        )
+        raise EmablerFunctionsError(message, code="queue_late")
+    return f"queue {name} answers, messages are waiting, the first for {age:.0f} s"
+
+
+async def _letters(rooms: Rooms) -> str:
+    try:
+        async with asyncio.timeout(_QUEUE_SECONDS), rooms.dead_letters() as letters:
+            found, _ = await letters.peek(_MOST_LETTERS, 0)
+    except TimeoutError as error:
+        raise QueueUnavailableError("the dead letters did not answer") from error
+    if found:
+        reasons = sorted({letter.reason or "no reason" for letter in found})
+        more = " or more" if len(found) >= _MOST_LETTERS else ""
+        message = (
+            f"{len(found)}{more} messages are dead letters ({', '.join(reasons)}). What to do: "
+            "manage.py parked collect, then docs/runbooks/dead_letters.md"
+        )
+        raise EmablerFunctionsError(message, code="dead_letters")
+    return "none"
+
+
+def _rotations(rooms: Rooms) -> list[Finding]:
+    """Secrets that are being changed: both values count until the one before is taken out."""
+    under_way = [name for name in _PREVIOUS if rooms.settings[name]]
+    detail = f"{', '.join(under_way)} is set: the value before counts as well (docs/deploy.md)"
+    return [Finding("rotation", well=True, detail=detail)] if under_way else []
 
 
 async def _rest(rooms: Rooms) -> list[Finding]:

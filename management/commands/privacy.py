@@ -12,6 +12,7 @@ from typing import Any
 
 from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
+from shared.backup_room import BackupRoom
 from shared.instants import system_clock
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Found, Search
@@ -98,21 +99,34 @@ def _told(counts: Counter[str], what: str) -> str:
     return f"{counts.total()} rows {what} ({parts})" if counts else ""
 
 
+def _backups(gone: str) -> str:
+    if not gone:
+        return "there is no backup that could hold it"
+    return (
+        f"backups may hold it; the last of them is gone for good on {gone}, and until then none is "
+        "restored with it"
+    )
+
+
 async def _erase(context: Context) -> int:
     search, output, rooms = await _search(context), context.output, context.rooms
     if search is None:
         return WRONG_USAGE
+    gone = await BackupRoom(rooms).last_gone_on()
     counts: Counter[str] = Counter()
     async for found in search.all():
         counts[found.table] += 1
+    erasure = Erasure(rooms.tables, rooms.blobs, search, system_clock, plausible=rooms.plausible)
     if context.options.dry_run or not counts:
         output.say(_told(counts, "name the tag") or "nothing of this tag is in the store")
+        if not context.options.dry_run:
+            # A backup may hold what the store does not.
+            await erasure.keep()
+            output.say(_backups(gone))
         return 0
     if not confirmed(context, f"{_told(counts, 'would be erased')}, for good", counts.total()):
         return WRONG_USAGE
-    report = await Erasure(
-        rooms.tables, rooms.blobs, search, system_clock, plausible=rooms.plausible
-    ).run(whose(context.options))
+    report = await erasure.run(whose(context.options), backups_gone=gone)
     output.columns({"place": 12, "rewritten": 9, "deleted": 9, "left": 6})
     for place in sorted({*report.rewritten, *report.deleted, *report.left}):
         output.row(
@@ -124,6 +138,7 @@ async def _erase(context: Context) -> int:
             }
         )
     output.say(f"the tag is erased from {report.sessions} sessions, in {report.passes} passes")
+    output.say(_backups(gone))
     if report.left:
         output.error(
             "not_erased",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 from management.context import Command, Context, time_arguments
 from shared.errors import RejectedMessageError
@@ -16,14 +17,26 @@ from shared.push.digest import digest_of
 from shared.push.events import TransactionStart, TransactionStop
 from shared.sessions.claims import Claim, claim_of
 from shared.sessions.rebuilding import Difference, Rebuilding, session_of
+from shared.storage.blobs import Blobs
 from shared.storage.bodies import read_body
-from shared.storage.rows import Row
+from shared.storage.rows import Row, Tables
 from shared.storage.tables import SESSIONS
 from shared.storage.together import all_done
 
 _TYPES = ("ChargingTransaction", "FullChargingTransaction")
 _AT_ONCE = 200
+_WHOLE = argparse.Namespace(charger=None, start=None, end=None, sessions_only=False)
 _WIDTHS = {"what": 18, "table": 8, "partition": 12, "key": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """What is rebuilt: a store, and the arguments that choose a part of it."""
+
+    tables: Tables
+    blobs: Blobs
+    buckets: int
+    options: argparse.Namespace
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +65,8 @@ async def _rebuild(context: Context) -> int:
     output.columns(_WIDTHS)
     kinds: Counter[str] = Counter()
     with output.progress("events and sessions", None) as progress:
-        async for number, differences in _all(context, rebuilding):
+        store = _Store(rooms.tables, rooms.blobs, rooms.settings["STORE_BUCKETS"], options)
+        async for number, differences in _all(store, rebuilding):
             progress.advance(progress.task_ids[0], number)
             for each in differences:
                 kinds[each.what] += 1
@@ -71,12 +85,27 @@ async def _rebuild(context: Context) -> int:
     return 1 if wrong else 0
 
 
+async def mend_all(context: Context, tables: Tables, blobs: Blobs) -> int:
+    """Rebuild all of a store that may be another than the settings' own; how many rows differed."""
+    rooms = context.rooms
+    store = _Store(tables, blobs, rooms.settings["STORE_BUCKETS"], _WHOLE)
+    rebuilding = Rebuilding(
+        tables, tag_hash_key=rooms.tag_hash_key, plausible=rooms.plausible, dry_run=False
+    )
+    differed = 0
+    with context.output.progress("events and sessions", None) as progress:
+        async for number, differences in _all(store, rebuilding):
+            progress.advance(progress.task_ids[0], number)
+            differed += len(list(differences))
+    return differed
+
+
 async def _all(
-    context: Context, rebuilding: Rebuilding
+    store: _Store, rebuilding: Rebuilding
 ) -> AsyncIterator[tuple[int, Iterable[Difference]]]:
-    options, buckets = context.options, context.rooms.settings["STORE_BUCKETS"]
+    options, buckets = store.options, store.buckets
     if not options.sessions_only:
-        async for found in _from_journal(context, rebuilding):
+        async for found in _from_journal(store, rebuilding):
             yield found
     names, start, end = [str(number) for number in range(buckets)], "", None
     if options.charger is not None:
@@ -103,35 +132,33 @@ async def _compare(
 
 
 async def _from_journal(
-    context: Context, rebuilding: Rebuilding
+    store: _Store, rebuilding: Rebuilding
 ) -> AsyncIterator[tuple[int, Iterable[Difference]]]:
-    rooms, options = context.rooms, context.options
-    buckets = rooms.settings["STORE_BUCKETS"]
+    options, buckets = store.options, store.buckets
     for type_name in _TYPES:
         wanted = EventFilter(options.charger, type_name, None, options.start, options.end)
         batch: list[Row] = []
-        async for row in read_events(rooms.tables, wanted, buckets=buckets, now=system_clock()):
+        async for row in read_events(store.tables, wanted, buckets=buckets, now=system_clock()):
             batch.append(row)
             if len(batch) == _AT_ONCE:
-                yield len(batch), await _compare_told(context, rebuilding, batch)
+                yield len(batch), await _compare_told(store, rebuilding, batch)
                 batch = []
-        yield len(batch), await _compare_told(context, rebuilding, batch)
+        yield len(batch), await _compare_told(store, rebuilding, batch)
 
 
 async def _compare_told(
-    context: Context, rebuilding: Rebuilding, events: Iterable[Row]
+    store: _Store, rebuilding: Rebuilding, events: Iterable[Row]
 ) -> list[Difference]:
     """Compare sessions with the claims that a batch of events makes."""
-    rooms = context.rooms
     sessions: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for row in events:
-        claim = _claim(row, await read_body(rooms.blobs, row.columns))
+        claim = _claim(row, await read_body(store.blobs, row.columns))
         if claim is not None:
-            bucket = bucket_of(claim.charger, rooms.settings["STORE_BUCKETS"])
+            bucket = bucket_of(claim.charger, store.buckets)
             sessions[bucket, claim.session].append(claim)
 
     async def one(bucket: str, session: str, claims: list[Claim]) -> list[Difference]:
-        stored = rooms.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
+        stored = store.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
         return await rebuilding.compare(bucket, session, [row async for row in stored], claims)
 
     found = await all_done(one(*name, claims) for name, claims in sessions.items())

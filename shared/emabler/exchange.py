@@ -13,6 +13,7 @@ from shared.emabler.calls import Call
 from shared.emabler.refusals import Answer, unusable
 from shared.errors import SettingError
 from shared.instants import Clock
+from shared.spans import System, called
 
 type Transport = httpx.AsyncBaseTransport
 """What carries requests: the network, or a test's stand-in."""
@@ -90,6 +91,13 @@ class Exchange:
             params=parameters,
         )
         self._stay_at_home(request)
+        with called(System.REST, "eMabler", call.name) as span:
+            answer = await self._answer(call, request)
+            if span is not None:
+                span.tell({"emabler.status": answer.status})
+        return answer
+
+    async def _answer(self, call: Call, request: httpx.Request) -> Answer:
         asked = self._clock()
         try:
             async with asyncio.timeout(self._whole_seconds):

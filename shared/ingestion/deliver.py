@@ -58,6 +58,21 @@ class Delivery:
             elapsed=self._elapsed,
         )
 
+    async def take_alone(self, message: IncomingMessage, told: Outlasted) -> Ingested:
+        """Take a message that no queue holds: nothing would ever make a dead letter of it.
+
+        So one that fails for another reason than weather is parked as `unexpected` at once.
+
+        Raises:
+            TransientError: The store stayed away for as long as this delivery may wait.
+        """
+        try:
+            return await self.take([message], told)
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the bytes are kept
+            return await self._ingestion.park_unexpected([(message, error)])
+
     async def _attempt(self, batch: Sequence[IncomingMessage], *, again: bool) -> Ingested:
         await self._guard()
         try:

@@ -1,7 +1,8 @@
 """Taking a person out of the store: what was charged and when stays, who it was goes.
 
 The order makes a stopped run whole when it is run again: the tag's own partition, by which all the
-rest is found, goes last. Keys and digests stay as they are (docs/decisions/0031).
+rest is found, goes last. Before and after, the store and the backups are told that this tag was
+erased, so that no restore brings it back. Keys and digests stay as they are (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES, body_columns
 from shared.storage.containers import BODIES, SNAPSHOTS
 from shared.storage.erased import ERASED, mark_erased
+from shared.storage.erasures import ErasedTag, keep_erased
 from shared.storage.rows import (
     SCHEMA,
     Delete,
@@ -84,13 +86,20 @@ class Erasure:
         self._search = search
         self._clock = clock
 
-    async def run(self, by: str) -> Report:
+    async def run(self, by: str, *, backups_gone: str = "", keep: bool = True) -> Report:
         """Erase, look again, and leave a report without the tag in the store.
+
+        Args:
+            by: whose doing it is.
+            backups_gone: the day on which the last backup that may hold the tag is gone.
+            keep: whether restores are to apply it. Not for one that a restore applies.
 
         Raises:
             StoreUnavailableError: Some is erased; running it again makes it whole.
         """
         report = Report()
+        if keep:
+            await self.keep()
         while report.passes < _MAX_PASSES:
             before = report.rewritten.total()
             await self._pass(report)
@@ -103,8 +112,19 @@ class Erasure:
                 report.left[found.table] += 1
         if not report.left:
             await self._tag(report)
-        await self._write_report(report, by)
+        if keep:
+            await self.keep()
+        await self._write_report(report, by, backups_gone)
         return report
+
+    async def keep(self) -> None:
+        """Let every restore of a backup that began before now go without the tag.
+
+        Raises:
+            StoreUnavailableError: The same call makes it whole.
+        """
+        erased = ErasedTag(self._clock(), self._search.keyed)
+        await keep_erased(self._tables, self._blobs, erased)
 
     async def _pass(self, report: Report) -> None:
         days: set[tuple[str, str]] = set()
@@ -252,7 +272,7 @@ class Erasure:
         await write_all(self._tables, TAGS, [Delete(row.partition, row.key) for row in rows])
         report.deleted[TAGS] += len(rows)
 
-    async def _write_report(self, report: Report, by: str) -> None:
+    async def _write_report(self, report: Report, by: str, backups_gone: str) -> None:
         now = format_instant(self._clock())
         columns: dict[str, Value] = {
             "schema": SCHEMA,
@@ -262,5 +282,6 @@ class Erasure:
             "rewritten": json.dumps(report.rewritten),
             "deleted": json.dumps(report.deleted),
             "left": json.dumps(report.left),
+            "backups_gone": backups_gone,
         }
         await self._tables.write(STORE, [Upsert(Row("erasures", now, columns))])

@@ -20,6 +20,7 @@ from shared.sessions.indexes import UNDATED, index_rows
 from shared.sessions.summary import fold, is_summary
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import read_body
+from shared.storage.erasures import key_name
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, TAGS
 from shared.storage.together import all_done
@@ -77,6 +78,7 @@ class Search:
         self._walked = walked
         self.tag = TagText(tag)
         self.hashes = [hash_tag(tag, key) for key in hash_keys]
+        self.keyed = tuple((key_name(key), hash_tag(tag, key)) for key in hash_keys)
         self._tables = tables
         self._blobs = blobs
         self._buckets = buckets

@@ -38,7 +38,10 @@ from shared.reconciliation.steps import Steps
 
 SMALLEST = timedelta(seconds=1)
 TRIES = 3
-_BELOW_INT64 = 2**63
+MOST_ROWS = 50_000
+"""Of one walk, which are in memory at once: some hundred megabytes."""
+
+_BELOW_INT64, _DIGITS = 2**63, 20
 
 _LIES_OF_WALKS = {"rest_pages_repeat": "pages_repeat", "rest_pages_endless": "pages_endless"}
 
@@ -150,7 +153,7 @@ def _batches(client: EmablerClient, ids: Iterable[str]) -> Iterator[frozenset[st
 
 
 def _is_int64(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) < _BELOW_INT64
+    return text.isascii() and text.isdecimal() and len(text) < _DIGITS and int(text) < _BELOW_INT64
 
 
 class _Asker:
@@ -189,7 +192,8 @@ class _Asker:
     ) -> Picture | Lie:
         """Pages, until two walks in a row give the same sessions."""
         before: Rows | None = None
-        wrong = Wrong("walks_differ", f"no two of {self._tries + 1} walks gave the same sessions")
+        differ = Wrong("walks_differ", f"no two of {self._tries + 1} walks gave the same sessions")
+        wrong = differ
         for number in range(self._tries + 1):
             # Another size each time: what one walk skips between two pages, the next one has
             # within a page.
@@ -197,9 +201,13 @@ class _Asker:
             walk = await self._walked(question, limit)
             if isinstance(walk, Wrong):
                 before, wrong = None, walk
+                if walk.code == "too_many_rows":
+                    return question.lie(walk)
                 continue
-            if before is not None and before.content == walk.content:
-                return walk.picture()
+            if before is not None:
+                if before.content == walk.content:
+                    return walk.picture()
+                wrong = differ
             before = walk
         if first_total is not None and more.total >= first_total:
             detail = f"{more.total} rows, of {first_total} before the span was cut; {wrong.detail}"
@@ -213,6 +221,8 @@ class _Asker:
         try:
             async for page in walk:
                 rows.add(page)
+                if rows.rows > MOST_ROWS:
+                    return Wrong("too_many_rows", f"more than {MOST_ROWS} rows")
                 self._budget.check()
         except RestUnavailableError as error:
             if error.code not in _LIES_OF_WALKS:

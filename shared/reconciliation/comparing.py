@@ -137,7 +137,7 @@ class Comparison:
     lacking: list[Told] = field(default_factory=list)
     moved: list[tuple[Told, str]] = field(default_factory=list)
     nameless: list[tuple[str, str]] = field(default_factory=list)
-    near: list[tuple[str, str]] = field(default_factory=list)
+    near: list[Told] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
 
 
@@ -146,6 +146,26 @@ def told_of(row: Row) -> Told:
     _, end, charger, transaction, source, name = row.key.split("|", 5)
     instant = None if end == UNDATED else parse_instant(end)
     return Told(row, f"{charger}|{transaction}", source, name, instant)
+
+
+def as_claim(told: Told) -> Claim | None:
+    """A row as a claim, as far as it tells who belongs to it; None where its ids are hashes."""
+    columns = told.row.columns
+    socket = columns.get("socket")
+    transaction = "" if told.is_nameless else told.transaction
+    if told.charger is None or transaction is None:
+        return None
+    return Claim(
+        source=Source(told.source),
+        charger=told.charger,
+        transaction=transaction,
+        name=identifier_of(told.name) or told.name,
+        digest=str(columns["digest"]),
+        socket=None if socket is None else int(socket),
+        start=parse_instant(str(columns.get("start", ""))),
+        end=told.end,
+        within=told.session,
+    )
 
 
 def session_of(item: FinishedSession) -> str:
@@ -164,9 +184,9 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
     found = Comparison()
     rests: dict[tuple[str, str], list[Told]] = defaultdict(list)
     stops: dict[str, list[Told]] = defaultdict(list)
-    known: dict[str, str] = {}
+    known: set[str] = set()
     for told in map(told_of, rows):
-        known[told.session] = told.bucket
+        known.add(told.session)
         if told.source == Source.REST:
             rests[told.charger_part, told.name].append(told)
         else:
@@ -193,8 +213,8 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
     _sort_stops(found, picture, stops, confirmed)
     chargers = {session.partition("|")[0] for _, session in found.nameless}
     if chargers:
-        near = (name for name in known if name.partition("|")[0] in chargers)
-        found.near += [(known[name], name) for name in near]
+        every = (told for each in (*rests.values(), *stops.values()) for told in each)
+        found.near += [told for told in every if told.charger_part in chargers]
     return found
 
 

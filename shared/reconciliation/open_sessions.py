@@ -50,7 +50,7 @@ OF_OPEN_SESSIONS = frozenset(
 )
 """What this work meets, or knows to be so no longer."""
 
-SETTLING = timedelta(minutes=15)
+SETTLING = timedelta(minutes=2)
 """What began so short a time ago may be on its way, to eMabler's list or to the store."""
 
 UNLISTED_AFTER = timedelta(hours=1)
@@ -191,7 +191,8 @@ class _Task:
         for row in rows:
             listed = ongoing.lists(row) if row.is_nameless else None
             if listed is not None and identifies_a_transaction(listed.transaction):
-                await self._pair([row], [self._place_of(listed)])
+                claim = ongoing_claim(listed, ongoing.as_of)
+                await self._pair([row], [(row.bucket, claim)])
 
     def _place_of(self, ongoing: OngoingSession) -> tuple[str, str]:
         return bucket_of(ongoing.charger, self._means.buckets), key_of(ongoing)
@@ -214,7 +215,11 @@ class _Task:
         )
         self._worked.counts.update(outcome_of(each) for each in written)
         ended = {each.session for each in written}
-        near = [(bucket_of(e.summary.charger, self._means.buckets), e.session) for e in written]
+        near = [
+            (bucket_of(each.summary.charger, self._means.buckets), claim)
+            for each in written
+            for claim in each.claims
+        ]
         ended |= await self._pair([row for row in left if row.is_nameless], near)
         await self._end([r for r in left if r.session not in ended and r.session not in unanswered])
         self._worked.compared |= ended
@@ -242,7 +247,7 @@ class _Task:
         unanswered |= {s for s, each in near.items() if each in found.unanswered}
         return [*heard, *found.heard], unanswered
 
-    async def _pair(self, rows: Sequence[OpenRow], near: Sequence[tuple[str, str]]) -> set[str]:
+    async def _pair(self, rows: Sequence[OpenRow], near: Sequence[tuple[str, Claim]]) -> set[str]:
         """Pair starts without an id with what was found of them; those that are paired now."""
         if self._dry_run or not rows:
             return set()

@@ -49,7 +49,16 @@ def as_paired(sessions: Mapping[str, Claims]) -> dict[str, dict[str, Claim]]:
     """
     own = {name: [_alone(each) for each in _own(claims)] for name, claims in sessions.items()}
     own = {name: claims for name, claims in own.items() if claims}
-    wanted = {name: _by_key(claims) for name, claims in own.items()}
+    # A copy whose own claim is gone, by its age, stays where it is.
+    wanted = {
+        name: _by_key(claims)
+        | {
+            key: claim
+            for key, claim in sessions[name].items()
+            if claim.within is not None and home_of(claim) not in own
+        }
+        for name, claims in own.items()
+    }
     for group in _groups(own):
         if not _is_one_session(group, own):
             continue

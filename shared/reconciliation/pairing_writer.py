@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from datetime import datetime
 from shared.errors import RowConflictError, RowMissingError, StoreUnavailableError
 from shared.identifiers import hash_tag, key_part
 from shared.instants import format_instant
-from shared.reconciliation.pairing import as_paired, home_of
+from shared.reconciliation.pairing import as_paired, belong_together, home_of
 from shared.sessions.claims import Claim
 from shared.sessions.indexes import END_ROWS, NAMELESS_ROWS, session_named_by
 from shared.sessions.planning import Stored, plan_as
@@ -65,13 +64,14 @@ class Pairing:
         self._plausible = plausible
 
     async def pair(
-        self, seeds: Iterable[tuple[str, str]], near: Iterable[tuple[str, str]] = ()
+        self, seeds: Iterable[tuple[str, str]], near: Iterable[tuple[str, Claim]] = ()
     ) -> list[Paired]:
         """Pair the sessions (bucket and key) that have no id with all that belongs to them.
 
         Args:
             seeds: The sessions without an id.
-            near: Others that may belong to them, beside those that their rows lead to.
+            near: Claims (bucket and claim) of other sessions that may belong to them, beside those
+                that their rows lead to.
 
         Returns:
             For each seed that is in the store what it came to, several of one session once.
@@ -82,28 +82,30 @@ class Pairing:
         chargers: dict[tuple[str, str], list[str]] = defaultdict(list)
         for bucket, session in dict.fromkeys(seeds):
             chargers[bucket, session.partition("|")[0]].append(session)
-        around: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for bucket, session in near:
-            around[bucket, session.partition("|")[0]].add(session)
+        around: dict[tuple[str, str], list[Claim]] = defaultdict(list)
+        for bucket, claim in near:
+            around[bucket, key_part(claim.charger)].append(claim)
         found = await all_done(
-            self._of_one_charger(name[0], sessions, around.get(name, set()))
+            self._of_one_charger(name[0], sessions, around.get(name, []))
             for name, sessions in chargers.items()
         )
         return [paired for each in found for paired in each]
 
     async def _of_one_charger(
-        self, bucket: str, sessions: Sequence[str], near: AbstractSet[str]
+        self, bucket: str, sessions: Sequence[str], near: Sequence[Claim]
     ) -> list[Paired]:
         done: dict[str, Paired] = {}
+        members: set[str] = set()
         for session in sessions:
-            if not any(session in paired.members for paired in done.values()):
+            if session not in members:
                 for paired in await self._around(bucket, session, near):
                     done[paired.session] = paired
+                    members.update(paired.members)
         return list(done.values())
 
-    async def _around(self, bucket: str, session: str, near: AbstractSet[str]) -> list[Paired]:
+    async def _around(self, bucket: str, session: str, near: Sequence[Claim]) -> list[Paired]:
         for _ in range(_MAX_ROUNDS):
-            stored = await self._neighbourhood(bucket, {session, *near})
+            stored = await self._neighbourhood(bucket, session, near)
             claims = {
                 name: {key: claim for key, (claim, _) in each.claims.items()}
                 for name, each in stored.items()
@@ -188,10 +190,12 @@ class Pairing:
             for row in rows_under_tag(hashed, session, claim)
         ]
 
-    async def _neighbourhood(self, bucket: str, sessions: AbstractSet[str]) -> dict[str, Stored]:
-        """These sessions and those that may belong to them, with all that is in them."""
+    async def _neighbourhood(
+        self, bucket: str, session: str, near: Sequence[Claim]
+    ) -> dict[str, Stored]:
+        """The session and those that may belong to it, with all that is in them."""
         stored: dict[str, Stored] = {}
-        waiting = set(sessions)
+        waiting = {session}
         for _ in range(_MAX_STEPS):
             names = sorted(waiting - stored.keys())
             if not names:
@@ -204,6 +208,13 @@ class Pairing:
                 self._kin(bucket, claim) for claim in claims if claim.within is None
             )
             waiting = {name for names in around for name in names}
+            waiting |= {
+                other.session
+                for claim in claims
+                if claim.is_nameless
+                for other in near
+                if belong_together(claim, other)
+            }
             waiting |= {claim.part_of for claim in claims if claim.part_of is not None}
             waiting |= {home_of(claim) for claim in claims if claim.within is not None}
         return {name: each for name, each in stored.items() if each.claims}

@@ -74,7 +74,9 @@ class Reconciliation:
             ledger = walking.ledger
             for task in tasks(ledger.marks, self._terms.schedule, self._clock(), ledger.front):
                 await walking.permitted(self._call_of(task.name), walking.again(task, budget))
+                await walking.look_at_proofs(task)
             await walking.look_for_silence()
+            await walking.look_for_drift()
 
         return await self._under_lease(run, steps, nobody_told)
 

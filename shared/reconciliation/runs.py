@@ -35,7 +35,7 @@ class RunRow:
 
     `holder` tells who ran it (the timer, the command line), `complete` False that its time or its
     requests were used up and the next one goes on. `sessions`, `found` (findings met for the first
-    time) and `passes` (windows) are counts by class and pass.
+    time) and `passes` (windows) are counts by class and pass. `oldest_proof` is told once an hour.
     """
 
     id: str
@@ -54,6 +54,7 @@ class RunRow:
     found: Mapping[str, int] = field(default_factory=dict)
     passes: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    oldest_proof: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -81,7 +82,7 @@ def run_row(run: RunRow) -> Row:
     }
     columns |= {name: getattr(run, name) for name in _COUNTS}
     columns |= {name: json.dumps(dict(getattr(run, name))) for name in _BY_CLASS}
-    for name in ("began", "ended", "front"):
+    for name in ("began", "ended", "front", "oldest_proof"):
         if (instant := getattr(run, name)) is not None:
             columns[name] = format_instant(instant)
     if run.error is not None:
@@ -108,6 +109,7 @@ def run_from_row(row: Row) -> RunRow:
         outcome=Outcome(str(columns["outcome"])),
         complete=bool(columns["complete"]),
         front=parse_instant(str(columns.get("front", ""))),
+        oldest_proof=parse_instant(str(columns.get("oldest_proof", ""))),
         error=str(columns["error"]) if "error" in columns else None,
         windows=counts["windows"],
         pages=counts["pages"],

@@ -34,6 +34,7 @@ LIES: Mapping[str, str] = {
     "total_never_falls": "walks that do not add up, of a total that cutting the span did not lower",
     "walks_differ": "no two walks in a row of the smallest span gave the same sessions",
     "walk_unsteady": "pages of one walk name several totals, or other rows came than the total",
+    "too_many_rows": "the smallest span has more rows than are held in memory",
     "pages_repeat": "a page of a walk that came before, with a promise of a further one",
     "pages_endless": "more pages in a walk than twice what its total needs, and 20",
 }

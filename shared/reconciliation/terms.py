@@ -42,7 +42,8 @@ class Run:
 
     `sessions` are counts by what came of a session, `met` findings by class, `new` those of them
     that no run met before, `passes` windows by pass; `open` is how many findings are open after it,
-    `push_silent` whether push told nothing of sessions that REST listed.
+    `push_silent` whether push told nothing of sessions that REST listed, `oldest_proof` the oldest
+    among the days that are walked again, told once an hour.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Run:
     front: datetime | None = None
     open: int = 0
     push_silent: bool = False
+    oldest_proof: datetime | None = None
     sessions: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
@@ -91,6 +93,7 @@ class Run:
             sessions=dict(self.sessions),
             found=dict(self.new),
             passes=dict(self.passes),
+            oldest_proof=self.oldest_proof,
             error=None if self.error is None else f"{self.error.code}: {self.error}",
         )
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.emabler.calls import Call
+from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError
+from shared.identifiers import identifier_of
 from shared.instants import Clock, format_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
+from shared.reconciliation.facts import read_proofs
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, repaired
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
@@ -76,6 +79,10 @@ class Walking:
         if start < target:
             lie = await self._walk(_Walk(Pass.FRONT, Span(start, target), self.budget(deadline)))
             self.run.complete &= lie is None
+            if lie is None and front is None and terms.first >= terms.schedule.recent:
+                # What was walked for the first time just now is not due again before its time.
+                task = Task(Pass.RECENT, target, start, target)
+                await self.ledger.commit(marks=finished(self.ledger.marks, task))
 
     async def again(self, task: Task, budget: Budget) -> None:
         """What is due behind the front. Raises as `front` does."""
@@ -112,6 +119,31 @@ class Walking:
         self.run.push_silent = bool(found.findings)
         classes = (FindingClass.PUSH_SILENT,)
         writes = self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
+        if writes:
+            await self.ledger.commit(findings=writes)
+
+    async def look_at_proofs(self, task: Task) -> None:
+        """How old the oldest proof is, once an hour: a large fleet has many windows."""
+        front = self.ledger.front
+        if task.name is Pass.ONGOING and front is not None:
+            start = self.clock() - self.terms.schedule.month
+            proofs = await read_proofs(self.means.tables, start, front)
+            self.run.oldest_proof = None if proofs is None else proofs.oldest
+
+    async def look_for_drift(self) -> None:
+        """Whether fields of eMabler's answers were not what we rely on."""
+        drift, now = self.means.client.drift, self.clock()
+        met = [
+            Finding(FindingClass.CONTRACT_DRIFT, None, now, subject=name) for name in drift.told()
+        ]
+        # Of too few items nobody can say that a field is there again.
+        compared = [
+            about
+            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
+            if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
+        ]
+        classes = (FindingClass.CONTRACT_DRIFT,)
+        writes = self.seen(met, compared=compared, classes=classes, as_of=now)
         if writes:
             await self.ledger.commit(findings=writes)
 

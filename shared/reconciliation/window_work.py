@@ -20,6 +20,7 @@ from shared.reconciliation.asking_near import Heard, Near, ask_near
 from shared.reconciliation.comparing import (
     Comparison,
     Told,
+    as_claim,
     change_of,
     compare,
     differences,
@@ -109,7 +110,7 @@ class _Task:
         self._touched: dict[str, _Session] = {}
         self._homes: dict[str, str] = {}
         self._nameless: dict[tuple[str, str], None] = {}
-        self._near: set[tuple[str, str]] = set()
+        self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
 
     async def run(self, budget: Budget) -> Worked:
@@ -120,7 +121,9 @@ class _Task:
         worked.counts[Outcome.UNCHANGED] += held - len(found.changed)
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
         self._nameless |= dict.fromkeys(found.nameless)
-        self._near |= set(found.near)
+        self._near += [
+            (told.bucket, claim) for told in found.near if (claim := as_claim(told)) is not None
+        ]
         await self._write((Heard(item, picture.as_of) for item in found.changed), fresh=found.fresh)
         await self._pair()
         lone = await self._lone(found)
@@ -148,7 +151,8 @@ class _Task:
         seeds, self._nameless = self._nameless, {}
         if self._dry_run or not seeds:
             return
-        near = self._near | {(each.bucket, name) for name, each in self._touched.items()}
+        near = [(e.bucket, claim) for e in self._touched.values() for claim in e.claims]
+        near += self._near
         for paired in await self._means.pairing.pair(seeds, near):
             for member in paired.members:
                 before = self._touched.pop(member, None)
@@ -273,16 +277,24 @@ class _Task:
         if outcome is Outcome.REPAIRED and summary.pushed is not None:
             outcome = Outcome.CONFIRMED  # it was paired with what push told
         if outcome is Outcome.REPAIRED and rest is not None:
-            if self._began is not None and rest.end is not None and rest.end < self._began:
+            if self._is_history(rest):
                 outcome = Outcome.HISTORY
             else:
                 worked.repaired.append(self._missing_in_store(rest))
+        if self._raising and outcome is Outcome.UNCHANGED and summary.pushed is None:
+            # A run that was lost may have repaired it, and not come to say so.
+            kept = summary.rest_claim
+            if kept is not None and not self._is_history(kept):
+                worked.repaired.append(self._missing_in_store(kept))
         worked.counts[outcome] += 1
         if outcome is Outcome.CHANGED and rest is not None and written.before is not None:
             former = written.before.claims.get(rest.key)
             if former is not None:
                 change = change_of(former[0], rest, worked.as_of, self._means.hashed)
                 worked.repaired += [change] if change is not None else []
+
+    def _is_history(self, rest: Claim) -> bool:
+        return self._began is not None and rest.end is not None and rest.end < self._began
 
     def _missing_in_store(self, rest: Claim) -> Finding:
         return Finding(

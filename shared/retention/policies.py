@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.storage import ledger_keys
-from shared.storage.containers import BODIES, SNAPSHOTS
+from shared.storage.containers import BACKUPS, BODIES, SNAPSHOTS
 from shared.storage.tables import (
     AUTHORIZATIONS,
     CHARGERS,
@@ -181,7 +181,8 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name=STORE,
         ages=OfJournalDays("RETENTION_JOURNAL_DAYS"),
-        erasure="holds nothing of a person; marks and reports of erasures are written here",
+        erasure="marks and reports of erasures are written here, and the tag's keyed hash, which "
+        "restores need and which goes with the last backup",
         backup=True,
     ),
     Policy(
@@ -194,6 +195,13 @@ POLICIES: tuple[Policy, ...] = (
         name=SNAPSHOTS,
         ages=Kept("written over by the workers that keep them"),
         erasure="a snapshot that names the tag is deleted; the workers make it anew",
+        backup=False,
+    ),
+    Policy(
+        name=BACKUPS,
+        ages=Kept("the function back_up deletes what is older than BACKUP_KEEP_DAYS"),
+        erasure="backups stay until their age; every restore of one from before goes without the "
+        "tag",
         backup=False,
     ),
 )

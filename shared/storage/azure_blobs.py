@@ -21,6 +21,7 @@ from azure.core.exceptions import (
 
 from shared.errors import BlobChangedError, RowRejectedError, StoreUnavailableError
 from shared.imports import ImportedLater
+from shared.spans import System
 from shared.storage.blobs import Blob, Listed
 from shared.storage.requests import request
 
@@ -50,7 +51,7 @@ class AzureBlobs:
         """One blob, or None."""
         await self._sdk.ready()
         try:
-            with request(container, "get"), _translated(container):
+            with request(container, "get", System.BLOBS), _translated(container):
                 stream = await self._client(container, name).download_blob()
                 return Blob(name, await stream.readall(), str(stream.properties.etag))
         except _BlobMissingError:
@@ -60,7 +61,7 @@ class AzureBlobs:
         """The ETag of a blob, or None."""
         await self._sdk.ready()
         try:
-            with request(container, "etag"), _translated(container):
+            with request(container, "etag", System.BLOBS), _translated(container):
                 return str((await self._client(container, name).get_blob_properties()).etag)
         except _BlobMissingError:
             return None
@@ -69,7 +70,7 @@ class AzureBlobs:
         """Write a blob whatever was there before."""
         await self._sdk.ready()
         try:
-            with request(container, "write"), _translated(container):
+            with request(container, "write", System.BLOBS), _translated(container):
                 done = await self._client(container, name).upload_blob(content, overwrite=True)
         except (BlobChangedError, _BlobMissingError) as error:
             # Nothing was asked of what was there: the container is being made or deleted.
@@ -81,7 +82,7 @@ class AzureBlobs:
         """Write over the blob that still has this ETag; None: where there is none."""
         await self._sdk.ready()
         client = self._client(container, name)
-        with request(container, "write"), _translated(container):
+        with request(container, "write", System.BLOBS), _translated(container):
             if etag is None:
                 done = await client.upload_blob(content)
             else:
@@ -98,7 +99,7 @@ class AzureBlobs:
         await self._sdk.ready()
         client = self._client(container, name)
         try:
-            with request(container, "delete"), _translated(container):
+            with request(container, "delete", System.BLOBS), _translated(container):
                 if etag is None:
                     await client.delete_blob()
                 else:
@@ -126,7 +127,7 @@ class AzureBlobs:
         pages = client.list_blobs(name_starts_with=prefix).by_page()
         while True:
             try:
-                with request(container, "names"), _translated(container):
+                with request(container, "names", System.BLOBS), _translated(container):
                     page = [
                         Listed(str(blob.name), blob.last_modified, _quoted(str(blob.etag)))
                         async for blob in await anext(pages)
@@ -140,7 +141,7 @@ class AzureBlobs:
         """Make a private container if there is none of that name."""
         await self._sdk.ready()
         try:
-            with request(container, "create"), _translated(container):
+            with request(container, "create", System.BLOBS), _translated(container):
                 await self._service().create_container(container)
         except BlobChangedError:
             return False

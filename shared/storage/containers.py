@@ -6,4 +6,7 @@ BODIES = "bodies"
 SNAPSHOTS = "snapshots"
 """What a worker keeps at hand for the time when the tables are away."""
 
-ALL_CONTAINERS = (BODIES, SNAPSHOTS)
+BACKUPS = "backups"
+"""The tables of record as files, a manifest for each backup, the erasures that restores apply."""
+
+ALL_CONTAINERS = (BODIES, SNAPSHOTS, BACKUPS)

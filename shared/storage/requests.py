@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from shared.spans import Span, System, call
+
 
 @dataclass(slots=True)
 class StoreRequests:
@@ -54,17 +56,22 @@ def attempted(_request: object) -> None:
 
 
 @contextmanager
-def request(table: str, what: str) -> Iterator[Attempts]:
+def request(table: str, what: str, system: System = System.TABLES) -> Iterator[Attempts]:
     """One request to a table, to be counted where somebody counts, with each time it is sent."""
     requests = _current.get()
     attempts = Attempts()
     token = _attempts.set(attempts)
+    span = call(system, table, what)
     began = perf_counter()
     try:
         yield attempts
     except StopAsyncIteration:
         # The end of a query's pages is known from the page before: nothing was asked.
-        requests = None
+        requests = span = None
+        raise
+    except BaseException as error:
+        if span is not None:
+            span.fail(error)
         raise
     finally:
         _attempts.reset(token)
@@ -73,3 +80,11 @@ def request(table: str, what: str) -> Iterator[Attempts]:
             sent = max(attempts.count, 1)
             requests.by_purpose[purpose] = requests.by_purpose.get(purpose, 0) + sent
             requests.seconds += perf_counter() - began
+        if span is not None:
+            _end(span, attempts)
+
+
+def _end(span: Span, attempts: Attempts) -> None:
+    if attempts.count > 1:
+        span.tell({"emabler.attempts": attempts.count})
+    span.end()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -14,13 +17,19 @@ from local.azurite import Azurite
 from local.functions_host.process import FunctionsHost
 from local.processes import until
 from local.service_bus import Queue, ServiceBusBroker
+from management.context import Context
+from management.main import parser
+from management.output import Output
+from shared.backup.comparing import compare
+from shared.backup.manifest import backup_ids, read_manifest
+from shared.backup.restore import Reader
 from shared.instants import system_clock
 from shared.parked.reading import ParkedFilter, ParkedMessage, read_parked
 from shared.parked.records import ParkedState, number_of, properties_of, state_of, trace_of
 from shared.parked.replaying import FIRST_ENQUEUED, Hand, Outcome, replay
 from shared.rooms import Rooms
 from shared.storage.stamp import create_containers, create_store
-from shared.storage.tables import STORE
+from shared.storage.tables import ALL_TABLES, STORE
 from tests import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,6 +42,7 @@ class App:
 
     host: FunctionsHost
     rooms: Rooms
+    settings: dict[str, str]
 
     async def parked(self) -> list[ParkedMessage]:
         rooms = self.rooms
@@ -64,7 +74,9 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
             "PUSH_QUEUE_NAME": "push-events",
             "TAG_HASH_KEY": "k" * 40,
             "EMABLER_ENVIRONMENT": "test",
+            "WEBHOOK_AUTHORIZATION": "w" * 40,
             "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
+            "BACKUP_SCHEDULE": "0 0 0 1 1 *",
         }
         rooms = Rooms(settings)
         await create_store(rooms.tables, environment="test", buckets=4)
@@ -76,7 +88,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
             ):
                 message = ServiceBusMessage(POISON, application_properties={"type": "x"})
                 await sender.send_messages(message)
-            yield App(host, rooms)
+            yield App(host, rooms, settings)
         await rooms.close()
 
 
@@ -104,3 +116,91 @@ async def test_retention_runs_by_its_timer_s_function(app: App) -> None:
     assert row is not None
     assert row.columns["step"] == ""
     assert len(await app.parked()) == 1
+
+
+async def test_a_backup_is_taken_by_its_timer_s_function(app: App) -> None:
+    """The function takes one that is whole and equal to the store; run again, none is due."""
+    await app.host.run_function("back_up")
+    (backup,) = [each async for each in backup_ids(app.rooms.blobs)]
+
+    reader = Reader(app.rooms.blobs, await read_manifest(app.rooms.blobs, backup))
+    compared = [each async for each in compare(reader, app.rooms.tables, app.rooms.blobs)]
+    await app.host.run_function("back_up")
+
+    assert sum(each.looked_at for each in compared) > 2
+    assert [each.difference for each in compared if each.difference] == []
+    assert [each async for each in backup_ids(app.rooms.blobs)] == [backup]
+
+
+async def smoke(
+    app: App, *words: str, **settings: str
+) -> tuple[int, dict[str, dict[str, Any]], str]:
+    """The command as an operator runs it: its exit code, its steps by name, what it said."""
+    environ = {**app.settings, "EMABLER_PUSH_URL": f"{app.host.url}/api/emabler/push", **settings}
+    out, err = io.StringIO(), io.StringIO()
+    output, rooms = Output(as_json=True, out=out, err=err), Rooms(environ)
+    options = parser().parse_args(["smoke", "--json", *words])
+    code = await options.command.run(Context(options, output, rooms, environ))
+    await rooms.close()
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    return code, {row["step"]: row for row in rows}, err.getvalue()
+
+
+async def everything(app: App) -> list[tuple[str, str, str]]:
+    return [
+        (table, row.partition, row.key)
+        for table in ALL_TABLES
+        async for row in app.rooms.tables.scan(table)
+    ]
+
+
+async def test_a_smoke_test_follows_what_it_sent_and_takes_it_out(app: App) -> None:
+    """By queue and webhook into the tables, a tap, and no row more than before."""
+    await app.parked_so_often(2)
+    before = await everything(app)
+
+    code, steps, said = await smoke(app, "--seconds", "60")
+
+    assert code == 0, steps
+    assert list(steps) == [
+        *("store", "tag", "send", "journal", "session", "webhook", "tap", "audit", "taken out"),
+    ]
+    assert all(step["well"] for step in steps.values())
+    assert steps["audit"]["detail"] == "allowed, known_tag, live"
+    assert "authorizations 1" in steps["taken out"]["detail"]
+    assert "events 3" in steps["taken out"]["detail"]
+    assert "nothing of it is left" in said
+    assert await everything(app) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "step", "told"),
+    [
+        ("WEBHOOK_AUTHORIZATION", "x" * 40, "webhook", "answered 401"),
+        ("EMABLER_PUSH_URL", "http://127.0.0.1:9/api/emabler/push", "webhook", "does not answer"),
+        ("PUSH_QUEUE_NAME", "no-such-queue", "send", "queue_unavailable"),
+        ("TAG_HASH_KEY", "another key " * 4, "session", "none as wanted"),
+        ("EMABLER_ENVIRONMENT", "staging", "store", "the store has environment"),
+    ],
+)
+async def test_a_smoke_test_says_which_step_failed_and_what_to_do(
+    app: App, setting: str, value: str, step: str, told: str
+) -> None:
+    """What is wrong between the operator and the app shows in its step; nothing is left behind."""
+    before = await everything(app)
+    code, steps, said = await smoke(app, "--seconds", "3", **{setting: value})
+    mark = said.partition("the mark of this run is ")[2].partition(";")[0]
+
+    assert code == 1
+    assert [name for name, each in steps.items() if not each["well"]] == [step]
+    assert list(steps)[-2:] == [step, "taken out"]
+    assert told in steps[step]["detail"]
+    assert "What to do: " in steps[step]["detail"]
+    assert f"smoke --clean {mark}" in said
+
+    async def gone() -> bool:
+        # What was on its way when the step gave up comes late: the command that was told.
+        cleaned, _, _ = await smoke(app, "--clean", mark)
+        return cleaned == 0 and await everything(app) == before
+
+    await until(gone, within=30, what="that nothing of it is left")

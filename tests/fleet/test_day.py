@@ -25,7 +25,7 @@ from local.errors import LocalError
 from tests.fleet.plays import BEGINS, Played
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DIGEST = "8bfd802e43dbc801a247ed5685ce681eda803dba534ae8ced1b8cc2e5dcfe166"
+DIGEST = "fb3a4b8bbf3a00f993cdcc6b380b46885373911533f557f1152fabda8aa49f19"
 MANY = "default,offline=0.5,transaction_id_reused=0.3,stop_twice=0.2,clock_wrong=0.3"
 PRINT_DIGEST = "from tests.fleet.test_day import digest; print(digest())"
 

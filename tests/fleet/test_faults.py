@@ -19,13 +19,12 @@ def on(rates: Rates) -> dict[str, Setting]:
 
 def test_rates_are_read_as_they_are_written() -> None:
     """A list names faults with rates and hours; what it does not name is off."""
-    rates = Rates.read("lost=0.5, late=0.1@6h-9.5h,stop_twice,transaction_id_missing")
+    rates = Rates.read("lost=0.5, late=0.1@6h-9.5h,stop_twice")
 
     assert on(rates) == {
         "lost": Setting(0.5, (0, 24)),
         "late": Setting(0.1, (6, 9.5)),
         "stop_twice": Setting(FAULTS["stop_twice"].rate, (0, 24)),
-        "transaction_id_missing": Setting(0.05, (0, 24)),
     }
     assert rates.rate("late", 7) == 0.1
     assert rates.rate("late", 9.5) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from local.emabler.fleet.control import FleetControl
 from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.order import Customer, Fallback, Order, Transport
 from local.emabler.server import make_app
+from local.kafka.broker import KafkaBroker
 from local.processes import until
 
 AUTHORIZATION = "the value that the customer configured"
@@ -124,6 +126,37 @@ async def test_what_the_customer_takes_is_what_was_told(
     assert [endpoint.endpoint_type for endpoint in configuration.endpoints] == ["Webhook"]
     assert "RealTimeAuth" in {message.message_type for message in configuration.messages}
     assert len(books.shelves.ongoing) == len(expected.sessions) - len(ended)
+
+
+async def test_by_kafka_the_topic_holds_what_was_told(
+    webhook: tuple[Webhook, str], emabler: tuple[TestClient[Any, Any], Books]
+) -> None:
+    """Each message once, whole, although the brokers are there only later; taps by the webhook."""
+    customer, address = webhook
+    client, books = emabler
+    broker = await KafkaBroker(users={"emabler": "a password"}).start()
+    await broker.stop()
+    plain = msgspec.json.decode(order(address), type=Order)
+    by_kafka = msgspec.structs.replace(
+        plain.customer,
+        transport=Transport.KAFKA,
+        brokers=broker.bootstrap,
+        topic="push",
+        kafka_user="emabler",
+        kafka_password="a password",
+    )
+    asyncio.get_running_loop().call_later(0.3, lambda: asyncio.ensure_future(broker.start()))
+
+    body = msgspec.json.encode(msgspec.structs.replace(plain, customer=by_kafka))
+    expected = await play(client, body)
+
+    assert broker.held("push") == len(expected.events) > 0
+    assert customer.events == []
+    assert len(customer.taps) > 0
+    (configuration,) = books.shelves.push_configurations
+    types = [endpoint.endpoint_type for endpoint in configuration.endpoints]
+    assert types == ["Kafka", "Webhook"]
+    await broker.stop()
 
 
 @pytest.mark.parametrize("fallback", list(Fallback))

@@ -8,6 +8,7 @@ from local.functions_host.app_settings import AppSettings
 from local.functions_host.functions import (
     Function,
     HttpTrigger,
+    KafkaTrigger,
     ServiceBusTrigger,
     TimerTrigger,
     read_functions,
@@ -24,6 +25,20 @@ BUS: dict[str, object] = {
     "connection": "C",
 }
 
+KAFKA: dict[str, object] = {
+    "type": "kafkaTrigger",
+    "name": "k",
+    "topic": "%T%",
+    "brokerList": "%B%",
+    "consumerGroup": "app",
+    "protocol": "SASLSSL",
+    "authenticationMode": "SCRAMSHA512",
+    "username": "User",
+    "password": "%P%",
+    "cardinality": "MANY",
+    "dataType": "BINARY",
+}
+
 
 def _read(settings: dict[str, str], *bindings: dict[str, object], name: str = "f") -> Function:
     metadata = protos.RpcFunctionMetadata(
@@ -35,7 +50,7 @@ def _read(settings: dict[str, str], *bindings: dict[str, object], name: str = "f
 def test_an_http_function_is_read() -> None:
     """Route, methods and the output that carries its response."""
     function = _read({}, HTTP, HTTP_OUT)
-    assert function.trigger == HttpTrigger("req", "x", ("GET",), "$return")
+    assert function.trigger == HttpTrigger("req", "x", ("GET",), "$return", "function")
     assert function.listens
 
 
@@ -52,6 +67,36 @@ def test_settings_are_resolved_and_shown_as_written() -> None:
         "C",
         True,
     )
+
+
+def test_a_kafka_function_is_read() -> None:
+    """A text may name a setting in per cent signs or without, as the extension has it."""
+    settings = {"T": "push", "B": "b1:9093,b2:9093", "P": "secret", "User": "me"}
+    trigger = _read(settings, KAFKA).trigger
+    assert isinstance(trigger, KafkaTrigger)
+    assert (trigger.topic, trigger.brokers, trigger.group) == ("push", "b1:9093,b2:9093", "app")
+    assert (trigger.protocol, trigger.mode) == ("saslssl", "scramsha512")
+    assert (trigger.username, trigger.password) == ("me", "secret")
+    assert (trigger.as_written, trigger.brokers_as_written) == ("topic %T%", "%B%")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cardinality": "ONE"}, "batches of bytes"),
+        ({"dataType": ""}, "batches of bytes"),
+        ({"consumerGroup": ""}, "a consumer group"),
+        ({"authenticationMode": "GSSAPI"}, "does not run the protocol saslssl with gssapi"),
+        ({"topic": "%Missing%"}, "the app setting Missing (named by topic) is not set"),
+    ],
+)
+def test_a_kafka_function_that_cannot_run_is_in_error(
+    changed: dict[str, object], words: str
+) -> None:
+    """It is listed with the reason and left out."""
+    function = _read({"T": "t", "B": "b:1", "P": "p"}, KAFKA | changed)
+    assert function.trigger is None
+    assert words in function.errors[0]
 
 
 @pytest.mark.parametrize(

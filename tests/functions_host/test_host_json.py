@@ -7,7 +7,7 @@ import pytest
 
 from local.functions_host.app_settings import AppSettings
 from local.functions_host.errors import HostError
-from local.functions_host.host_json import HostJson, parse_host_json, read_host_json
+from local.functions_host.host_json import HostJson, KafkaOptions, parse_host_json, read_host_json
 from local.functions_host.log_levels import LevelFilter, LogLevel
 
 
@@ -26,6 +26,10 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert (bus.max_batch_wait, bus.max_auto_lock_renewal) == (30, 300)
     assert (bus.max_concurrent_calls, bus.prefetch_count) == (16, 0)
     assert bus.auto_complete_messages is True
+    kafka = host.kafka
+    assert (kafka.max_batch_size, kafka.subscriber_interval) == (64, 1)
+    assert (kafka.commit_on_failure, kafka.max_retries, kafka.from_latest) == (True, 5, False)
+    assert (kafka.session_timeout, kafka.max_poll_interval) == (10, 300)
 
 
 def test_every_option_is_read() -> None:
@@ -43,6 +47,15 @@ def test_every_option_is_read() -> None:
                 "autoCompleteMessages": "false",
                 "maxAutoLockRenewalDuration": "00:01:00",
             },
+            "kafka": {
+                "MaxBatchSize": "100",
+                "SubscriberIntervalInSeconds": 2,
+                "commitOnFailure": "false",
+                "maxRetries": -1,
+                "autoOffsetReset": "Latest",
+                "sessionTimeoutMs": 6000,
+                "maxPollIntervalMs": 60000,
+            },
         },
         logging={"logLevel": {"default": "warning", "Function.x": "Debug"}},
     )
@@ -57,6 +70,7 @@ def test_every_option_is_read() -> None:
     )
     assert (bus.max_concurrent_calls, bus.prefetch_count) == (5, 10)
     assert (bus.auto_complete_messages, bus.max_auto_lock_renewal) == (False, 60)
+    assert host.kafka == KafkaOptions(100, 2, False, -1, True, 6, 60)  # noqa: FBT003 - as read
     assert host.log_levels == {"default": LogLevel.WARNING, "function.x": LogLevel.DEBUG}
 
 

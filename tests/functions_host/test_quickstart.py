@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -43,6 +44,37 @@ async def test_http_takes_the_name_from_query_or_body(host: FunctionsHost) -> No
     )
     console = await logged(host, "Executed 'Functions.http_example' (Succeeded", times=3)
     assert "Information Function.http_example.User (root): Python HTTP trigger" in console
+
+
+async def test_a_function_asks_for_its_key_where_the_host_holds_one(tmp_path: Path) -> None:
+    """A key in the header or in the address opens it; a wrong one or none is 401 without a word."""
+    settings = {"ServiceBusConnection": "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n"}
+    app = copy_app("quickstart", tmp_path)
+    async with (
+        await FunctionsHost.start(
+            app=app,
+            settings={
+                **settings,
+                "AzureWebJobs.single_example.Disabled": "true",
+                "AzureWebJobs.batch_example.Disabled": "true",
+                "SingleQueue": "a",
+                "BatchQueue": "b",
+            },
+            function_key="the key",
+        ) as host,
+        httpx.AsyncClient(base_url=host.url, trust_env=False) as http,
+    ):
+        address = "/api/HttpExample"
+        answers = [
+            await http.get(address),
+            await http.get(address, params={"code": "another key"}),
+            await http.get(address, headers={"x-functions-key": "the key "[:-2]}),
+            await http.get(address, params={"code": "the key", "name": "Ada"}),
+            await http.get(address, headers={"x-functions-key": "the key"}),
+        ]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 200, 200]
+    assert {answer.content for answer in answers[:3]} == {b""}
+    assert "the key" not in host.log_text()
 
 
 async def test_the_timer_runs_when_asked(host: FunctionsHost) -> None:

@@ -10,8 +10,9 @@ from local.functions_host.console import Console
 from local.functions_host.functions import Function, RetryPolicy, TimerTrigger
 from local.functions_host.host_json import HostJson
 from local.functions_host.invocations import Invocations, Outcome
+from local.functions_host.retries import retry_delay
 from local.functions_host.schedule_status import MemoryStatusStore, ScheduleStatus
-from local.functions_host.timer_trigger import Clock, TimerFunction, retry_delay
+from local.functions_host.timer_trigger import Clock, TimerFunction
 from local.functions_host.trigger_context import TriggerContext
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

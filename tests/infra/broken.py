@@ -26,6 +26,8 @@ VAULT = "modules/key-vault/main.bicep"
 APP = "modules/function-app/main.bicep"
 MONITORING = "modules/monitoring/main.bicep"
 NETWORK = "modules/network/main.bicep"
+ALERTS = "modules/alerts/main.bicep"
+METRIC_ALERTS = "monitoring/metric-alerts.json"
 
 IN_PLAIN = (
     Breakage(
@@ -75,6 +77,14 @@ IN_PLAIN = (
         "deleteRetentionPolicy: {\n      enabled: false",
         "deleted_blobs_come_back",
         "deleteRetentionPolicy is off",
+    ),
+    Breakage(
+        "backups that nobody deletes",
+        "main.bicep",
+        "      deleteAfterDays: backupKeepDays + 1\n",
+        "",
+        "backups_end",
+        "the account deletes {}, not backups/ after 31 days",
     ),
     Breakage(
         "a table forgotten",
@@ -214,9 +224,113 @@ IN_PLAIN = (
         "secrets_by_reference",
         "the output EMABLER_ENVIRONMENT holds a secret",
     ),
+    Breakage(
+        "a secret without an end",
+        VAULT,
+        "value: webhookAuthorization\n    attributes: {\n      exp: secretsEnd\n    }",
+        "value: webhookAuthorization",
+        "secrets_end",
+        "webhook-authorization: has no end",
+    ),
+    Breakage(
+        "an alert with another's query",
+        "alerts.bicep",
+        "parked_messages: loadTextContent('monitoring/alerts/parked_messages.kql')",
+        "parked_messages: '${loadTextContent('monitoring/alerts/parked_messages.kql')} | take 0'",
+        "alerts_complete",
+        "its query is not parked_messages.kql",
+    ),
+    Breakage(
+        "a query that no alert may run",
+        "alerts.bicep",
+        "proof_old: loadTextContent('monitoring/alerts/proof_old.kql')",
+        "proof_old: '${loadTextContent('monitoring/alerts/proof_old.kql')} | evaluate narrow()'",
+        "queries_fit",
+        "Azure runs no narrow in an alert",
+    ),
+    Breakage(
+        "an alert that measures a column that is not there",
+        "monitoring/alerts.json",
+        '"measure": "calls"',
+        '"measure": "call"',
+        "queries_fit",
+        "its query has no column call",
+    ),
+    Breakage(
+        "alerts that tell nobody",
+        ALERTS,
+        "actionGroups: [\n          actionGroup.id\n        ]",
+        "actionGroups: []",
+        "alerts_are_told",
+        "tells []",
+    ),
+    Breakage(
+        "alerts that are evaluated when Azure does not",
+        ALERTS,
+        "evaluationFrequency: alert.frequency",
+        "evaluationFrequency: 'PT20M'",
+        "alert_times_fit",
+        "Azure has no pair PT20M, PT15M",
+    ),
+    Breakage(
+        "query alerts that look at the component",
+        ALERTS,
+        "scopes: [\n        workspace.id\n      ]",
+        "scopes: [\n        component.id\n      ]",
+        "query_alerts_read",
+        "scopes is ",
+    ),
+    Breakage(
+        "a metric that Azure does not have",
+        METRIC_ALERTS,
+        '"DeadletteredMessages"',
+        '"DeadLetteredMessages"',
+        "metrics_are_azure_s",
+        "Azure has no metric DeadLetteredMessages",
+    ),
+    Breakage(
+        "a type of answer that is never given",
+        METRIC_ALERTS,
+        '"ServerBusyError"',
+        '"ServerTooBusyError"',
+        "metrics_are_azure_s",
+        "ResponseType is never ServerTooBusyError",
+    ),
+    Breakage(
+        "an aggregation without a meaning",
+        METRIC_ALERTS,
+        '"Average"',
+        '"Count"',
+        "metrics_are_azure_s",
+        "Count of availabilityResults/availabilityPercentage means nothing",
+    ),
+    Breakage(
+        "an availability test that needs a key",
+        "main.bicep",
+        "/api/live'",
+        "/api/status?code=key'",
+        "asked_from_outside",
+        "calls [format('https://{0}/api/status?code=key'",
+    ),
 )
 
 IN_LARGE = (
+    Breakage(
+        "brokers of Kafka reached in the open",
+        APP,
+        "union(appSettingsDefaults, appSettings)",
+        "union(appSettingsDefaults, appSettings, { KAFKA_PROTOCOL: 'SaslPlaintext' })",
+        "encrypted_in_transit",
+        "Kafka: its messages and its password travel by SaslPlaintext",
+    ),
+    Breakage(
+        "backups that are immutable for ever",
+        STORAGE,
+        "immutabilityPeriodSinceCreationInDays: container.?immutableDays ?? 0",
+        "immutabilityPeriodSinceCreationInDays: 3650",
+        "backups_end",
+        "immutable for 3650 days",
+    ),
     Breakage(
         "an isolated account that is open",
         STORAGE,
@@ -264,6 +378,14 @@ IN_LARGE = (
         "disableLocalAuth: false",
         "sender_sends_only",
         "disableLocalAuth is False",
+    ),
+    Breakage(
+        "an availability test that is let through where nobody asked",
+        APP,
+        "concat(callers, availabilityTestMayCall && !empty(callerAddresses) ? [testCallers] : [])",
+        "concat(callers, [testCallers, testCallers])",
+        "callers_named",
+        "lets in ['ApplicationInsightsAvailability', 'ApplicationInsightsAvailability']",
     ),
     Breakage(
         "a vault without a private endpoint",
@@ -333,16 +455,33 @@ OUT_OF_BOUNDS = {
     # Parameter, value: what the compiler names of it.
     "logRetentionDays = 29": ("30",),
     "logDailyCapGb = 0": ("1",),
+    "backupImmutabilityDays = 36": ("35",),
     "queueMegabytes = 9999": ("9999",),
     "emablerEnvironment = 'prod'": ("'prod'",),
     "tagHashKey = 'too short'": ("32",),
     "scale = { maximumInstanceCount: 5000 }": ("1000",),
-    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4 }": ("64", "STORE_BUCKETZ"),
+    "appSettings = { STORE_BUCKETS: 65, STORE_BUCKETZ: 4, KAFKA_PROTOCOL: 'SaslPlaintext' }": (
+        "64",
+        "STORE_BUCKETZ",
+        "'SaslPlaintext'",
+    ),
     "optionalSecrets = ['EMABLER_API_KEY']": ("WEBHOOK_AUTHORIZATION_PREVIOUS",),
+    "alerts = { parked_message: {}, taps_slow: { threshold: -1 } }": ("parked_message", "0"),
+    "secretLifetimeDays = 30": ("31",),
 }
+
+_KAFKA = (
+    "{ KAFKA_BROKER_LIST: 'b:9093', KAFKA_TOPIC: 't', KAFKA_CONSUMER_GROUP: 'g', "
+    "KAFKA_USERNAME: 'u' }"
+)
 
 NOT_TOGETHER = {
     # Parameters that exclude each other: a part of what the deployment says before it begins.
     "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
+    "alerts = { audit_lost: { window: 'PT10M' } }": "alerts: the window of audit_lost is shorter",
+    "backupImmutabilityDays = 30": "has to be less than BACKUP_KEEP_DAYS",
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
+    "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
+    f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",
+    "optionalSecrets = ['KAFKA_PASSWORD']": "appSettings: Kafka needs KAFKA_BROKER_LIST",
 }

@@ -123,7 +123,7 @@ class Deployment:
     @staticmethod
     def _principal(identity: str) -> str:
         if identity.startswith("[reference(") and "userAssignedIdentities" in identity:
-            return "the app"
+            return "the query alerts" if "-alerts-" in identity else "the app"
         return PRINCIPALS.get(identity, identity)
 
     def place(self, identity: str) -> str:

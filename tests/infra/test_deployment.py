@@ -103,7 +103,9 @@ def test_the_machine_that_deploys_gets_no_role() -> None:
     """A service principal that runs the deployment is given nothing in it."""
     isolated = next(each for each in DEPLOYMENTS if each.name == "isolated")
 
-    assert {grant.who for grant in isolated.grants()} == {"the app", "operators"}
+    assert {grant.who for grant in isolated.grants()} == {
+        *("the app", "the query alerts", "operators"),
+    }
     assert "44444444-4444" not in str(isolated.snapshot)
 
 

@@ -38,7 +38,10 @@ def test_the_cost_page_is_the_script_s(figures: ModuleType) -> None:
 
 def test_the_limits_page_is_the_script_s(figures: ModuleType) -> None:
     """The arithmetic of the limits is what the script prints."""
-    assert "\n".join(figures.limit_table()) in page("docs/limits.md")
+    text = page("docs/limits.md")
+
+    assert "\n".join(figures.limit_table()) in text
+    assert "\n".join(figures.backup_table()) in text
 
 
 def test_costs_add_up(figures: ModuleType) -> None:
@@ -67,9 +70,9 @@ def test_a_backlog_takes_longer_the_longer_the_outage(figures: ModuleType) -> No
 
 
 def test_the_script_runs_by_itself() -> None:
-    """Any Python prints both tables; a word it does not know is wrong usage."""
+    """Any Python prints all tables; a word it does not know is wrong usage."""
     script = str(INFRA / "figures.py")
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
 
-    assert run.stdout.count("| chargers |") + run.stdout.count("50,000 chargers |") == 2
+    assert run.stdout.count("| chargers |") + run.stdout.count("50,000 chargers |") == 3
     assert subprocess.run([sys.executable, script, "x"], check=False).returncode == 2

@@ -20,7 +20,12 @@ PLATFORM = {
     # Of the host and of Application Insights, not of the app.
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureFunctionsJobHost",
     "AzureWebJobsStorage",
+    # What TELEMETRY brings with it: of the host, the worker and the exporters.
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "PYTHON_ENABLE_OPENTELEMETRY",
 }
 LARGE: Deployment = next(each for each in DEPLOYMENTS if each.name == "large")
 
@@ -45,6 +50,19 @@ def test_the_template_sets_nothing_that_the_code_does_not_read() -> None:
     assert unknown == set(), f"take {sorted(unknown)} out of infra/settings.bicep"
 
 
+def test_what_opentelemetry_needs_comes_with_it_and_only_then() -> None:
+    """Host and worker are told that the app sends its own lines exactly where it does."""
+    plain = next(each for each in DEPLOYMENTS if each.name == "plain").app_settings
+    needed = {
+        "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+        "PYTHON_ENABLE_OPENTELEMETRY": "true",
+    }
+
+    assert LARGE.app_settings["TELEMETRY"] == "opentelemetry"
+    assert needed.items() <= LARGE.app_settings.items()
+    assert not plain.keys() & {*needed, "TELEMETRY", "OTEL_TRACES_SAMPLER"}
+
+
 def test_secrets_are_those_of_the_code() -> None:
     """What the code calls a secret refers to the vault, connections with an identity aside."""
     references = {name for name, value in LARGE.app_settings.items() if "KeyVault(" in value}
@@ -56,9 +74,10 @@ def test_secrets_are_those_of_the_code() -> None:
 
 
 def test_a_setting_that_nobody_set_has_the_code_s_default() -> None:
-    """The plain deployment sets what the code has no default for, and nothing to be empty."""
+    """The plain deployment sets what the code has no default for, or the template knows better."""
     plain = next(each for each in DEPLOYMENTS if each.name == "plain").app_settings
-    needed = {s.name for s in SETTINGS if s.needed_by and s.default is None}
+    needed = {s.name for s in SETTINGS if s.needed_by and s.default is None and s.where is None}
+    needed.add("BLOB_SOFT_DELETE_DAYS")
 
     assert {name.partition("__")[0] for name in plain} - PLATFORM == needed
     assert all(plain.values())
@@ -83,6 +102,16 @@ def test_bounds_of_a_setting_are_the_code_s(name: str) -> None:
     for value in (declared["minValue"] - 1, declared["maxValue"] + 1):
         with pytest.raises(ValueError, match="from"):
             setting.read(str(value))
+
+
+def test_backups_are_kept_as_long_as_the_code_says() -> None:
+    """Where an operator sets nothing, the account deletes a day after the app does."""
+    (setting,) = (each for each in SETTINGS if each.name == "BACKUP_KEEP_DAYS")
+    text = (INFRA / "settings.bicep").read_text(encoding="utf-8")
+
+    assert re.findall(r"^var defaultBackupKeepDays = (\d+)$", text, re.MULTILINE) == [
+        str(setting.default)
+    ]
 
 
 def test_how_to_add_a_setting_is_told_ready_to_paste() -> None:

@@ -72,8 +72,22 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
     ]
 
 
+KAFKA_OPTIONS = {
+    "type": "object",
+    "properties": {
+        "maxBatchSize": {"type": "integer", "minimum": 1},
+        "commitOnFailure": {"type": "boolean"},
+        "maxRetries": {"type": "integer", "minimum": -1},
+    },
+    "additionalProperties": False,
+}
+"""Options of the Kafka extension 4.3 (its KafkaOptions.cs); the published schema has none yet."""
+
+
 def host_schema() -> dict[str, Any]:
     schema: dict[str, Any] = read_json(SCHEMAS / "host.schema.json")
+    version_2 = schema["definitions"]["version-2"]
+    version_2["properties"]["extensions"]["properties"]["kafka"] = KAFKA_OPTIONS
     return {
         "$schema": schema["$schema"],
         "definitions": schema["definitions"],
@@ -96,6 +110,8 @@ def test_host_json_is_what_the_host_reads() -> None:
 
     assert errors(host_schema(), host) == []
     assert errors(host_schema(), host | {"functionTimeout": 5}) != []
+    misspelt = {"extensions": host["extensions"] | {"kafka": {"commitOnFail": False}}}
+    assert errors(host_schema(), host | misspelt) != []
 
 
 def test_the_workflow_is_what_github_reads() -> None:

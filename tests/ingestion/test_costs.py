@@ -9,11 +9,12 @@ import pytest
 
 from shared.identifiers import bucket_of
 from shared.ingestion.ingest import Ingestion
+from shared.storage.beside import PrefixedTables
 from shared.storage.requests import counted
 from shared.storage.rows import Tables
 from tests import payloads
 from tests.ingestion.day import deliver, ingestion
-from tests.stores import PrefixedTables, Stores
+from tests.stores import Stores
 
 BUCKETS = 4
 

@@ -54,9 +54,9 @@ def a_session_that_ends() -> str:
 
 def test_the_command_line_is_checked_first() -> None:
     """Wrong options are refused before anything is started; right ones are read."""
-    read = demo.read_arguments(["--speed", "max", "--transport", "webhook", "--faults", "off"])
-    assert (read.speed, str(read.transport), read.seed) == (None, "webhook", 1)
-    for words in (["--speed", "0"], ["--transport", "kafka"], ["--faults", "lots"], ["--x"]):
+    read = demo.read_arguments(["--speed", "max", "--push", "webhook", "--faults", "off"])
+    assert (read.speed, str(read.push), read.seed) == (None, "webhook", 1)
+    for words in (["--speed", "0"], ["--push", "rabbit"], ["--faults", "lots"], ["--x"]):
         with pytest.raises(LocalError, match="usage_wrong"):
             demo.read_arguments(words)
 

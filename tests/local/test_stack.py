@@ -11,7 +11,7 @@ import pytest
 from local.data_folder import DataFolder
 from local.errors import LocalError
 from local.ports import Ports, port_is_free
-from local.stack import LocalAzure, Part
+from local.stack import EVERYDAY, LocalAzure, Part
 
 QUICK = (Part.BROKER, Part.EMABLER)
 
@@ -32,6 +32,17 @@ async def test_the_settings_lead_to_the_parts(tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="Azurite was not started"):
             _ = azure.azurite
     assert azure.data is None
+
+
+async def test_telemetry_is_captured_where_it_is_asked_for(tmp_path: Path) -> None:
+    """With the part the app is told where to send; without it, nothing of it is there."""
+    async with LocalAzure(data=tmp_path, parts=(Part.BROKER, Part.INSIGHTS)) as azure:
+        told = azure.settings["APPLICATIONINSIGHTS_CONNECTION_STRING"]
+        assert told == azure.insights.connection_string
+        assert azure.insights.file.is_relative_to(tmp_path)
+    assert Part.INSIGHTS not in EVERYDAY
+    async with LocalAzure(data=tmp_path, parts=(Part.BROKER,)) as azure:
+        assert "APPLICATIONINSIGHTS_CONNECTION_STRING" not in azure.settings
 
 
 async def test_a_start_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
@@ -60,6 +71,24 @@ async def test_a_part_that_ends_by_itself_is_named(tmp_path: Path) -> None:
         await azure.broker.kill()
         with pytest.raises(LocalError, match="Service Bus broker ended by itself"):
             await waiting
+
+
+async def test_kafka_is_there_only_on_request() -> None:
+    """With it the app's settings lead to the broker, with a password of its own each time."""
+    passwords = set()
+    for _ in range(2):
+        async with LocalAzure(parts=(Part.KAFKA,)) as azure:
+            settings = azure.settings
+            assert settings["KAFKA_BROKER_LIST"] == azure.kafka.bootstrap
+            assert settings["KAFKA_PROTOCOL"] == "SaslPlaintext"
+            passwords.add(settings["KAFKA_PASSWORD"])
+    assert len(passwords) == 2
+
+    assert Part.KAFKA not in EVERYDAY
+    async with LocalAzure(parts=(Part.EMABLER,)) as azure:
+        assert not any(name.startswith("KAFKA_") for name in azure.settings)
+        with pytest.raises(LocalError, match="Kafka broker was not started"):
+            _ = azure.kafka
 
 
 async def test_temporary_data_is_removed() -> None:

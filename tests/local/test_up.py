@@ -144,6 +144,25 @@ async def test_a_day_with_up(tmp_path: Path) -> None:
     await all_free(ports_in(told))
 
 
+async def test_telemetry_is_captured(tmp_path: Path) -> None:
+    """With --telemetry the file that is named gets what host and app tell, and nobody else does."""
+    own = {"Values": {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=of-my-own"}}
+    (tmp_path / "local.settings.json").write_text(json.dumps(own))
+    words = (*ANY_PORTS, "--telemetry", "opentelemetry")
+    async with running(tmp_path, *words) as (_process, told):
+        (url,) = re.findall(r"Functions +(http://\S+)", told)
+        (file,) = re.findall(r"telemetry +(\S+\.jsonl)", told)
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            assert (await client.get(f"{url}/api/emabler/push")).status_code == 200
+
+        async def captured() -> bool:
+            text = await asyncio.to_thread(Path(file).read_text, encoding="utf-8")
+            kinds = re.findall(r'"baseType": ?"(\w+)"', text)
+            return {"RequestData", "MessageData", "RemoteDependencyData"} <= set(kinds)
+
+        await until(captured, within=60, what="the capture of request, line and span")
+
+
 async def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     """A taken port that was asked for gives exit code 2, one line, and no settings file."""
     with socket.socket() as listener:

@@ -83,6 +83,7 @@ class Operator:
         self.settings = dict(SETTINGS)
         self.parts: dict[str, Any] = {}
         self.emabler: Callable[[], EmablerClient] | None = None
+        self.environ: dict[str, str] = {}
 
     async def ingest(self, *bodies: bytes) -> None:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=SECRET.encode())
@@ -97,5 +98,5 @@ class Operator:
         output = Output(as_json=options.json, out=out, err=err)
         rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs, emabler=self.emabler)
         rooms.__dict__.update(self.parts)
-        code = await options.command.run(Context(options, output, rooms))
+        code = await options.command.run(Context(options, output, rooms, self.environ))
         return Ran(code, out.getvalue(), err.getvalue())

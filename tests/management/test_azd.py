@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 VALUES = {
     "AZURE_KEY_VAULT_NAME": "kv-1",
     "AZURE_LOCATION": "westeurope",
+    "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
     "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
     "EMABLER_ENVIRONMENT": "test",
     "APP_SETTINGS": '{"STORE_BUCKETS": 8, "AUTHORIZATION_FALLBACK": "last-known"}',
@@ -48,7 +49,8 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
                 f"secrets = {SECRETS if secrets is None else secrets!r}\n"
                 "name = sys.argv[sys.argv.index('--name') + 1]\n"
                 "value = secrets.get(name)\n"
-                "code = 'SecretNotFound' if name.endswith('-previous') else 'Forbidden'\n"
+                "missing = name.endswith(('-previous', 'kafka-password'))\n"
+                "code = 'SecretNotFound' if missing else 'Forbidden'\n"
                 "code = secrets.get('code', code)\n"
                 "print(value) if value else sys.exit(f'first line\\n({code}) not {name}')"
             ),
@@ -69,13 +71,15 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 
 def test_settings_are_azd_s_and_secrets_the_vault_s(programs: Programs, tmp_path: Path) -> None:
-    """The app's own settings, without those that are empty and without the rest of azd's values."""
+    """The app's own settings that are not empty, and what commands look for; nothing else."""
     programs()
     said: list[str] = []
 
     assert load_azd_environment(None, {}, said.append) == {
         "DataStorageConnection__tableServiceUri": "https://std1.table.core.windows.net/",
         "EMABLER_ENVIRONMENT": "test",
+        "EMABLER_PUSH_URL": "https://app.example/api/emabler/push",
+        "AZURE_KEY_VAULT_NAME": "kv-1",
         "STORE_BUCKETS": "8",
         "AUTHORIZATION_FALLBACK": "last-known",
         "EMABLER_API_KEY": "key-of-emabler",
@@ -133,6 +137,17 @@ def test_a_previous_key_is_read_where_there_is_one(programs: Programs) -> None:
     assert said == []
 
 
+def test_a_password_of_kafka_is_read_where_there_is_one(programs: Programs) -> None:
+    """Most deployments have none, and that is no word worth."""
+    programs(secrets=SECRETS | {"kafka-password": "of the app"})
+    said: list[str] = []
+
+    assert load_azd_environment(None, {}, said.append)["KAFKA_PASSWORD"] == "of the app"
+    programs(secrets=SECRETS)
+    assert "KAFKA_PASSWORD" not in load_azd_environment(None, {}, said.append)
+    assert said == []
+
+
 def test_a_previous_key_that_may_not_be_read_is_told(programs: Programs) -> None:
     """Only a vault that holds none is silence: any other answer may hide one."""
     programs(secrets=SECRETS | {"code": "Forbidden"})
@@ -141,10 +156,11 @@ def test_a_previous_key_that_may_not_be_read_is_told(programs: Programs) -> None
     load_azd_environment(None, {}, said.append)
 
     assert said == [
-        f"{setting}_PREVIOUS was not read from the vault kv-1: (Forbidden) not {name}-previous"
+        f"{setting} was not read from the vault kv-1: (Forbidden) not {name}"
         for setting, name in (
-            ("WEBHOOK_AUTHORIZATION", "webhook-authorization"),
-            ("TAG_HASH_KEY", "tag-hash-key"),
+            ("WEBHOOK_AUTHORIZATION_PREVIOUS", "webhook-authorization-previous"),
+            ("TAG_HASH_KEY_PREVIOUS", "tag-hash-key-previous"),
+            ("KAFKA_PASSWORD", "kafka-password"),
         )
     ]
 

@@ -98,7 +98,7 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Opera
         made = await operator.run("store", "create", "--json")
         assert (made.code, made.err) == (
             0,
-            f"{len(ALL_TABLES)} tables and 2 containers made; the others were there\n",
+            f"{len(ALL_TABLES)} tables and 3 containers made; the others were there\n",
         )
         assert tuple(row["name"] for row in made.rows) == (*ALL_TABLES, *ALL_CONTAINERS)
         await fill(azurite.connection_string)

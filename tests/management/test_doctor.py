@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.storage.containers import BACKUPS
 from shared.storage.memory import MemoryTables
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES, TAGS
 from tests.emabler.rest import client, page_of
 from tests.management.operator import Operator, Ran
@@ -49,6 +51,35 @@ async def test_the_doctor_looks_at_the_store_for_real(operator: Operator) -> Non
     assert of(well, "tables")["well"]
     assert of(well, "store's stamp")["well"]
     assert of(other, "store's stamp")["detail"].startswith("other_store: ")
+
+
+async def test_the_doctor_looks_at_the_backups(operator: Operator) -> None:
+    """None yet, a fresh one, one that is too old, none wanted; a container that is missing."""
+
+    async def backups() -> tuple[bool, str]:
+        ran = await operator.run("doctor", "--json")
+        (row,) = [row for row in ran.rows if row["check"] == "backups"]
+        return row["well"], row["detail"]
+
+    none = await backups()
+    await operator.run("backup", "take")
+    fresh = await backups()
+    (name,) = [name async for name in operator.blobs.names(BACKUPS, "manifests/")]
+    await operator.blobs.delete(BACKUPS, name)
+    await operator.blobs.put(BACKUPS, "manifests/20200101T000000Z.json", b"{}")
+    old = await backups()
+    operator.settings["BACKUP_EVERY_HOURS"] = "0"
+    unwanted = await backups()
+    operator.blobs = MemoryBlobs()
+    missing = await operator.run("doctor", "--json")
+
+    assert (none[0], fresh[0], old[0], unwanted[0]) == (True, True, False, True)
+    assert none[1].startswith("none is whole yet")
+    assert fresh[1].startswith("1 are whole; the latest whole one began ")
+    assert old[1].startswith("backup_old: ")
+    assert unwanted[1] == "none are taken: BACKUP_EVERY_HOURS is 0"
+    (row,) = [row for row in missing.rows if row["check"] == "containers"]
+    assert row["detail"].startswith("container_missing: ")
 
 
 class Rest:
@@ -99,7 +130,7 @@ async def test_the_doctor_makes_each_call_of_emabler(operator: Operator, rest: R
     """What the key may read is told call by call, with how much there is of it."""
     ran = await operator.run("doctor", "--json")
 
-    assert rest.asked == CALLS
+    assert rest.asked[: len(CALLS)] == CALLS
     assert of_emabler(ran) == {
         "finished sessions": (True, "POST v3/transactions answers, 7 finished sessions"),
         "ongoing sessions": (True, "GET v2/ongoing-transactions answers, 7 ongoing sessions"),

@@ -10,11 +10,11 @@ from shared.errors import StoreUnavailableError
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.windows import Window, window_from_row
+from shared.storage.beside import PrefixedTables
 from shared.storage.ledger_keys import CLOSED_ROWS, OPEN_ROWS, PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Operation, Row, Tables
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW, Clock
-from tests.stores import PrefixedTables
 
 LASTS = timedelta(minutes=3)
 HOUR = timedelta(hours=1)

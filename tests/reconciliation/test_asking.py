@@ -14,6 +14,7 @@ import pytest
 
 from shared.errors import BudgetSpentError, RestRefusedError
 from shared.instants import format_instant, parse_instant
+from shared.reconciliation import asking
 from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions, pictures
 from shared.reconciliation.spans import LIES, Budget, Lie, Picture, Span
 from tests.emabler.rest import Time, client
@@ -107,7 +108,9 @@ async def test_ids_are_asked_for_in_batches() -> None:
         by_transactions = [
             each async for each in ask_by_transactions(rest, map(str, range(20, 30)))
         ]
-        by_rest_ids = [each async for each in ask_by_rest_ids(rest, ["3", "none", "4"])]
+        by_rest_ids = [
+            each async for each in ask_by_rest_ids(rest, ["3", "none", "9" * 9999, "", "4"])
+        ]
 
     (found,) = by_transactions
     assert isinstance(found, Picture)
@@ -244,6 +247,12 @@ def same(asked: dict[str, Any], _answer: dict[str, Any]) -> dict[str, Any]:
     return {"items": [item(n, NOW) for n in range(asked["limit"])], "hasNextPage": True}
 
 
+def all_new(asked: dict[str, Any], _answer: dict[str, Any]) -> dict[str, Any]:
+    first = asked["page"] * 1000
+    items = [item(first + n, NOW) for n in range(asked["limit"])]
+    return {"items": items, "totalRecords": 10**9, "hasNextPage": True}
+
+
 def boundless(asked: dict[str, Any], _answer: dict[str, Any]) -> dict[str, Any]:
     end = parse_instant(asked["stopTimeSearchBegin"])
     items = [item(n, end) for n in range(asked["limit"])]
@@ -283,6 +292,7 @@ LYING: list[tuple[str, int, Span, Spoil]] = [
     ("total_never_falls", 25, DAY, boundless),
     ("walks_differ", 25, SECOND, Flickering()),
     ("walk_unsteady", 25, SECOND, first_page(totalRecords=26)),
+    ("too_many_rows", 25, SECOND, all_new),
     ("pages_repeat", 25, SECOND, same),
     ("pages_endless", 25, SECOND, endless),
 ]
@@ -290,9 +300,10 @@ LYING: list[tuple[str, int, Span, Spoil]] = [
 
 @pytest.mark.parametrize(("code", "rows", "span", "spoil"), LYING)
 async def test_an_answer_that_lies_is_asked_again_and_then_told(
-    code: str, rows: int, span: Span, spoil: Spoil
+    code: str, rows: int, span: Span, spoil: Spoil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After as many tries as are given the lie is all that comes, and nothing is a picture."""
+    monkeypatch.setattr(asking, "MOST_ROWS", 200)
     books = Finished((item(n, NOW) for n in range(rows)), spoil)
 
     for tries in (1, 3):

@@ -42,7 +42,7 @@ def rule(fault: FaultName, rate: float) -> Rule:
     return Rule(fault=fault, rate=rate)
 
 
-LAST_HOURS = Span(NOW - timedelta(hours=8), NOW + timedelta(seconds=1))
+LAST_HOURS = Span(NOW - timedelta(hours=5), NOW + timedelta(seconds=1))
 
 
 class Changes:
@@ -181,6 +181,61 @@ def test_each_fault_alone(fault: FaultName) -> None:
 def test_all_faults_together(seed: int) -> None:
     """The same with everything wrong at once."""
     asyncio.run(asked(FAULTS, seed, (0.03, 0.1, 0.3)[seed % 3], drawn_changes(seed)))
+
+
+OF_PAGES: tuple[FaultName, ...] = (
+    *("moving_pages", "repeated_rows", "wrong_total", "short_page"),
+    *("outside_window", "empty_page_with_more", "unknown_fields", "long_fractions"),
+)
+
+
+@pytest.mark.parametrize("fault", OF_PAGES)
+async def test_walks_of_a_second_that_changes(fault: FaultName) -> None:
+    """Many sessions of one second need pages: a walk that missed one or met one twice is none."""
+    came = 0
+    for seed in range(3 * len(SEEDS)):
+        random = Random(seed)
+        second = NOW - timedelta(hours=3)
+        sessions = [finished(n, second) for n in range(1, random.randrange(8, 20))]
+        simulated = Simulated([*sessions, finished(99, NOW - timedelta(days=1))])
+        simulated.spoil(seed, rule(fault, random.choice([0.1, 0.3, 1.0])))
+        calm = [("", 0, 0)] * random.choice([0, 2, 6, 20])
+        change = [(random.choice(["comes", "goes", "ends later"]), random.randrange(20), 3 * 3600)]
+        simulated.between = Changes(simulated, (calm + change) * 8)
+        async with simulated.client(page_size=4) as client:
+            for _ in range(3):
+                found: list[Picture | Lie] = []
+                await run(client, Span(second, second + timedelta(seconds=1)), found)
+                for picture in pictures_of(found):
+                    came += 1
+                    assert simulated.missing(picture) == set(), (seed, picture)
+                    assert simulated.invented(picture) == set(), (seed, picture)
+                    assert len({s.rest_id for s in picture.items}) == len(picture.items)
+    assert came > 20
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+@pytest.mark.parametrize(("goes", "comes"), [(10, 99), (30, 1)])
+async def test_an_exchange_that_leaves_the_total_alone(at: int, goes: int, comes: int) -> None:
+    """One goes and another comes between two pages, so that a row is skipped, or comes twice."""
+    second = NOW - timedelta(hours=3)
+    simulated = Simulated(finished(n, second) for n in range(10, 31))
+    answers = 0
+
+    def exchange() -> None:
+        nonlocal answers
+        answers += 1
+        if answers == at:
+            simulated.change([finished(comes, second)], [finished(goes, second)])
+
+    simulated.between = exchange
+    found: list[Picture | Lie] = []
+    async with simulated.client(page_size=8) as client:
+        await run(client, Span(second, second + timedelta(seconds=1)), found)
+
+    for picture in pictures_of(found):
+        assert simulated.missing(picture) == set() == simulated.invented(picture)
+        assert len({s.rest_id for s in picture.items}) == len(picture.items)
 
 
 @pytest.mark.parametrize("bounds", BOUNDS)

@@ -13,23 +13,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local.azurite import Azurite
 from shared.emabler.models.sessions import read_finished_session
 from shared.identifiers import bucket_of
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.reconciliation.pairing import as_paired, belong_together
+from shared.reconciliation.pairing_writer import Pairing
 from shared.reconciliation.rest_claims import rest_claim
 from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.indexes import NAMELESS_ROWS, index_rows
 from shared.sessions.plausibility import USUAL
 from shared.sessions.rebuilding import Rebuilding, session_of
-from shared.sessions.summary import fold, is_summary, summary_row
+from shared.sessions.summary import fold, summary_row
+from shared.sessions.writer import SessionWriter
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory_blobs import MemoryBlobs
+from shared.storage.rows import Delete
 from shared.storage.tables import SESSIONS
 from tests.reconciliation.books import HASH_KEY, NOW
 from tests.reconciliation.two_sides import CHARGER, END, START, TwoSides, start, stop
-from tests.stores import is_claim
+from tests.stores import InMemory, OnAzurite, content, is_claim
 
 SECOND = timedelta(seconds=1)
 BUCKET = bucket_of(CHARGER, 2)
@@ -101,8 +105,9 @@ async def pair(sides: TwoSides, chance: Random | None = None) -> None:
     wanted = await seeds(sides)
     if chance is not None:
         chance.shuffle(wanted)
-    near = {session_of(r) for r in sides.tables.rows(SESSIONS) if is_summary(r)}
-    await sides.pairing.pair(wanted, [(BUCKET, name) for name in near if "=none-" not in name])
+    claims = [claim_from_row(row) for row in sides.tables.rows(SESSIONS) if is_claim(row)]
+    near = [(BUCKET, claim) for claim in claims if not claim.is_nameless]
+    await sides.pairing.pair(wanted, near)
 
 
 @pytest.fixture
@@ -380,6 +385,20 @@ async def test_retention_s_index_goes_with_the_claims(sides: TwoSides) -> None:
     assert len(alone) == 3
 
 
+async def test_a_copy_outlives_its_own_claim(sides: TwoSides) -> None:
+    """Retention takes the start before the session that holds its copy: nothing is lost there."""
+    await sides.push(*ALL_THREE)
+    await pair(sides)
+    gone = [r for r in sides.tables.rows(SESSIONS) if "=none-start" in r.key.split("|")[1]]
+    await sides.tables.write(SESSIONS, [Delete(row.partition, row.key) for row in gone])
+
+    await sides.push(LATE_TWIN)
+    await pair(sides)
+
+    summary = await sides.summary()
+    assert (summary["sources"], summary["stops"]) == ("start,stop,rest", 2)
+
+
 TIMES = st.integers(0, 6).map(lambda n: START + n * SECOND)
 CLAIMS = st.builds(
     lambda source, at, ends, socket, number: {
@@ -419,3 +438,19 @@ def test_pairing_is_a_function_of_the_claims(claims: list[Claim]) -> None:
 def test_belonging_together_is_mutual(one: Claim, other: Claim) -> None:
     """Whoever is asked first: two claims belong together or do not."""
     assert belong_together(one, other) == belong_together(other, one)
+
+
+async def test_azurite_holds_what_the_fake_holds(azurite: Azurite) -> None:
+    """Pairing, moved by REST's item and joined by a late twin, ends alike on the real thing."""
+    contents = []
+    for stores in (InMemory(), OnAzurite(azurite)):
+        (tables,) = await stores.fresh()
+        writer = SessionWriter(tables, buckets=2, tag_hash_key=HASH_KEY)
+        pairing = Pairing(tables, tag_hash_key=HASH_KEY)
+        for told in (ALL_THREE[0], ALL_THREE[1], ALL_THREE[2], LATE_TWIN):
+            await writer.write([told])
+            await pairing.pair([(BUCKET, told.session)])
+        contents.append(await content(tables))
+        await stores.close()
+
+    assert contents[0] == contents[1]

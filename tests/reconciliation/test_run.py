@@ -27,6 +27,7 @@ from shared.storage.requests import counted
 from shared.storage.tables import RECONCILIATION
 from tests.reconciliation.books import NOW
 from tests.reconciliation.two_sides import DAY, TwoSides, item, ongoing, start, stop
+from tests.simulation.store import WorkerStoppedError
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 RUN = timedelta(minutes=15)
@@ -463,3 +464,41 @@ async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: Tw
     await sides.reconcile()
 
     assert (await sides.summary())["state"] == "ended"
+
+
+async def test_a_repair_that_a_lost_run_did_not_tell_of_is_told(sides: TwoSides) -> None:
+    """The claim was written and its run died before it said so: the next one says it."""
+    await sides.reconcile()
+    sides.clock.advance(hours=1)
+    sides.lists_finished(ended(1, NOW + 30 * MINUTE))
+
+    async def dies(table: str, moment: str) -> None:
+        if (table, moment) == ("sessions", "after_write"):
+            raise WorkerStoppedError
+
+    nothing, sides.tables.pause = sides.tables.pause, dies
+    with pytest.raises(WorkerStoppedError):
+        await sides.reconcile()
+    sides.tables.pause = nothing
+    sides.clock.advance(minutes=15)
+
+    run = await sides.reconcile()
+
+    assert run.new == {"missing_in_store": 1}
+
+
+async def test_a_field_that_vanishes_is_a_finding_until_it_is_back(sides: TwoSides) -> None:
+    """No item has its energy any more: told by the field's name; gone when it is there again."""
+    energyless = "null_strings=1 how=left_out on=transactions"
+    sides.lists_finished(*(ended(n, NOW - n * HOUR, authorized_tag_id="") for n in range(1, 20)))
+    rules(sides, energyless)
+
+    await sides.reconcile()
+
+    drift = (await sides.open_findings()).get("contract_drift", [])
+    assert any("authorizedTagId" in each for each in drift)
+    rules(sides)
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 20)))
+    sides.clock.advance(days=1)
+    await sides.reconcile()
+    assert "contract_drift" not in await sides.open_findings()

@@ -11,12 +11,16 @@ import pytest
 from shared.emabler.models.sessions import read_finished_session
 from shared.errors import BudgetSpentError
 from shared.identifiers import normalise_tag
+from shared.privacy.erasing import Erasure
+from shared.privacy.finding import Search
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Budget, Span
 from shared.sessions.indexes import END_ROWS
+from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.requests import counted
 from shared.storage.tables import SESSIONS
-from tests.reconciliation.books import NOW
+from tests.reconciliation.books import HASH_KEY, NOW
 from tests.reconciliation.two_sides import DAY, END, START, TwoSides, item, start, stop
 
 ABOUT = "CH-1|7"
@@ -453,3 +457,23 @@ async def test_without_raising_an_equal_answer_is_not_written_again(sides: TwoSi
     await sides.walk()
 
     assert sides.rows == before
+
+
+async def test_an_erasure_takes_a_tag_out_of_what_stands_beside_rest_s_answer(
+    sides: TwoSides,
+) -> None:
+    """Push told one tag and REST another: the row of REST's answer names neither once erased."""
+    await sides.push(start(tag="CANARY"), stop(tag="CANARY"))
+    sides.lists_finished(item(authorized_tag_id="OTHER"))
+    await sides.walk()
+    assert sides.open == {("tag_differs", ABOUT)}
+
+    blobs = MemoryBlobs(*ALL_CONTAINERS)
+    search = Search(sides.tables, blobs, "CANARY", hash_keys=[HASH_KEY], buckets=sides.buckets)
+    report = await Erasure(sides.tables, blobs, search, sides.clock).run("a test")
+
+    assert not report.left
+    assert "CANARY" not in str(sides.rows)
+    assert "OTHER" in str(sides.rows)
+    await sides.walk()
+    assert sides.open == set()

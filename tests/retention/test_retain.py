@@ -9,15 +9,18 @@ from itertools import count
 import pytest
 
 from shared.errors import StoreUnavailableError
+from shared.identifiers import hash_tag
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.reconciliation.finding_book import FindingBook, repaired
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.pairing_writer import Pairing
 from shared.reconciliation.windows import Window
 from shared.retention.due import is_due
 from shared.retention.retain import Retained, Retention
-from shared.sessions.writer import SessionWriter
+from shared.sessions.rebuilding import session_of
+from shared.sessions.writer import SessionWriter, row_of_unlisted
 from shared.storage.bodies import MAX_ROW_BODY_BYTES, read_body
 from shared.storage.containers import ALL_CONTAINERS, BODIES
 from shared.storage.erased import mark_erased
@@ -159,6 +162,30 @@ async def test_a_session_that_nobody_ended_goes_by_its_start() -> None:
 
     await store.retain(after=3649 * DAY)
     assert store.count(SESSIONS) == 3
+    await store.retain(after=3651 * DAY)
+
+    assert store.count(SESSIONS) == store.count(TAGS) == 0
+
+
+async def test_paired_and_unlisted_sessions_go_whole() -> None:
+    """Claims without an id go with what they are part of, and all that stands under their tags."""
+    store = Store()
+    nothing = {"transactionId": "-1"}
+    start = {"deviceTimeStamp": "2026-11-02T09:11:32.4Z"}
+    await store.take(payloads.start_v2(**nothing, **start), payloads.full_v2(**nothing))
+    await store.take(payloads.start_v2(chargerId="CH-8", transactionId="8"))
+    names = [
+        (row.partition, session_of(row))
+        for row in store.tables.rows(SESSIONS)
+        if not row.key.startswith("!")
+    ]
+    paired = await Pairing(store.tables, tag_hash_key=KEY).pair(sorted(set(names)))
+    assert {len(each.members) for each in paired} == {1, 2}
+    (open_one,) = [each for each in paired if each.session.endswith("|8")]
+    (claim,) = open_one.claims
+    hashed = hash_tag(str(claim.tag), KEY)
+    await store.tables.write(TAGS, [Insert(row_of_unlisted(hashed, open_one.session, claim))])
+
     await store.retain(after=3651 * DAY)
 
     assert store.count(SESSIONS) == store.count(TAGS) == 0

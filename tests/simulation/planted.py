@@ -36,9 +36,11 @@ def _without_energy(event: PushEvent) -> list[object]:
     return _WHOLE(event)
 
 
-def _without_claim(bucket: str, session: str, claims: Any, stored: Any, *limits: Any) -> Any:
+def _without_claim(
+    bucket: str, session: str, claims: Any, stored: Any, *limits: Any, **how: Any
+) -> Any:
     """A summary that is written without the claim it was folded from."""
-    plan = _PLAN(bucket, session, claims, stored, *limits)
+    plan = _PLAN(bucket, session, claims, stored, *limits, **how)
     if stored is not None and stored.summary is not None:
         plan.operations[:] = [each for each in plan.operations if not isinstance(each, Insert)]
     return plan
@@ -81,11 +83,6 @@ def _always_free(*_standing: Any) -> bool:
     return True
 
 
-def _raises_nothing(*_span: Any) -> bool:
-    """Equal answers raise no instant, also where a lost run may still write."""
-    return False
-
-
 BUGS: Mapping[str, tuple[Any, str, Any] | None] = {
     "digest_without_a_field": (digest, "_known_fields", _without_energy),
     "summary_without_its_claim": (planning, "plan_session", _without_claim),
@@ -96,7 +93,6 @@ RECONCILIATION_BUGS: Mapping[str, tuple[Any, str, Any]] = {
     "front_before_its_writes": (walking, "WindowWork", _WorkWrittenLater),
     "older_answer_wins": (planning, "supersedes", _whichever_came_last),
     "lease_taken_while_held": (ledger, "is_free", _always_free),
-    "nothing_is_raised": (ledger.Ledger, "raising", _raises_nothing),
 }
 
 

@@ -61,6 +61,9 @@ param serviceBusHostName string
 @description('Required. Name of the queue of push events.')
 param queueName string
 
+@description('Required. How long the data account keeps a blob that was deleted, in days.')
+param blobSoftDeleteDays int
+
 @description('Required. Which eMabler this is.')
 param emablerEnvironment string
 
@@ -78,6 +81,9 @@ param subnetId string
 
 @description('Required. IPv4 addresses or ranges that may call the app; empty: everybody, who then needs the Authorization value all the same.')
 param callerAddresses string[]
+
+@description('Required. True: the availability test may call the app where callers are named. Its machines call for all customers of Azure.')
+param availabilityTestMayCall bool
 
 @description('Required. IPv4 addresses or ranges that may deploy to the app; heeded where `deploymentRestricted`.')
 param deploymentAddresses string[]
@@ -114,6 +120,20 @@ type scaleType = {
 var alwaysReadyAsked = scale.?alwaysReadyHttp ?? 1
 var alwaysReady = zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked
 
+var callers = map(range(0, length(callerAddresses)), index => {
+  action: 'Allow'
+  ipAddress: contains(callerAddresses[index], '/') ? callerAddresses[index] : '${callerAddresses[index]}/32'
+  name: 'caller-${index}'
+  priority: 100 + index
+})
+var testCallers = {
+  action: 'Allow'
+  ipAddress: 'ApplicationInsightsAvailability'
+  tag: 'ServiceTag'
+  name: 'availability-test'
+  priority: 900
+}
+
 var ownSettings = mapValues(union(appSettingsDefaults, appSettings), value => string(value))
 
 var secretReferences = toObject(
@@ -130,7 +150,18 @@ var platformSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
 }
 
+// Host and worker have to know that the app sends its own lines, or each is sent twice.
+var telemetrySettings = appSettings.?TELEMETRY == 'opentelemetry'
+  ? {
+      AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+      OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+      OTEL_TRACES_SAMPLER_ARG: '1'
+      PYTHON_ENABLE_OPENTELEMETRY: 'true'
+    }
+  : {}
+
 var connectionSettings = {
+  BLOB_SOFT_DELETE_DAYS: string(blobSoftDeleteDays)
   DataStorageConnection__blobServiceUri: blobEndpoint
   DataStorageConnection__clientId: identity.clientId
   DataStorageConnection__credential: 'managedidentity'
@@ -211,14 +242,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       ftpsState: 'Disabled'
       http20Enabled: true
-      ipSecurityRestrictions: [
-        for (address, index) in callerAddresses: {
-          action: 'Allow'
-          ipAddress: contains(address, '/') ? address : '${address}/32'
-          name: 'caller-${index}'
-          priority: 100 + index
-        }
-      ]
+      ipSecurityRestrictions: concat(callers, availabilityTestMayCall && !empty(callerAddresses) ? [testCallers] : [])
       ipSecurityRestrictionsDefaultAction: empty(callerAddresses) ? 'Allow' : 'Deny'
       minTlsVersion: '1.2'
       remoteDebuggingEnabled: false
@@ -238,7 +262,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(ownSettings, connectionSettings, platformSettings, secretReferences)
+    properties: union(ownSettings, connectionSettings, platformSettings, telemetrySettings, secretReferences)
   }
 
   resource basicFtp 'basicPublishingCredentialsPolicies' = {

@@ -33,6 +33,9 @@ param tagHashKey string
 @secure()
 param webhookAuthorization string
 
+@description('Required. When secrets that are written now end, in seconds since 1970. Azure gives notice thirty days before; what has ended can still be read.')
+param secretsEnd int
+
 @description('Required. Settings whose secrets the app may read.')
 param readableSettings string[]
 
@@ -91,6 +94,9 @@ resource emablerApiKeySecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   properties: {
     contentType: 'EMABLER_API_KEY'
     value: emablerApiKey
+    attributes: {
+      exp: secretsEnd
+    }
   }
 }
 
@@ -102,6 +108,9 @@ resource tagHashKeySecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   properties: {
     contentType: 'TAG_HASH_KEY'
     value: tagHashKey
+    attributes: {
+      exp: secretsEnd
+    }
   }
 }
 
@@ -113,6 +122,9 @@ resource webhookAuthorizationSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-0
   properties: {
     contentType: 'WEBHOOK_AUTHORIZATION'
     value: webhookAuthorization
+    attributes: {
+      exp: secretsEnd
+    }
   }
 }
 

@@ -35,6 +35,9 @@ param app granteeType
 @description('Required. The people who read logs.')
 param operators granteeType[]
 
+@description('Required. The query alerts, which read logs.')
+param alerts granteeType
+
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: workspaceName
   location: location
@@ -118,6 +121,18 @@ resource operatorsMayRead 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     }
   }
 ]
+
+// docs/decisions/0036-alerts.md
+resource alertsMayRead 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: workspace
+  name: guid(workspace.id, alerts.key, roles['Log Analytics Reader'])
+  properties: {
+    principalId: alerts.id
+    principalType: alerts.type
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Log Analytics Reader'])
+    description: 'Query alerts read logs.'
+  }
+}
 
 @description('Resource id of the workspace, which all diagnostic settings write to.')
 output workspaceId string = workspace.id

@@ -139,6 +139,18 @@ resource blobContainers 'Microsoft.Storage/storageAccounts/blobServices/containe
   }
 ]
 
+// A container-level policy, left unlocked: whoever may manage the account can still take it away.
+resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = [
+  for (container, index) in containers: if ((container.?immutableDays ?? 0) > 0) {
+    parent: blobContainers[index]
+    name: 'default'
+    properties: {
+      allowProtectedAppendWrites: false
+      immutabilityPeriodSinceCreationInDays: container.?immutableDays ?? 0
+    }
+  }
+]
+
 resource expiry 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = if (!empty(expiring)) {
   parent: account
   name: 'default'

@@ -4,9 +4,11 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from rich.table import Table
+
 from local.commands.playing.operator import Operator
 from local.commands.playing.sender import Sender
-from local.stack import LocalAzure
+from local.stack import EVERYDAY, LocalAzure, Part
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Verdict:
         how: what was done, in one line.
         figure: what was counted or measured, with its unit.
         passed: whether the claim holds.
+        shown: what is printed beside it, where one line is too little.
     """
 
     how: str
     figure: str
     passed: bool
+    shown: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class Claim:
         name: what `prove NAME` takes.
         sentence: the sentence of docs/promises.md that is proved.
         check: does it, in its full or its short form.
+        parts: of what its stack is made.
     """
 
     name: str
     sentence: str
     check: Callable[[Ground], Awaitable[Verdict]]
+    parts: tuple[Part, ...] = EVERYDAY

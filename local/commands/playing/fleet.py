@@ -16,7 +16,7 @@ from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.network import Standing, Tag
 from local.emabler.fleet.order import Customer, Order, Transport
 from local.errors import LocalError
-from local.stack import LocalAzure
+from local.stack import EVERYDAY, LocalAzure, Part
 
 _BETWEEN_SECONDS: Final = 0.25
 _A_MONTH: Final = timedelta(days=30)
@@ -59,7 +59,6 @@ class FleetOnStack:
         Raises:
             LocalError: `usage_wrong`, the order cannot be carried out.
         """
-        settings = self._azure.settings
         order = Order(
             seed=seed,
             chargers=chargers,
@@ -68,13 +67,7 @@ class FleetOnStack:
             meter_minutes=meter_minutes,
             speed=speed,
             faults=faults,
-            customer=Customer(
-                webhook=f"{self._azure.host.url}{WEBHOOK}",
-                authorization=settings["WEBHOOK_AUTHORIZATION"],
-                transport=transport,
-                service_bus=settings["ServiceBusConnection"],
-                queue=settings["PUSH_QUEUE_NAME"],
-            ),
+            customer=customer_of(self._azure, transport),
         )
         answer = await self._ask("PUT", "", msgspec.json.encode(order))
         return msgspec.convert(answer.json()["tags"], list[Tag])
@@ -117,6 +110,27 @@ class FleetOnStack:
                 "usage_wrong", answer.json()["detail"], "see `python -m local.emabler --help`"
             )
         return answer.raise_for_status()
+
+
+def customer_of(azure: LocalAzure, transport: Transport) -> Customer:
+    """A stack's app as eMabler is configured to meet it."""
+    settings = azure.settings
+    return Customer(
+        webhook=f"{azure.host.url}{WEBHOOK}",
+        authorization=settings["WEBHOOK_AUTHORIZATION"],
+        transport=transport,
+        service_bus=settings["ServiceBusConnection"],
+        queue=settings["PUSH_QUEUE_NAME"],
+        brokers=settings.get("KAFKA_BROKER_LIST", ""),
+        topic=settings.get("KAFKA_TOPIC", ""),
+        kafka_user=settings.get("KAFKA_USERNAME", ""),
+        kafka_password=settings.get("KAFKA_PASSWORD", ""),
+    )
+
+
+def parts_for(transport: Transport) -> tuple[Part, ...]:
+    """The parts of a stack whose fleet pushes this way."""
+    return (*EVERYDAY, Part.KAFKA) if transport is Transport.KAFKA else EVERYDAY
 
 
 def write_fleet_tags(path: Path, tags: list[Tag], now: datetime) -> Path:

@@ -13,6 +13,7 @@ from local.emabler.fleet.visits import DAY
 _HEAD_START: Final = timedelta(hours=3)
 _AUTHORIZATION: Final = "LOCAL_EMABLER_AUTHORIZATION"
 _SERVICE_BUS: Final = "LOCAL_EMABLER_SERVICE_BUS"
+_KAFKA: Final = "LOCAL_EMABLER_KAFKA_PASSWORD"
 
 
 def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "a fleet",
         f"Secrets come from the environment: {_AUTHORIZATION} (the webhook's value), "
-        f"{_SERVICE_BUS} (a connection string).\n{describe()}",
+        f"{_SERVICE_BUS} (a connection string), {_KAFKA}.\n{describe()}",
     )
     group.add_argument("--fleet", type=int, metavar="N", help="play a fleet of N chargers")
     group.add_argument("--seed", type=int, default=1, help="another seed is another fleet")
@@ -31,11 +32,14 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=speed, default=1.0, help="so many times faster, or max; needs --days"
     )
     group.add_argument("--faults", default="off", help="what goes wrong; see above")
-    group.add_argument("--transport", type=Transport, choices=Transport, default="servicebus")
+    group.add_argument("--push", type=Transport, choices=Transport, default="service-bus")
     group.add_argument("--generation", type=Generation, choices=Generation, help="mixed by default")
     group.add_argument("--meter-minutes", type=int, default=5, help="between two meter values")
     group.add_argument("--webhook", default="", metavar="URL", help="takes taps, or all")
     group.add_argument("--queue", default="push-events", help="the queue of the events")
+    group.add_argument("--brokers", default="", metavar="HOST:PORT,…", help="Kafka's")
+    group.add_argument("--topic", default="emabler-push-events", help="the topic of the events")
+    group.add_argument("--kafka-user", default="", help="for SASL with PLAIN, over plain text")
     group.add_argument("--tap-seconds", type=float, default=5.0, help="the time-out of a tap")
     group.add_argument("--fallback", type=Fallback, choices=Fallback, default="deny")
 
@@ -101,9 +105,13 @@ def order_from(arguments: argparse.Namespace) -> Order:
         customer=Customer(
             webhook=arguments.webhook,
             authorization=os.environ.get(_AUTHORIZATION, ""),
-            transport=arguments.transport,
+            transport=arguments.push,
             service_bus=os.environ.get(_SERVICE_BUS, ""),
             queue=arguments.queue,
+            brokers=arguments.brokers,
+            topic=arguments.topic,
+            kafka_user=arguments.kafka_user,
+            kafka_password=os.environ.get(_KAFKA, ""),
             tap_seconds=arguments.tap_seconds,
             fallback=arguments.fallback,
         ),

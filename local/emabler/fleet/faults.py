@@ -15,7 +15,6 @@ from local.emabler.fleet.chance import Chance
 from local.errors import LocalError
 
 _ALL_DAY: Final = (0.0, 24.0)
-_NAMED_RATE: Final = 0.05
 
 
 class Strikes(StrEnum):
@@ -34,7 +33,7 @@ class Fault(msgspec.Struct, frozen=True):
         strikes: what it strikes.
         does: what it does.
         store: what a right store holds all the same.
-        rate: the share that is struck by default; 0 is off.
+        rate: the share that is struck by default.
         hours: the hours of the day in which it strikes by default; None strikes all day.
     """
 
@@ -108,14 +107,14 @@ _ALL: Final = (
         Strikes.SESSION,
         "the session has the transaction id -1 or 0, in push and in REST",
         "one session; start, stop and REST are paired by reconciliation",
-        0,
+        0.02,
     ),
     Fault(
         "open_start_lost",
         Strikes.SESSION,
         "push never brings the start of a session that outlasts the day",
         "the session as REST lists it among those that go on",
-        0,
+        0.1,
     ),
     Fault(
         "measurements_without_transaction",
@@ -241,7 +240,7 @@ def _read(text: str) -> dict[str, Setting]:
 
 def _setting(fault: Fault, match: re.Match[str]) -> Setting:
     try:
-        rate = fault.rate or _NAMED_RATE if match["rate"] is None else float(match["rate"])
+        rate = fault.rate if match["rate"] is None else float(match["rate"])
         hours = fault.hours or _ALL_DAY
         if match["first"] is not None:
             hours = (float(match["first"]), float(match["last"]))

@@ -12,10 +12,11 @@ from local.errors import LocalError
 
 
 class Transport(StrEnum):
-    """How push messages go out. Taps are calls of the webhook in either case."""
+    """How push messages go out. Taps are calls of the webhook in each case."""
 
-    SERVICE_BUS = "servicebus"
+    SERVICE_BUS = "service-bus"
     WEBHOOK = "webhook"
+    KAFKA = "kafka"
 
 
 class Fallback(StrEnum):
@@ -33,6 +34,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
         authorization: the value of the Authorization header.
         service_bus: a connection string, where events go by Service Bus.
         queue: the queue of the events.
+        brokers: host and port, parted by commas, where events go by Kafka.
+        topic: the topic of the events.
+        kafka_user: the name for the brokers, empty where they ask for none.
+        kafka_password: the password.
         tap_seconds: the time-out of a tap.
         fallback: what is decided when it runs out or the answer is none.
     """
@@ -42,6 +47,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     transport: Transport = Transport.SERVICE_BUS
     service_bus: str = ""
     queue: str = ""
+    brokers: str = ""
+    topic: str = ""
+    kafka_user: str = ""
+    kafka_password: str = ""
     tap_seconds: float = 5.0
     fallback: Fallback = Fallback.DENY
 

@@ -23,6 +23,12 @@ _LIVING_ROUND_SECONDS: Final = 1.0
 
 _log = logging.getLogger("local.emabler.fleet")
 
+_ENDPOINTS: Final = {
+    Transport.SERVICE_BUS: "AzureServiceBus",
+    Transport.WEBHOOK: "Webhook",
+    Transport.KAFKA: "Kafka",
+}
+
 
 class Stage(StrEnum):
     """How far a fleet has come."""
@@ -56,11 +62,8 @@ class Fleet:
         self.day = Day(order.plan, self.rates, remember=order.days is not None)
         self.stage = Stage.PREPARED
         self._keeper = Bookkeeper(books, self.day.network)
-        by_webhook = order.customer.transport is Transport.WEBHOOK
-        books.put(
-            "push_configurations",
-            [push_configuration("Webhook" if by_webhook else "AzureServiceBus")],
-        )
+        endpoint = _ENDPOINTS[order.customer.transport]
+        books.put("push_configurations", [push_configuration(endpoint)])
         self._task: asyncio.Task[None] | None = None
         self._at = order.begins
         self._error = ""

@@ -1,4 +1,4 @@
-"""eMabler's calls over the network: events by Service Bus or by webhook, and taps."""
+"""eMabler's calls over the network: events by Service Bus, webhook or Kafka, and taps."""
 
 import asyncio
 import contextlib
@@ -43,6 +43,13 @@ async def open_sender(customer: Customer) -> AsyncGenerator[Sender]:
         async with _client(customer) as http:
             yield WebhookSender(http, customer.webhook)
         return
+    if customer.transport is Transport.KAFKA:
+        # Imported only for who uses it: it takes a while.
+        from local.emabler.fleet.kafka import open_kafka_sender  # noqa: PLC0415  # see above
+
+        async with open_kafka_sender(customer) as sender:
+            yield sender
+        return
     async with (
         ServiceBusClient.from_connection_string(customer.service_bus) as client,
         client.get_queue_sender(customer.queue) as sender,
@@ -59,15 +66,15 @@ class ServiceBusQueueSender:
     async def send(self, bodies: Sequence[bytes]) -> None:
         """Send them in their order."""
         left = list(bodies)
-        pauses = _pauses()
+        waits = pauses()
         while left:
             try:
                 taken = await self._send_batch(left)
             except ServiceBusError:
-                await asyncio.sleep(next(pauses))
+                await asyncio.sleep(next(waits))
                 continue
             left = left[taken:]
-            pauses = _pauses()
+            waits = pauses()
 
     async def _send_batch(self, bodies: Sequence[bytes]) -> int:
         """Send as many as fit in one batch; give their number."""
@@ -97,7 +104,7 @@ class WebhookSender:
 
     async def _call(self, body: bytes) -> None:
         async with self._places:
-            for pause in _pauses():
+            for pause in pauses():
                 with contextlib.suppress(httpx.TransportError):
                     answer = await self._http.post(self._address, content=body, headers=_JSON)
                     if answer.status_code == httpx.codes.OK:
@@ -151,7 +158,7 @@ def _client(customer: Customer) -> httpx.AsyncClient:
     )
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Seconds between tries: longer and longer, up to a limit, for ever."""
     pause = _FIRST_PAUSE_SECONDS
     while True:

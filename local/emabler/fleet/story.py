@@ -32,6 +32,9 @@ CALM: Final = timedelta(minutes=40)
 goes 25 minutes wrong then still leaves an end in the past."""
 
 _CLOSING: Final = timedelta(seconds=30)
+_SEEN: Final = timedelta(minutes=5)
+"""A session that begins so close to the end may not be missed yet by who looks at its end."""
+
 _CHARGERS_IN_AN_ID: Final = 10_000
 _FIRST_DAY: Final = datetime(2020, 1, 1, tzinfo=UTC)
 # Of the two stops that these make, the later one is to be seen: it must be told which that is.
@@ -198,8 +201,9 @@ class _Socket:
         """Draw the session's fault, if any, and give it the id that goes with it."""
         hour = self._conditions.hour(session.starts)
         if not session.ended:
-            lost = self._rates.one_of(["open_start_lost"], chance, hour)
-            session.fault = lost
+            ends = self._setting.ends
+            if ends is not None and session.starts <= ends - _SEEN:
+                session.fault = self._rates.one_of(["open_start_lost"], chance, hour)
             return
         fault = self._rates.one_of(SESSION_FAULTS, chance, hour)
         if fault in _LATEST_STOP and not self._conditions.tells_ends(self._charger, session.ends):

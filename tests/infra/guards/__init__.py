@@ -1,6 +1,6 @@
 """The promises of docs/security.md as checks on a deployment: each lists what breaks it."""
 
-from tests.infra.guards import access, network, shape, stores, watch
+from tests.infra.guards import access, alerts, network, shape, stores, watch
 from tests.infra.guards.access import expected_grants
 from tests.infra.guards.frame import GUARDS, violations
 from tests.infra.guards.watch import DIAGNOSED, NOT_DIAGNOSED
@@ -10,6 +10,7 @@ __all__ = [
     "GUARDS",
     "NOT_DIAGNOSED",
     "access",
+    "alerts",
     "expected_grants",
     "network",
     "shape",

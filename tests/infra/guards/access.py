@@ -116,12 +116,21 @@ def vault_keeps(deployment: Deployment) -> Iterator[str]:
     )
 
 
+@guard
+def secrets_end(deployment: Deployment) -> Iterator[str]:
+    """Each secret that the template makes has an end, of which the vault gives notice."""
+    for secret in deployment.of("Microsoft.KeyVault/vaults/secrets"):
+        follows_its_key = secret["name"].endswith("/emabler-service-bus")
+        if not follows_its_key and not secret["properties"].get("attributes", {}).get("exp"):
+            yield f"{secret['name']}: has no end"
+
+
 def expected_grants(deployment: Deployment) -> set[Grant]:
     """The roles of docs/security.md, table by table and secret by secret."""
     people = [] if deployment.name == "sas" else ["operators"]
     secrets = REQUIRED_SECRETS | {
         name.lower().replace("_", "-")
-        for name in ("TAG_HASH_KEY_PREVIOUS", "WEBHOOK_AUTHORIZATION_PREVIOUS")
+        for name in ("KAFKA_PASSWORD", "TAG_HASH_KEY_PREVIOUS", "WEBHOOK_AUTHORIZATION_PREVIOUS")
         if name in deployment.app_settings
     }
     grants = {
@@ -130,6 +139,7 @@ def expected_grants(deployment: Deployment) -> set[Grant]:
         Grant("the app", "Azure Service Bus Data Sender", "the queue"),
         Grant("the app", "the counts reader", "the namespace"),
         Grant("the app", "Monitoring Metrics Publisher", "the component"),
+        Grant("the query alerts", "Log Analytics Reader", "the workspace"),
         *(Grant("the app", "Key Vault Secrets User", f"secret {secret}") for secret in secrets),
     }
     for who in ("the app", *people):

@@ -79,10 +79,15 @@ def reached_privately(deployment: Deployment) -> Iterator[str]:
 
 @guard
 def callers_named(deployment: Deployment) -> Iterator[str]:
-    """Where callers are named by address, nobody else reaches the webhook."""
+    """Callers named by address reach the app alone, but for the availability test on request."""
     site = deployment.one("Microsoft.Web/sites")
     config = site["properties"]["siteConfig"]
-    named = [rule["ipAddress"] for rule in config["ipSecurityRestrictions"]]
+    rules = config["ipSecurityRestrictions"]
+    tags = [rule["ipAddress"] for rule in rules if rule.get("tag") == "ServiceTag"]
+    tested = bool(deployment.of("Microsoft.Insights/webtests"))
+    if tags != (["ApplicationInsightsAvailability"] if rules and tested else []):
+        yield f"{site['name']}: lets in {tags}"
+    named = [rule["ipAddress"] for rule in rules if "tag" not in rule]
     expected = "Deny" if named else "Allow"
     yield from differences(site, {"ipSecurityRestrictionsDefaultAction": expected}, "siteConfig")
     if deployment.name in ("isolated", "sas") and "203.0.113.16/28" not in named:

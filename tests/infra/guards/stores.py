@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.tables import ALL_TABLES
 from tests.infra.deployment import Deployment
 from tests.infra.guards.frame import differences, guard
@@ -34,6 +34,9 @@ def encrypted_in_transit(deployment: Deployment) -> Iterator[str]:
     site = deployment.one("Microsoft.Web/sites")
     yield from differences(site, {"httpsOnly": True})
     yield from differences(site, {"minTlsVersion": "1.2", "scmMinTlsVersion": "1.2"}, "siteConfig")
+    protocol = deployment.app_settings.get("KAFKA_PROTOCOL", "SaslSsl")
+    if not protocol.endswith("Ssl"):
+        yield f"Kafka: its messages and its password travel by {protocol}"
 
 
 @guard
@@ -69,6 +72,28 @@ def store_complete(deployment: Deployment) -> Iterator[str]:
                 f"{kind}: infra/store.bicep has {sorted(found - expected)} too many and lacks "
                 f"{sorted(expected - found)} of shared/storage"
             )
+
+
+@guard
+def backups_end(deployment: Deployment) -> Iterator[str]:
+    """The account deletes backups a day after the app does; none is immutable for longer."""
+    keep = int(deployment.app_settings.get("BACKUP_KEEP_DAYS", "30"))
+    found = {
+        prefix: rule["definition"]["actions"]["baseBlob"]["delete"]["daysAfterCreationGreaterThan"]
+        for policy in deployment.of("Microsoft.Storage/storageAccounts/managementPolicies")
+        for rule in policy["properties"]["policy"]["rules"]
+        if rule["enabled"]
+        for prefix in rule["definition"]["filters"]["prefixMatch"]
+    }
+    if found != {f"{BACKUPS}/": keep + 1}:
+        yield f"the account deletes {found}, not {BACKUPS}/ after {keep + 1} days"
+    policies = deployment.of(
+        "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
+    )
+    for policy in policies:
+        days = policy["properties"]["immutabilityPeriodSinceCreationInDays"]
+        if f"/{BACKUPS}/" not in policy["name"] or not 1 <= days <= min(35, keep - 1):
+            yield f"{policy['name']}: immutable for {days} days"
 
 
 @guard

@@ -34,7 +34,12 @@ DIAGNOSED: Mapping[str, tuple[set[str], set[str]]] = {
 
 NOT_DIAGNOSED = {
     # Type: why it has no diagnostic setting of its own.
+    "Microsoft.Insights/actionGroups": "what it sends is in the activity log",
     "Microsoft.Insights/components": "what it takes is in the workspace already",
+    "Microsoft.Insights/metricAlerts": "what fires is in the subscription's alerts",
+    "Microsoft.Insights/scheduledQueryRules": "what fires is in the subscription's alerts",
+    "Microsoft.Insights/webtests": "its results are in the component",
+    "Microsoft.Insights/workbooks": "shows what is in the workspace, and has no logs",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "its sign-ins are in Entra's logs",
     "Microsoft.Network/natGateways": "has metrics only, and those without a setting",
     "Microsoft.Network/privateDnsZones": "has no logs",

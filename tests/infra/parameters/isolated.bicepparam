@@ -16,3 +16,17 @@ param networkIsolation = true
 param networkAddressRange = '10.20.30.0/24'
 param serviceBusTier = 'Premium'
 param queueMegabytes = 20480
+param alertEmails = 'oncall@operator.example, charging@operator.example'
+param alertWebhooks = [
+  {
+    name: 'pager'
+    url: 'https://pager.operator.example/azure'
+    entraObjectId: '55555555-5555-5555-5555-555555555555'
+    entraIdentifierUri: 'api://pager'
+  }
+  {
+    name: 'chat'
+    url: 'https://chat.operator.example/alerts'
+  }
+]
+param availabilityTest = 'always'

@@ -12,7 +12,7 @@ param emablerApiKey = 'made up: eMabler key'
 param webhookAuthorization = 'made up: value of the webhook, long enough'
 param tagHashKey = 'made up: key of the tag hash, long enough'
 param emablerSenderAuth = 'entra'
-param optionalSecrets = ['TAG_HASH_KEY_PREVIOUS', 'WEBHOOK_AUTHORIZATION_PREVIOUS']
+param optionalSecrets = ['KAFKA_PASSWORD', 'TAG_HASH_KEY_PREVIOUS', 'WEBHOOK_AUTHORIZATION_PREVIOUS']
 param appSettings = {
   STORE_BUCKETS: 16
   PUSH_TYPE_PROPERTIES: 'messageType,eventType,type'
@@ -24,6 +24,10 @@ param appSettings = {
   RETENTION_WINDOWS_DAYS: 400
   RETENTION_FINDINGS_DAYS: 400
   RETENTION_SCHEDULE: '0 30 2 * * *'
+  BACKUP_SCHEDULE: '0 */15 * * * *'
+  BACKUP_EVERY_HOURS: 24
+  BACKUP_KEEP_DAYS: 90
+  BACKUP_JOURNAL_DAYS: 30
   SESSION_MAX_POWER_KW: 400
   INGEST_LONGEST_WAIT_SECONDS: 120
   AUTHORIZATION_BUDGET_MILLISECONDS: 1500
@@ -35,6 +39,7 @@ param appSettings = {
   EMABLER_BASE_URL: 'https://api.emabler.io/api/v2/cpo/'
   EMABLER_TRANSACTIONS_PATH: 'v3/transactions'
   EMABLER_PAGE_SIZE: 200
+  TELEMETRY: 'opentelemetry'
   RECONCILE_SCHEDULE: '0 */5 * * * *'
   RECONCILE_FIRST_DAYS: 7
   RECONCILE_OVERLAP_MINUTES: 60
@@ -58,6 +63,12 @@ param appSettings = {
   EMABLER_TIMEOUT_SECONDS: '30'
   EMABLER_RETRY_SECONDS: 60
   INVENTORY_EVERY_MINUTES: 60
+  KAFKA_BROKER_LIST: 'broker-1.example:9093,broker-2.example:9093'
+  KAFKA_TOPIC: 'emabler-push-events'
+  KAFKA_CONSUMER_GROUP: 'emabler-functions'
+  KAFKA_PROTOCOL: 'SaslSsl'
+  KAFKA_AUTHENTICATION_MODE: 'ScramSha512'
+  KAFKA_USERNAME: 'emabler-functions'
 }
 param scale = {
   instanceMemoryMB: 4096
@@ -75,4 +86,17 @@ param zoneRedundant = true
 param logRetentionDays = 730
 param logDailyCapGb = 1000
 param blobSoftDeleteDays = 30
+param backupImmutabilityDays = 35
 param networkIsolation = true
+param secretLifetimeDays = 3650
+param deploymentTime = '20261126T120000Z'
+param alertEmails = 'oncall@operator.example'
+param alerts = {
+  parked_messages: { enabled: false }
+  ingestion_age: { threshold: 50, severity: 1, window: 'PT30M' }
+  reconciliation_failing: { threshold: 15 }
+  dead_letters: { threshold: 10, window: 'PT30M' }
+  availability: { threshold: 80, severity: 1 }
+}
+param runbooksUrl = 'https://handbook.operator.example/charging/'
+param availabilityLocations = ['emea-nl-ams-azr', 'emea-gb-db3-azr', 'emea-fr-pra-edge', 'emea-se-sto-edge', 'us-va-ash-azr']

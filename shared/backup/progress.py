@@ -1,0 +1,129 @@
+"""How far a backup is: one row of the table `store`, and one for each part that is written.
+
+The row and the part's row change in one transaction, under the ETag that was read. So a run that
+was cut off goes on after the last part that counts, and of two runs side by side one gives way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.backup.contents import OWN_PARTITION, SOURCES
+from shared.backup.parts import Part
+from shared.instants import format_instant, parse_instant
+from shared.storage.rows import (
+    SCHEMA,
+    Delete,
+    Insert,
+    Operation,
+    Replace,
+    Row,
+    Tables,
+    Upsert,
+    Value,
+)
+from shared.storage.tables import STORE
+from shared.storage.together import write_all
+
+_KEY = "progress"
+_PARTS = "part|"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a backup is: the source by its name, and after which row or blob it goes on.
+
+    `id` is empty where none is under way; `begun` is then when the last one began, which became
+    whole as `last`.
+    """
+
+    id: str = ""
+    begun: datetime | None = None
+    source: str = SOURCES[0].name
+    partition: str = ""
+    key: str = ""
+    parts: int = 0
+    journal_from: str = ""
+    last: str = ""
+    etag: str | None = None
+
+
+class ProgressRows:
+    """Reads and writes the progress."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def read(self) -> Progress:
+        """The progress; an empty one in a store that never was backed up."""
+        row = await self._tables.get(STORE, OWN_PARTITION, _KEY)
+        if row is None:
+            return Progress()
+        columns = row.columns
+        parts = columns["parts"]
+        return Progress(
+            id=str(columns["id"]),
+            begun=parse_instant(str(columns["begun"])),
+            source=str(columns["source"]),
+            partition=str(columns["at_partition"]),
+            key=str(columns["at_key"]),
+            parts=parts if isinstance(parts, int) else 0,
+            journal_from=str(columns["journal_from"]),
+            last=str(columns["last"]),
+            etag=row.etag,
+        )
+
+    async def save(self, progress: Progress, part: Part | None = None) -> Progress:
+        """Write the progress, with the part that brought it there.
+
+        Raises:
+            RowConflictError: Another run wrote it meanwhile.
+        """
+        columns: dict[str, Value] = {
+            "schema": SCHEMA,
+            "id": progress.id,
+            "begun": format_instant(progress.begun) if progress.begun else "",
+            "source": progress.source,
+            "at_partition": progress.partition,
+            "at_key": progress.key,
+            "parts": progress.parts,
+            "journal_from": progress.journal_from,
+            "last": progress.last,
+        }
+        row = Row(OWN_PARTITION, _KEY, columns, progress.etag)
+        written: list[Operation] = [Insert(row) if progress.etag is None else Replace(row)]
+        if part is not None:
+            key = f"{_PARTS}{progress.id}|{progress.parts:06d}"
+            told: dict[str, Value] = {
+                "schema": SCHEMA,
+                "source": part.source,
+                "name": part.name,
+                "lines": part.lines,
+                "size": part.size,
+                "digest": part.digest,
+            }
+            # A number that a run before took in vain is written over.
+            written.append(Upsert(Row(OWN_PARTITION, key, told)))
+        etags = await self._tables.write(STORE, written)
+        return replace(progress, etag=etags[0])
+
+    async def parts(self, backup: str) -> tuple[Part, ...]:
+        """The parts of a backup that count, in their order."""
+        start = f"{_PARTS}{backup}|"
+        rows = self._tables.range(STORE, OWN_PARTITION, start, f"{start}~")
+        return tuple([_part(row) async for row in rows])
+
+    async def forget_parts(self) -> None:
+        """Delete the rows of all parts: the manifest names them, or the backup is given up."""
+        rows = self._tables.range(STORE, OWN_PARTITION, _PARTS, f"{_PARTS}~")
+        deletes = [Delete(row.partition, row.key) async for row in rows]
+        await write_all(self._tables, STORE, deletes)
+
+
+def _part(row: Row) -> Part:
+    columns = row.columns
+    lines, size = columns["lines"], columns["size"]
+    assert isinstance(lines, int)  # noqa: S101 - our own row
+    assert isinstance(size, int)  # noqa: S101 - as above
+    return Part(str(columns["source"]), str(columns["name"]), lines, size, str(columns["digest"]))
