@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+import httpx
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
@@ -86,6 +87,9 @@ async def end_the_lease(tables: Tables) -> None:
 
 async def killed(app: App, nth: int, moment: str) -> None:
     """Run reconciliation in the worker and kill that at its n-th call to the tables."""
+    # A worker that answered something was well: the host starts the next one without a pause.
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+        (await http.get(f"{app.host.url}/api/live")).raise_for_status()
     rule = app.proxy.add(f"slow service=table nth={nth} before={moment}")
     run = asyncio.create_task(app.host.run_function("reconcile", within=PATIENCE))
 
