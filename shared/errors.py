@@ -114,7 +114,8 @@ class RestRefusedError(PermanentError):
     """EMabler's REST answered a 3xx or 4xx that no retry helps; `status` is the HTTP status.
 
     `server_code` and `detail` are what eMabler says of it, without our key and tags; `advice` is
-    what to do. The codes are in `shared/emabler/refusals.py` and docs/emabler-rest.md.
+    what to do, `call` the call that was refused. The codes are in `shared/emabler/refusals.py` and
+    docs/emabler-rest.md.
     """
 
     code = "rest_refused"
@@ -128,12 +129,14 @@ class RestRefusedError(PermanentError):
         server_code: str | None = None,
         detail: str | None = None,
         advice: str | None = None,
+        call: str | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.status = status
         self.server_code = server_code
         self.detail = detail
         self.advice = advice
+        self.call = call
 
 
 class FunctionDisabledError(TransientError):

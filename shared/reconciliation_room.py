@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared.errors import EmablerFunctionsError
@@ -97,13 +99,15 @@ class ReconciliationRoom:
             RestRefusedError: The key or a permission is wrong.
             SettingError: A setting that reconciliation needs is missing or wrong.
         """
+        began = monotonic()
         async with self._opened(wide) as (client, clock):
             failed: EmablerFunctionsError | None = None
             try:
                 await self._refresh_inventory_when_due(client, wide)
             except EmablerFunctionsError as error:
                 failed = error
-            await self._run(client, clock, wide)
+            # Azure ends a function that takes too long, with the worker that also answers taps.
+            await self._run(client, clock, wide, spent=monotonic() - began)
         if failed is not None:
             raise failed
 
@@ -161,16 +165,24 @@ class ReconciliationRoom:
                 _tell_of(client, wide)
 
     async def _run(
-        self, client: EmablerClient, clock: Clock, wide: WideEvent, *, holder: str = "timer"
+        self,
+        client: EmablerClient,
+        clock: Clock,
+        wide: WideEvent,
+        *,
+        holder: str = "timer",
+        spent: float = 0.0,
     ) -> Run:
-        reconciliation = self._reconciliation(client, clock)
+        reconciliation = self._reconciliation(client, clock, spent=spent)
         run = reconciliation.begin(holder=holder)
         try:
             return await reconciliation.run(run)
         finally:
             _tell_of_run(run, wide)
 
-    def _reconciliation(self, client: EmablerClient, clock: Clock) -> Reconciliation:
+    def _reconciliation(
+        self, client: EmablerClient, clock: Clock, *, spent: float = 0.0
+    ) -> Reconciliation:
         from shared.reconciliation.means import Means  # noqa: PLC0415 - at the first use
         from shared.reconciliation.pairing_writer import Pairing  # noqa: PLC0415
         from shared.reconciliation.run import Reconciliation  # noqa: PLC0415
@@ -186,7 +198,9 @@ class ReconciliationRoom:
             tag_hash_key=hash_key,
             rules=rules_of(settings),
         )
-        return Reconciliation(means, terms_of(settings), clock=clock)
+        terms = terms_of(settings)
+        terms = replace(terms, seconds=max(terms.seconds - spent, 0.0))
+        return Reconciliation(means, terms, clock=clock)
 
     def inventory(self, client: EmablerClient) -> Inventory:
         """Refreshes the chargers table."""

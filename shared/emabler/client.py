@@ -47,7 +47,10 @@ _DESCRIPTION = "swagger.json"
 
 
 class EmablerClient:
-    """Asks eMabler's REST API. `counts` tells what it did, `drift` what it met in answers.
+    """Asks eMabler's REST API.
+
+    `counts` tells what it did, `drift` what it met in answers, `answered` which calls were
+    answered.
 
     All calls raise `RestUnavailableError` (throttled, failing, away, unreadable: the codes are in
     `refusals.CODES`) after their tries, and `RestRefusedError` at once.
@@ -65,6 +68,7 @@ class EmablerClient:
         self.options = options or Options()
         self.counts = Counts()
         self.drift = Drift()
+        self.answered: set[str] = set()
         self._around = around or Surroundings()
         self._base_url = base_url
         self._hidden = Hidden(api_key)
@@ -224,7 +228,9 @@ class EmablerClient:
             except RestUnavailableError as error:
                 self._heed(error)
                 raise
-            return _read(call, answer, read)
+            value = _read(call, answer, read)
+            self.answered.add(str(call))
+            return value
 
         return await tried(
             attempt,

@@ -186,6 +186,7 @@ def refuse(call: Call, answer: Answer, hidden: Hidden, now: datetime) -> None:
         server_code=told.code,
         detail=told.detail or told.title,
         advice=to_do,
+        call=str(call),
     )
 
 

@@ -168,7 +168,7 @@ class Rows:
         """
         ends = [session.end for session in self.sessions if session.end is not None]
         turned = sum(one > other for one, other in pairwise(ends))
-        if len(ends) < self.rows or turned > self.rows * _TURNED:
+        if not ends or len(ends) < self.rows or turned > self.rows * _TURNED:
             return None
         return sorted(ends)[int(self.rows * _KEPT)]
 
@@ -197,7 +197,7 @@ def judged(page: Page, limit: int, wrong: Wrong | None) -> Verdict:
         return Wrong("total_missing", told)
     if page.rows > page.total:
         return Wrong("total_wrong", told)
-    if page.has_next is None:
+    if page.has_next is None and (page.rows or not page.total):
         return Unsaid() if page.rows == page.total else _more(page, page.total, limit)
     return Whole() if page.rows == page.total else Wrong("answer_short", told)
 

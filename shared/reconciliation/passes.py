@@ -110,17 +110,17 @@ class Task:
 def tasks(marks: Marks, schedule: Schedule, now: datetime, front: datetime | None) -> list[Task]:
     """What is due behind the front, in the order in which it is to be done.
 
-    Single questions come first; of the walks the one that is late by more of its own period, so
-    that a daily walk which takes all requests does not starve the weekly one.
+    What takes a few requests comes first; of the rest the one that is late by more of its own
+    period, so that a daily one which takes all requests does not starve the weekly one.
     """
     due = [
         task
-        for name in (Pass.ONGOING, Pass.OPEN, Pass.BEFORE, Pass.AFTER)
+        for name in (Pass.ONGOING, Pass.BEFORE, Pass.AFTER)
         if (task := _task(name, marks, schedule, now, front)) is not None
     ]
     walks = [
         (_lateness(name, marks, schedule, now), task)
-        for name in (Pass.RECENT, Pass.MONTH)
+        for name in (Pass.OPEN, Pass.RECENT, Pass.MONTH)
         if (task := _task(name, marks, schedule, now, front)) is not None
     ]
     return due + [task for _, task in sorted(walks, key=lambda pair: -pair[0])]

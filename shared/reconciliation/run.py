@@ -69,12 +69,9 @@ class Reconciliation:
         deadline = self._elapsed() + self._terms.seconds
 
         async def steps(walking: Walking) -> None:
-            await walking.permitted(self._options.finished_sessions, walking.front(deadline))
-            budget = walking.budget(deadline, requests=self._terms.behind_requests)
-            ledger = walking.ledger
-            for task in tasks(ledger.marks, self._terms.schedule, self._clock(), ledger.front):
-                await walking.permitted(self._call_of(task.name), walking.again(task, budget))
-                await walking.look_at_proofs(task)
+            await walking.attempt(self._options.finished_sessions, walking.front(deadline))
+            await self._behind(walking, deadline)
+            await walking.look_at_permissions()
             await walking.look_for_silence()
             await walking.look_for_drift()
 
@@ -84,7 +81,7 @@ class Reconciliation:
         """Walk one stretch by hand, however long it takes; the front stays. Raises as `run`."""
 
         async def steps(walking: Walking) -> None:
-            await walking.permitted(self._options.finished_sessions, walking.by_hand(span))
+            await walking.attempt(self._options.finished_sessions, walking.by_hand(span))
 
         return await self._under_lease(run, steps, told)
 
@@ -106,6 +103,21 @@ class Reconciliation:
         run.met.update(str(finding.cls) for finding in findings)
         run.ended = self._clock()
         return findings
+
+    async def _behind(self, walking: Walking, deadline: float) -> None:
+        """What is due behind the front, each with the calls that are not known to fail."""
+        budget = walking.budget(deadline, requests=self._terms.behind_requests)
+        ledger = walking.ledger
+        for task in tasks(ledger.marks, self._terms.schedule, self._clock(), ledger.front):
+            call = self._call_of(task.name)
+            if call in [failing for failing, _ in walking.failed]:
+                continue
+            try:
+                await walking.attempt(call, walking.again(task, budget))
+            except BudgetSpentError:
+                walking.run.complete = False
+                return
+            await walking.look_at_proofs(task)
 
     @property
     def _options(self) -> Options:
@@ -157,8 +169,8 @@ class Reconciliation:
             run.complete = False
         finally:
             run.open = walking.book.open().total()
-        if walking.refused:
-            raise walking.refused[0]
+        if walking.failed:
+            raise walking.failed[0][1]
 
     async def _end(self, ledger: Ledger, run: Run, *, settled: bool) -> None:
         """Write down how the run ended and give the lease back.

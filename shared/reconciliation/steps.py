@@ -103,6 +103,19 @@ class Steps:
         self._waiting.append(_Part(Span(part.span.start, middle), by_rows=fits is not None))
         return True
 
+    def halve(self, least: timedelta) -> bool:
+        """The part that was handed out has only lies: whether it can be cut, to ask for each half.
+
+        A half is as long as `least` at least: so that one bad row hides no more than that.
+        """
+        span = self._part.span
+        middle = _middle(span)
+        if span.length is None or span.length < 2 * least or middle is None:
+            return False
+        self._waiting.append(_Part(Span(middle, span.end)))
+        self._waiting.append(_Part(Span(span.start, middle)))
+        return True
+
     def _is_more_than_a_page(self, part: _Part) -> bool:
         return part.total is not None and part.total - (self._rows - part.before) > self._room
 

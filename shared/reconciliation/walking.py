@@ -10,9 +10,9 @@ from functools import partial
 
 from shared.emabler.calls import Call
 from shared.emabler.models.reading import ENOUGH_ITEMS
-from shared.errors import RestRefusedError
+from shared.errors import RestRefusedError, RestUnavailableError
 from shared.identifiers import identifier_of
-from shared.instants import Clock, format_instant
+from shared.instants import Clock, format_instant, parse_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
 from shared.reconciliation.facts import read_proofs
@@ -34,6 +34,13 @@ MOST_LIES = 3
 """How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
 
 
+_FROM = "ends from "
+
+
+def _from(start: datetime | None) -> str:
+    return _FROM + (format_instant(start) if start else "the beginning")
+
+
 def moved(front: datetime | None, window: Window) -> datetime | None:
     """The front after a window of its pass: it moves where no gap is left before it."""
     if front is None:
@@ -53,7 +60,11 @@ class _Walk:
 
 @dataclass(slots=True, kw_only=True)
 class Walking:
-    """One run's walks, and what they met: `refused` are calls that the key may not make."""
+    """One run's walks, and what they met.
+
+    `failed` are calls that were refused, or whose answers did not come; `lies` where answers were
+    wrong.
+    """
 
     means: Means
     ledger: Ledger
@@ -64,7 +75,9 @@ class Walking:
     elapsed: Callable[[], float]
     told: Told
     push: PushSeen = field(default_factory=PushSeen)
-    refused: list[RestRefusedError] = field(default_factory=list)
+    failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
+    lies: dict[str, datetime | None] = field(default_factory=dict)
+    lies_read: bool = False
 
     async def front(self, deadline: float) -> None:
         """From the front, less an overlap, to now, less the time that a session needs to appear.
@@ -96,20 +109,41 @@ class Walking:
         """A stretch that somebody asked for; the front stays. Raises as `front` does."""
         await self._past_lies(_Walk(Pass.RANGE, span, self.budget(None)))
 
-    async def permitted(self, call: Call, step: Awaitable[None]) -> None:
-        """Do a step; where its call is refused, note which and what to do, and go on without it."""
-        about = Finding(FindingClass.PERMISSION_MISSING, None, self.clock(), subject=str(call))
-        classes = (FindingClass.PERMISSION_MISSING,)
-        met: list[Finding] = []
+    async def attempt(self, call: Call, step: Awaitable[None]) -> None:
+        """Do a step; where its call is refused or away, go on with what does without it.
+
+        A refusal is a finding that says which call and what to do.
+        """
         try:
             await step
+        except RestUnavailableError as error:
+            self.failed.append((call, error))
         except RestRefusedError as error:
-            self.refused.append(error)
+            self.failed.append((call, error))
             told: dict[str, Value] = {"code": error.code, "status": error.status}
-            met = [replace(about, emabler=told | {"advice": error.advice or ""})]
-        writes = self.seen(met, compared=[about.about], classes=classes, as_of=self.clock())
-        if writes:
-            await self.ledger.commit(findings=writes)
+            met = Finding(
+                FindingClass.PERMISSION_MISSING,
+                None,
+                self.clock(),
+                subject=error.call or str(call),
+                emabler=told | {"advice": error.advice or ""},
+            )
+            await self._write(self.seen([met], compared=(), classes=(), as_of=met.observed))
+
+    async def look_at_permissions(self) -> None:
+        """Calls that were refused once, and were answered in this run."""
+        refused = {e.call for _, e in self.failed if isinstance(e, RestRefusedError)}
+        answered = self.means.client.answered - refused
+        now, classes = self.clock(), (FindingClass.PERMISSION_MISSING,)
+        compared = [
+            Finding(FindingClass.PERMISSION_MISSING, None, now, subject=call).about
+            for call in answered
+        ]
+        await self._write(self.seen([], compared=compared, classes=classes, as_of=now))
+
+    async def _write(self, findings: Sequence[FindingWrite]) -> None:
+        if findings:
+            await self.ledger.commit(findings=findings)
 
     async def look_for_silence(self) -> None:
         """Whether push told of the sessions that REST listed in this run."""
@@ -119,9 +153,9 @@ class Walking:
         )
         self.run.push_silent = bool(found.findings)
         classes = (FindingClass.PUSH_SILENT,)
-        writes = self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
-        if writes:
-            await self.ledger.commit(findings=writes)
+        await self._write(
+            self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
+        )
 
     async def look_at_proofs(self, task: Task) -> None:
         """How old the oldest proof is, once an hour: a large fleet has many windows."""
@@ -144,9 +178,7 @@ class Walking:
             if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
         ]
         classes = (FindingClass.CONTRACT_DRIFT,)
-        writes = self.seen(met, compared=compared, classes=classes, as_of=now)
-        if writes:
-            await self.ledger.commit(findings=writes)
+        await self._write(self.seen(met, compared=compared, classes=classes, as_of=now))
 
     def budget(self, deadline: float | None, *, requests: int | None = None) -> Budget:
         """What is left of the run's time, and so many requests."""
@@ -182,28 +214,36 @@ class Walking:
             if lie is None:
                 return
             self.run.complete = False
-            if lie.span.end is None or lie.ids:
+            end, last = lie.span.end, walk.span.end
+            if end is None or (last is not None and end >= last):
+                # What lies there is asked for again in the next round.
+                await self._end_round(walk)
                 return
-            walk = replace(walk, span=Span(lie.span.end, walk.span.end))
+            if walk.task is not None:
+                await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, end))
+            walk = replace(walk, span=Span(end, last))
 
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""
         client = self.means.client
         async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
             async for each in found:
-                lie = each if isinstance(each, Lie) else await self._take(walk, each)
-                if lie is not None:
-                    await self._lied(walk, lie)
-                    return lie
-        about = Finding(FindingClass.ANSWER_WRONG, None, self.clock(), subject=str(walk.name))
-        classes = (FindingClass.ANSWER_WRONG,)
-        cleared = self.seen([], compared=[about.about], classes=classes, as_of=self.clock())
-        marks = None if walk.task is None else finished(self.ledger.marks, walk.task)
-        await self.ledger.commit(marks=marks, findings=cleared)
+                if isinstance(each, Lie):
+                    await self._write(self._lied(each, each.span))
+                    return each
+                await self._take(walk, each)
+        await self._end_round(walk)
         return None
 
-    async def _take(self, walk: _Walk, picture: Picture) -> Lie | None:
-        """Work on a picture, then write down that it is proven; a lie met while looking up."""
+    async def _end_round(self, walk: _Walk) -> None:
+        if walk.task is not None:
+            await self.ledger.commit(marks=finished(self.ledger.marks, walk.task))
+
+    async def _take(self, walk: _Walk, picture: Picture) -> None:
+        """Work on a picture, then write down that it is proven.
+
+        A stop that could not be looked up, since the answers on it lie, is a finding like others.
+        """
         span, ledger = picture.span, self.ledger
         await ledger.announce(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
@@ -218,9 +258,7 @@ class Walking:
             worked.findings, compared=worked.compared, classes=OF_WINDOWS, as_of=picture.as_of
         )
         findings += self._repaired(worked)
-        if worked.lies:
-            await ledger.commit(findings=findings)
-            return worked.lies[0]
+        findings += self._lied(worked.lies[0], span) if worked.lies else self._truthful(picture)
         ends = [item.end for item in picture.items if span.holds(item.end)]
         window = Window(
             span.start,
@@ -238,20 +276,42 @@ class Walking:
         )
         self.run.front = ledger.front
         self.run.tell(self.told, walk.span, span)
-        return None
 
-    async def _lied(self, walk: _Walk, lie: Lie) -> None:
-        """Note an answer that stayed wrong: by its pass, so that it is over when that succeeds."""
-        start = lie.span.start
+    def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
+        """Note an answer that stayed wrong, by where its span begins."""
+        now = self.clock()
         finding = Finding(
             FindingClass.ANSWER_WRONG,
             None,
-            self.clock(),
-            subject=str(walk.name),
-            emabler={"code": lie.code, "from": format_instant(start) if start else ""},
+            now,
+            subject=_from(span.start),
+            emabler={"code": lie.code},
+            end=span.start,
         )
-        writes = self.seen([finding], compared=(), classes=(), as_of=finding.observed)
-        await self.ledger.commit(findings=writes)
+        self.lies[finding.about] = span.start
+        return self.seen([finding], compared=(), classes=(), as_of=now)
+
+    def _truthful(self, picture: Picture) -> list[FindingWrite]:
+        """An answer that was wrong once, where one came by now that is not."""
+        compared = [
+            about
+            for about, start in self._known_lies.items()
+            if picture.span.holds(start) and (start is not None or picture.span.start is None)
+        ]
+        for about in compared:
+            del self.lies[about]
+        classes = (FindingClass.ANSWER_WRONG,)
+        return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
+
+    @property
+    def _known_lies(self) -> dict[str, datetime | None]:
+        """Where answers were wrong, by `Finding.about`: as the book has it, and what came since."""
+        if not self.lies_read:
+            self.lies_read = True
+            for about in self.book.abouts(FindingClass.ANSWER_WRONG):
+                text = str(identifier_of(about[1:])).removeprefix(_FROM)
+                self.lies.setdefault(about, parse_instant(text))
+        return self.lies
 
     async def _open_sessions(self, task: Task, budget: Budget) -> None:
         """The open sessions against those that go on; the daily pass asks for those that do not."""

@@ -6,7 +6,7 @@ each proven window whether what was true as of its instant is in the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -93,21 +93,27 @@ class Books:
 
     async def correct(self, numbers: Iterable[int], chance: Random) -> None:
         """Let each of these have another energy from now on: a new one, or one that it had."""
-        corrected = {}
+        energies = {}
         for number in numbers:
             said = [wh for _, wh in self._said[number]]
             others = {*said, max(said) + 1} - {said[-1]}
-            corrected[number] = msgspec.structs.replace(
-                self.sessions[number],
-                full_consumption_wh=chance.choice(sorted(others)),
-                full_consumption_k_wh=None,
+            energies[number] = chance.choice(sorted(others))
+        await self.say(energies)
+
+    async def say(self, energies: Mapping[int, int]) -> None:
+        """Let sessions have these energies from now on, Wh."""
+        corrected = {
+            number: msgspec.structs.replace(
+                self.sessions[number], full_consumption_wh=wh, full_consumption_k_wh=None
             )
+            for number, wh in energies.items()
+        }
         await self._emabler.add("sessions", _wire(corrected.values()))
         self.sessions |= corrected
         # Told afterwards: whoever asked at this instant or later was told of the correction.
         now = system_clock()
-        for number, session in corrected.items():
-            self._said[number].append((now, session.full_consumption_wh))
+        for number, wh in energies.items():
+            self._said[number].append((now, wh))
 
     def may_say(self, number: int, as_of: datetime) -> set[int]:
         """The energies of a session that somebody who asked at an instant or later was told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
@@ -10,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 from aiohttp.test_utils import TestServer
 
 from local.emabler import BASE_PATH
@@ -21,7 +23,7 @@ from shared.emabler.calls import Options
 from shared.emabler.client import EmablerClient
 from shared.emabler.retries import Surroundings
 from shared.identifiers import hash_tag
-from shared.instants import format_instant
+from shared.instants import format_instant, parse_instant
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
 from shared.reconciliation.finding_book import FindingBook, FindingWrite
@@ -134,6 +136,8 @@ class TwoSides:
         self.written: list[FindingWrite] = []
         self.book = FindingBook()
         self.client: EmablerClient
+        self.lying: tuple[datetime, datetime] | None = None
+        self.empty = False
 
     @asynccontextmanager
     async def going(self, **options: Any) -> AsyncIterator[TwoSides]:
@@ -146,6 +150,7 @@ class TwoSides:
                 KEY,
                 options=Options(**{"requests_per_second": 1e9, "retry_seconds": 0} | options),
                 around=Surroundings(clock=self.clock),
+                transport=_Bent(self),
             ) as self.client:
                 yield self
 
@@ -300,6 +305,40 @@ class TwoSides:
     def index(self, prefix: str) -> list[str]:
         """The keys of index rows."""
         return [r.key for r in self.tables.rows(SESSIONS) if r.key.startswith(prefix)]
+
+
+class _Bent(httpx.AsyncBaseTransport):
+    """The way to eMabler, on which single answers are bent as no rule of the simulator does."""
+
+    def __init__(self, sides: TwoSides) -> None:
+        self._sides = sides
+        self._inner = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        if not request.url.path.endswith("/transactions") or not self._bends(request):
+            return answer
+        fields = json.loads(await answer.aread())
+        if self._sides.empty:
+            fields |= {"items": [], "totalRecords": 7}
+            del fields["hasNextPage"]
+        else:
+            fields["totalRecords"] += 1
+        return httpx.Response(200, json=fields)
+
+    def _bends(self, request: httpx.Request) -> bool:
+        """Whether the question touches what the server lies about."""
+        if self._sides.empty or self._sides.lying is None:
+            return self._sides.empty
+        body = json.loads(request.content)
+        begin, end = (
+            parse_instant(body.get(name, "")) for name in ("stopTimeSearchBegin", "stopTime")
+        )
+        first, last = self._sides.lying
+        return begin is not None and end is not None and begin < last and first < end
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def _sum(one: Worked, other: Worked) -> Worked:
