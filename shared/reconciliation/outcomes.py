@@ -24,6 +24,10 @@ class Outcome(StrEnum):
     UNIDENTIFIED = "unidentified"
 
 
+WRITTEN = frozenset((Outcome.CONFIRMED, Outcome.REPAIRED, Outcome.HISTORY, Outcome.CHANGED))
+"""What came of sessions that the store holds otherwise than before."""
+
+
 def outcome_of(written: Written) -> Outcome:
     """Tell what a REST claim met: nothing, the session without one, or an answer of before."""
     before = [] if written.before is None else [c for c, _ in written.before.claims.values()]

@@ -271,6 +271,32 @@ async def test_a_look_writes_nothing(sides: TwoSides) -> None:
     assert sides.rows == before
 
 
+async def test_a_look_goes_on_behind_a_lie(sides: TwoSides) -> None:
+    """Of a span of which eMabler lies nothing is told, of what lies behind it all; not complete."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 40)))
+    sides.lying = (NOW - 30 * HOUR, NOW - 29.5 * HOUR)
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    await reconciliation.look(run, Span(NOW - 2 * DAY, NOW))
+
+    assert run.sessions["history"] > 30
+    assert not run.complete
+
+
+async def test_a_look_whose_look_ups_lie_is_not_complete(sides: TwoSides) -> None:
+    """EMabler lies of a stop that it is asked for by its id: nobody knows whether it has it."""
+    await sides.push(stop())
+    sides.clock.advance(days=2)
+    sides.lies_of_ids = True
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    findings = await reconciliation.look(run, Span(NOW - DAY, NOW))
+
+    assert (findings, run.complete) == ([], False)
+
+
 async def test_each_run_leaves_a_row(sides: TwoSides) -> None:
     """Windows, requests, sessions by class, outcome: kept from its beginning on."""
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 9)))

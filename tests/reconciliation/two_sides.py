@@ -138,6 +138,7 @@ class TwoSides:
         self.client: EmablerClient
         self.lying: tuple[datetime, datetime] | None = None
         self.empty = False
+        self.lies_of_ids = False
 
     @asynccontextmanager
     async def going(self, **options: Any) -> AsyncIterator[TwoSides]:
@@ -328,9 +329,11 @@ class _Bent(httpx.AsyncBaseTransport):
 
     def _bends(self, request: httpx.Request) -> bool:
         """Whether the question touches what the server lies about."""
+        body = json.loads(request.content)
+        if self._sides.lies_of_ids and "stopTimeSearchBegin" not in body:
+            return True
         if self._sides.empty or self._sides.lying is None:
             return self._sides.empty
-        body = json.loads(request.content)
         begin, end = (
             parse_instant(body.get(name, "")) for name in ("stopTimeSearchBegin", "stopTime")
         )
