@@ -30,12 +30,12 @@ from shared.reconciliation.ongoing import (
     open_row_of,
     read_ongoing,
 )
-from shared.reconciliation.outcomes import outcome_of
+from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Budget, Lie
 from shared.sessions.claims import BEGINNINGS, Claim
 from shared.sessions.indexes import OPEN_ROWS
-from shared.sessions.planning import Stored
+from shared.sessions.planning import Stored, Written
 from shared.sessions.reading import read_session
 from shared.sessions.writer import row_of_unlisted
 from shared.storage.rows import Delete, Row, Value
@@ -252,7 +252,7 @@ class _Task:
         written = await self._means.write(
             [rest_claim(each.session, each.observed) for each in heard], dry_run=self._dry_run
         )
-        self._worked.counts.update(outcome_of(each) for each in written)
+        self._count(written)
         ended = {each.session for each in written}
         near = [
             (bucket_of(each.summary.charger, self._means.buckets), claim)
@@ -263,6 +263,16 @@ class _Task:
         await self._end([r for r in left if r.session not in ended and r.session not in unanswered])
         self._worked.compared |= ended
         await self._list_again()
+
+    def _count(self, written: Iterable[Written]) -> None:
+        """Count what came of finished sessions, and tell of those that push never told of."""
+        worked = self._worked
+        for each in written:
+            outcome = outcome_of(each)
+            worked.counts[outcome] += 1
+            rest = each.summary.rest_claim
+            if outcome is Outcome.REPAIRED and rest is not None:
+                worked.repaired.append(missing_in_store(rest, worked.as_of, self._means.hashed))
 
     async def _ask_finished(
         self, rows: Sequence[OpenRow], budget: Budget

@@ -26,14 +26,13 @@ from shared.reconciliation.comparing import (
     compare,
     differences,
     finding_on,
-    says,
     session_of,
     told_of,
 )
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lacking import Lacking, read_lacking
 from shared.reconciliation.means import Means, Worked
-from shared.reconciliation.outcomes import Outcome, outcome_of
+from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.silence import DELAY
 from shared.reconciliation.spans import Budget, Lie, Picture
@@ -322,15 +321,7 @@ class _Task:
         return self._began is not None and rest.end is not None and rest.end < self._began
 
     def _missing_in_store(self, rest: Claim) -> Finding:
-        return Finding(
-            FindingClass.MISSING_IN_STORE,
-            rest.session,
-            self._worked.as_of,
-            charger=rest.charger,
-            transaction=rest.transaction,
-            emabler=says(rest, self._means.hashed),
-            end=rest.end,
-        )
+        return missing_in_store(rest, self._worked.as_of, self._means.hashed)
 
     def _judge_lone(self, lone: Sequence[tuple[Told, Collection[Claim]]]) -> None:
         worked = self._worked

@@ -321,3 +321,21 @@ async def test_what_is_open_for_too_long_is_not_counted_anew_each_hour(sides: Tw
         await sides.look_at_open(asks=False)
 
     assert requests.by_purpose == {"sessions_range": sides.buckets}
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for by its id", "in its window"])
+async def test_what_only_the_list_brought_is_repaired_when_it_ends(
+    sides: TwoSides,
+    asked: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Push told neither of its start nor of its end: REST's word of the end confirms nothing."""
+    sides.lists_ongoing(ongoing())
+    await sides.look_at_open()
+    sides.lists_ongoing()
+    sides.lists_finished(item())
+
+    worked = await sides.look_at_open() if asked else await sides.walk()
+
+    assert dict(worked.counts) == {"repaired": 1}
+    assert [each.cls for each in worked.repaired] == ["missing_in_store"]
+    assert (await sides.summary())["sources"] == "rest"
