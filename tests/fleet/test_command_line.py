@@ -81,9 +81,7 @@ def test_a_play_ends_at_the_present_of_its_end() -> None:
 
 async def test_a_fleet_lives_where_its_customer_is_away() -> None:
     """Ordered on the command line, it plays and waits for a customer that cannot be reached."""
-    process = await start(
-        "--fleet", "2", "--transport", "webhook", "--webhook", "http://127.0.0.1:9"
-    )
+    process = await start("--fleet", "2", "--push", "webhook", "--webhook", "http://127.0.0.1:9")
     assert process.stdout is not None
     try:
         ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))

@@ -21,6 +21,8 @@ from tests.emabler.rest import Time, client
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 DAY = Span(NOW - timedelta(days=1), NOW)
+MINUTES = Span(NOW - timedelta(minutes=20), NOW)
+"""Too short to be cut where it lies."""
 
 type Spoil = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
 """Changes an answer, given the request's body and the answer as it should be."""
@@ -280,15 +282,15 @@ class Flickering:
 
 
 LYING: list[tuple[str, int, Span, Spoil]] = [
-    ("answer_short", 5, DAY, fewer),
-    ("answer_short", 5, DAY, first_page(totalRecords=9)),
-    ("total_wrong", 5, DAY, first_page(totalRecords=3)),
-    ("total_missing", 5, DAY, first_page(totalRecords=None)),
-    ("total_missing", 5, DAY, first_page(totalRecords="many")),
-    ("empty_with_more", 5, DAY, first_page(items=[], hasNextPage=True)),
-    ("answer_repeats", 5, DAY, twice),
-    ("rows_outside", 5, DAY, stranger),
-    ("rows_outside", 5, DAY, first_page(items=[item(1, None)], totalRecords=1)),
+    ("answer_short", 5, MINUTES, fewer),
+    ("answer_short", 5, MINUTES, first_page(totalRecords=9)),
+    ("total_wrong", 5, MINUTES, first_page(totalRecords=3)),
+    ("total_missing", 5, MINUTES, first_page(totalRecords=None)),
+    ("total_missing", 5, MINUTES, first_page(totalRecords="many")),
+    ("empty_with_more", 5, MINUTES, first_page(items=[], hasNextPage=True)),
+    ("answer_repeats", 5, MINUTES, twice),
+    ("rows_outside", 5, MINUTES, stranger),
+    ("rows_outside", 5, MINUTES, first_page(items=[item(1, None)], totalRecords=1)),
     ("total_never_falls", 25, DAY, boundless),
     ("walks_differ", 25, SECOND, Flickering()),
     ("walk_unsteady", 25, SECOND, first_page(totalRecords=26)),

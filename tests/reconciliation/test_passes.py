@@ -30,14 +30,14 @@ def names(marks: Marks, now: datetime = NOW) -> list[Pass]:
 
 
 def test_everything_is_due_before_its_first_round() -> None:
-    """Single questions come first; each walk is of the stretch that is its own."""
+    """What takes a few requests comes first; each walk is of the stretch that is its own."""
     due = tasks(Marks(), USUAL, NOW, NOW - HOUR)
 
     assert [(task.name, task.start, task.end) for task in due] == [
         (Pass.ONGOING, None, None),
-        (Pass.OPEN, None, None),
         (Pass.BEFORE, None, datetime(2015, 1, 1, tzinfo=UTC)),
         (Pass.AFTER, NOW, None),
+        (Pass.OPEN, None, None),
         (Pass.RECENT, NOW - 3 * DAY, NOW - HOUR),
         (Pass.MONTH, NOW - 35 * DAY, NOW - 3 * DAY),
     ]

@@ -485,10 +485,10 @@ async def test_raising_is_no_change(sides: TwoSides) -> None:
     """Answers that are written again only for their instant are counted as unchanged."""
     await sides.push(stop())
     sides.lists_finished(item(), item(10, evse_transaction_id="8"))
-    await sides.walk()
+    await sides.walk(began=NOW)
     sides.clock.advance(minutes=5)
 
-    worked = await sides.walk(raising=True)
+    worked = await sides.walk(began=NOW, raising=True)
 
     assert (dict(worked.counts), worked.repaired) == ({"unchanged": 2}, [])
     observed = {row.columns["rest_observed"] for row in await sides.listed()}
