@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 
 from shared.emabler.models.sessions import FinishedSession
 from shared.identifiers import bucket_of, key_part
@@ -127,13 +128,18 @@ class _Task:
         ]
         await self._write((Heard(item, picture.as_of) for item in found.changed), fresh=found.fresh)
         await self._pair()
-        lone = await self._lone(found)
-        await self._look_up_lone(lone, budget)
         lacking = await self._look_up_lacking(found, budget)
         await self._pair()
+        overdue = [told for told in found.lone.values() if self._is_overdue(told.end)]
+        # Some at a time: where eMabler lists nothing, they are all that ended.
+        for some in batched(overdue, self._means.client.options.page_size, strict=False):
+            lone = await self._lone(some)
+            await self._look_up_lone(lone, budget)
+            await self._pair()
+            self._judge_lone(lone)
         self._judge(found)
-        self._judge_lone(lone)
         self._judge_lacking(lacking)
+        worked.compared -= {told.session for told in overdue} & self._unanswered
         worked.counts += Counter()  # drops classes that nothing was counted in
         return worked
 
@@ -168,9 +174,8 @@ class _Task:
         session = self._touched.get(self._homes.get(told.session, told.session))
         return read if session is None else session.claims
 
-    async def _lone(self, found: Comparison) -> list[tuple[Told, Collection[Claim]]]:
-        """Overdue stops whose session has no word of REST's, also none of another end."""
-        overdue = [told for told in found.lone.values() if self._is_overdue(told.end)]
+    async def _lone(self, overdue: Sequence[Told]) -> list[tuple[Told, Collection[Claim]]]:
+        """Of overdue stops those whose session has no word of REST's, also none of another end."""
         stored = await all_done(
             read_session(self._means.tables, told.bucket, told.session) for told in overdue
         )
@@ -327,9 +332,7 @@ class _Task:
         worked = self._worked
         for told, read in lone:
             claims = self._now(told, read)
-            if told.session in self._unanswered:
-                worked.compared.discard(told.session)
-            elif not _has_rest(claims):
+            if told.session not in self._unanswered and not _has_rest(claims):
                 worked.compared.add(told.session)
                 alone = told.is_nameless and len(claims) == 1
                 cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,12 @@ from shared.errors import BudgetSpentError
 from shared.identifiers import normalise_tag
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
+from shared.reconciliation import window_work
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Budget, Span
 from shared.sessions.indexes import END_ROWS
+from shared.sessions.planning import Stored
+from shared.sessions.reading import read_session
 from shared.storage.containers import ALL_CONTAINERS
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.requests import counted
@@ -234,6 +238,27 @@ async def test_a_stop_that_emabler_does_not_list_is_missing_after_the_grace_time
     sides.lists_finished(item())
     await sides.walk()
     assert sides.open == set()
+
+
+async def test_many_stops_that_emabler_does_not_list_are_looked_up_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where eMabler lists nothing at all, the sessions of a page's ids are in memory at once."""
+    sides, reads = TwoSides(), Counter[int]()
+
+    async def reading(*where: Any) -> Stored:
+        reads[len(sides.books.calls)] += 1
+        return await read_session(*where)
+
+    monkeypatch.setattr(window_work, "read_session", reading)
+    async with sides.going(page_size=20):
+        await sides.push(*(stop(transaction=str(n)) for n in range(1, 101)))
+        sides.clock.advance(days=1)
+
+        await sides.walk(Span(NOW - DAY / 4, NOW))
+
+    assert reads.total() == len(sides.open) == 100
+    assert max(reads.values()) == 20
 
 
 async def test_a_stop_that_emabler_lists_elsewhere_is_confirmed_by_its_id(sides: TwoSides) -> None:
