@@ -41,6 +41,11 @@ TRIES = 3
 LEAST_OF_A_LIE = timedelta(minutes=15)
 """A span with a lie in it is cut as long as its halves are so long: the rest is proven."""
 
+LONGEST = timedelta(hours=6)
+"""How long a part of a span is at most, however few sessions eMabler lists in it.
+
+The store may hold many there. What is open-ended is asked for in whole."""
+
 MOST_ROWS = 50_000
 """Of one walk, which are in memory at once: some hundred megabytes."""
 
@@ -54,6 +59,7 @@ async def pictures(
     span: Span,
     *,
     smallest: timedelta = SMALLEST,
+    longest: timedelta = LONGEST,
     tries: int = TRIES,
     budget: Budget | None = None,
 ) -> AsyncGenerator[Picture | Lie]:
@@ -67,7 +73,7 @@ async def pictures(
         RestUnavailableError: eMabler is throttling, failing, away or unreadable; likewise.
         RestRefusedError: The key, a permission or the request is wrong.
     """
-    found = _found(_Asker(client, tries, budget), span, smallest)
+    found = _found(_Asker(client, tries, budget), span, smallest, longest)
     following = asyncio.ensure_future(_next(found))
     try:
         while (each := await following) is not None:
@@ -118,8 +124,10 @@ async def _next(found: AsyncGenerator[Picture | Lie]) -> Picture | Lie | None:
     return await anext(found, None)
 
 
-async def _found(asker: _Asker, span: Span, smallest: timedelta) -> AsyncGenerator[Picture | Lie]:
-    steps = Steps(span, smallest=smallest, limit=asker.limit)
+async def _found(
+    asker: _Asker, span: Span, smallest: timedelta, longest: timedelta
+) -> AsyncGenerator[Picture | Lie]:
+    steps = Steps(span, smallest=smallest, limit=asker.limit, longest=longest)
     first_total: int | None = None
     while (part := steps.next()) is not None:
         found = await asker.ask(Question(part))

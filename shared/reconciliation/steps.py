@@ -43,8 +43,12 @@ class _Part:
 class Steps:
     """Hands out the parts of a span; told of each what came, it knows how to go on."""
 
-    def __init__(self, span: Span, *, smallest: timedelta, limit: int) -> None:
+    def __init__(
+        self, span: Span, *, smallest: timedelta, limit: int, longest: timedelta = timedelta.max
+    ) -> None:
         self._smallest = max(smallest, _SECOND)
+        # Halves of an open-ended span are decades: nothing is to be found in most of them.
+        self._most = timedelta.max if span.length is None else max(longest, self._smallest)
         self._limit = limit
         self._room = limit
         self._waiting = [_Part(span)]
@@ -59,8 +63,9 @@ class Steps:
             return None
         part = self._waiting.pop()
         start, end = part.span.start, part.span.end
-        if start is not None and end is not None and self._is_more_than_a_page(part):
-            cut = self._cut(start, end, self._wanted())
+        if start is not None and end is not None:
+            wanted = self._wanted() if self._is_more_than_a_page(part) else self._most
+            cut = self._cut(start, end, min(wanted, self._most))
             if cut is not None:
                 self._waiting.append(_Part(Span(cut, end), part.total, part.before))
                 part = _Part(Span(start, cut))

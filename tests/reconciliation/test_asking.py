@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from shared.errors import BudgetSpentError, RestRefusedError
 from shared.instants import format_instant, parse_instant
 from shared.reconciliation import asking
-from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions, pictures
+from shared.reconciliation.asking import LONGEST, ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.spans import LIES, Budget, Lie, Picture, Span
 from tests.emabler.rest import Time, client
 
@@ -23,6 +24,9 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 DAY = Span(NOW - timedelta(days=1), NOW)
 MINUTES = Span(NOW - timedelta(minutes=20), NOW)
 """Too short to be cut where it lies."""
+
+pictures = partial(asking.pictures, longest=timedelta.max)
+"""As it is asked for a stretch that is short enough."""
 
 type Spoil = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
 """Changes an answer, given the request's body and the answer as it should be."""
@@ -483,3 +487,12 @@ async def test_an_id_that_the_server_spells_otherwise_is_no_lie_and_no_item() ->
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "totalRecords": len(items), "hasNextPage": False}
+
+
+async def test_what_is_asked_for_at_once_is_short_also_where_nothing_is_listed() -> None:
+    """The store may hold much where eMabler lists nothing: a day comes in four parts."""
+    books = Finished([])
+    async with client(books) as rest:
+        found = [each async for each in asking.pictures(rest, DAY)]
+
+    assert [each.span.length for each in found] == [LONGEST] * 4

@@ -120,3 +120,19 @@ def test_a_year_of_nothing_before_the_fleet_is_skipped_in_few_steps() -> None:
     told = Told(ends, Span(NOW - timedelta(days=3650), NOW))
 
     assert told.requests < 60
+
+
+def test_no_part_of_a_bounded_span_is_longer_than_is_wanted() -> None:
+    """Also where nothing is listed: four a day. What is open-ended is asked for in whole."""
+    longest = timedelta(hours=6)
+
+    def lengths(span: Span) -> list[timedelta | None]:
+        steps = Steps(span, smallest=SECOND, limit=200, longest=longest)
+        found: list[timedelta | None] = []
+        while (part := steps.next()) is not None:
+            found.append(part.length)
+            steps.came(0)
+        return found
+
+    assert lengths(Span(NOW - timedelta(days=32), NOW)) == [longest] * 4 * 32
+    assert lengths(Span(NOW, None)) == [None]

@@ -194,7 +194,7 @@ class TwoSides:
         span = span or Span(NOW - 2 * DAY, NOW)
         total: Worked | None = None
         work = WindowWork(self.means)
-        async with aclosing(pictures(self.client, span)) as found:
+        async with aclosing(pictures(self.client, span, longest=timedelta.max)) as found:
             async for each in found:
                 assert not isinstance(each, Lie)
                 worked = await work.work(each, began=began, **how)
