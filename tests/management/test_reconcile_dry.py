@@ -12,7 +12,7 @@ from shared.storage.tables import ALL_TABLES, STORE
 from tests.emabler.rest import client, page_of
 from tests.management.operator import Operator
 
-END = "2026-11-02T12:00:00.000000Z"
+END = "2026-11-02T12:30:00.000000Z"
 ITEM = {
     "id": 9,
     "chargerId": "CH-0099",
