@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
 from management.commands.rebuild import mend_all
@@ -21,7 +22,7 @@ from shared.retention.policies import WALKED_FOR_TAGS
 from shared.rooms import Rooms
 from shared.storage.beside import PrefixedBlobs, PrefixedTables
 from shared.storage.blobs import Blobs
-from shared.storage.erasures import kept_erasures, key_name
+from shared.storage.erasures import ErasedTag, keep_erased, kept_erasures, key_name
 from shared.storage.rows import Delete, Row, Tables
 from shared.storage.stamp import create_containers, create_store
 from shared.storage.tables import TAGS
@@ -132,7 +133,7 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
             for part in manifest.parts:
                 lines = sum(1 for _ in await reader.lines(part))
                 progress.advance(progress.task_ids[0], lines)
-        output.say(f"{what}; all of them can be read; {len(erased)} erasures would be applied")
+        output.say(f"{what}; all of them can be read; {len(erased.kept)} erasures would be applied")
         return 0
     if not confirmed(context, what, total):
         return WRONG_USAGE
@@ -144,7 +145,7 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
             environment=settings["EMABLER_ENVIRONMENT"],
             buckets=settings["STORE_BUCKETS"],
         )
-    texts = _Texts(context.rooms, erased)
+    texts = _Texts(context.rooms, erased.hashes)
     with output.progress("rows and blobs", total) as progress:
 
         def advance(lines: int) -> None:
@@ -158,19 +159,37 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
     mended = await mend_all(context, tables, blobs)
     output.say(f"{mended} rows mended: derived ones that were copied before what they come from")
     await texts.erase(context, tables, blobs)
+    await erased.keep_anew(tables, blobs)
     await restore.done()
     output.say("What to do: start the app, and let reconciliation bring what came after the backup")
     return 0
 
 
-async def _erased_since(rooms: Rooms, manifest: Manifest) -> set[str]:
-    """The hashes of all tags that were erased after the backup began, under the keys at hand.
+type _Hashes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """The hashes of erased tags under the keys at hand, and the erasures as they are kept."""
+
+    hashes: set[str]
+    kept: set[_Hashes]
+
+    async def keep_anew(self, tables: Tables, blobs: Blobs) -> None:
+        """Let a backup that began before now, while the rows were written, be restored without."""
+        now = system_clock()
+        for hashes in sorted(self.kept):
+            await keep_erased(tables, blobs, ErasedTag(now, hashes))
+
+
+async def _erased_since(rooms: Rooms, manifest: Manifest) -> _Erased:
+    """All tags that were erased after the backup began, under the keys at hand.
 
     Raises:
         BackupError: `hash_key_missing`: one was erased under a key that is not among them.
     """
     names = {key_name(key) for key in rooms.tag_hash_keys}
-    found = set()
+    found, kept = set[str](), set[_Hashes]()
     for erased in await kept_erasures(rooms.tables, rooms.blobs):
         if erased.at < manifest.begun:
             continue
@@ -182,7 +201,8 @@ async def _erased_since(rooms: Rooms, manifest: Manifest) -> set[str]:
             )
             raise BackupError(message, code="hash_key_missing")
         found |= hashes
-    return found
+        kept.add(erased.hashes)
+    return _Erased(found, kept)
 
 
 class _Texts:

@@ -169,6 +169,12 @@ class Restore:
         await flush()
 
 
+async def restoring(tables: Tables) -> str:
+    """The backup that a restore into this store, which is not done, is of; empty: there is none."""
+    row = await tables.get(STORE, OWN_PARTITION, _KEY)
+    return "" if row is None else str(row.columns["id"])
+
+
 async def filled(tables: Tables, blobs: Blobs) -> list[str]:
     """The tables and containers that hold something, but for an empty store's stamp."""
     found = []

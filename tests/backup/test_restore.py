@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from management.commands import backup_restore
+from management.commands.rebuild import mend_all
+from management.context import Context
 from shared.backup import parts as parts_module
+from shared.backup.take import Taken
 from shared.errors import BackupError, OtherStoreError, StoreUnavailableError
+from shared.identifiers import hash_tag
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
@@ -17,7 +22,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.memory import MemoryTables
-from shared.storage.rows import Delete, Replace, Tables, Upsert
+from shared.storage.rows import Delete, Replace, Row, Tables, Upsert
 from shared.storage.stamp import create_store
 from shared.storage.tables import ALL_TABLES, EVENTS, SESSIONS, STORE, TAGS
 from shared.storage.together import write_all
@@ -224,6 +229,54 @@ async def test_an_erased_person_stays_erased(store: Store) -> None:
     assert holding(restored) == []
     for table in (SESSIONS, TAGS, EVENTS, "parked", "chargers", "bodies"):
         assert restored[table] == there[table], table
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_backup_that_was_under_way_brings_nobody_back(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    """Begun after the erasure, while a restore had the person in the store: restored without.
+
+    Also where nothing but the keyed hash was left of the person.
+    """
+    row = tag_row(Tag(tag=TAG), SECRET.encode())
+    if named:
+        await memory.ingest([*OF_THE_PERSON, *OTHERS])
+    else:
+        # All that a rehash left: a session of which nobody tells the tag.
+        row = Row(row.partition, "session|x|started", {"schema": 1, "session": "x"})
+    await memory.tables.write(TAGS, [Upsert(row)])
+    first = await memory.taken()
+    memory.clock.now += timedelta(hours=1)
+    await erase(memory)
+    await emptied(memory)
+    memory.clock.now += timedelta(hours=1)
+    monkeypatch.setattr(backup_restore, "system_clock", memory.clock)
+    second: list[Taken] = []
+
+    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> int:
+        # A run that began before the restore did, and copies what it writes.
+        if not second:
+            (mark,) = [r async for r in tables.range(STORE, "backup", "restore", "restore~")]
+            await tables.write(STORE, [Delete(mark.partition, mark.key)])
+            second.append(await memory.back_up().run(timedelta(hours=24)))
+            await tables.write(STORE, [Upsert(mark)])
+        return await mend_all(context, tables, blobs)
+
+    monkeypatch.setattr(backup_restore, "mend_all", meanwhile)
+    memory.clock.now += timedelta(hours=24)
+    assert (await memory.manage("backup", "restore", first.backup, "--yes"))[0] == 0
+    assert second[0].whole
+    memory.clock.now += timedelta(minutes=1)
+    await emptied(memory)
+
+    code, _, said = await memory.manage("backup", "restore", second[0].backup, "--yes")
+
+    restored = await memory.everything()
+    assert code == 0, said
+    assert holding(restored) == []
+    hashed = hash_tag(TAG, SECRET.encode())
+    assert [row for row in restored[TAGS] if row[0] == hashed] == []
 
 
 async def test_who_comes_back_after_an_erasure_stays(memory: Store) -> None:
