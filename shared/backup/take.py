@@ -30,8 +30,8 @@ class Taken:
 
     `backup` is the one that it worked on, empty where none was due; `copied` what this run copied,
     by table or container; `whole` whether that backup is whole; `anew` whether it was begun in
-    place of one that could not become whole; `deleted` how many old ones went; `latest` when the latest
-    whole one began.
+    place of one that could not become whole; `deleted` how many old ones went; `latest` when the
+    latest whole one began.
     """
 
     backup: str = ""
