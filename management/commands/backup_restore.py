@@ -12,10 +12,10 @@ from management.commands.rebuild import mend_all
 from management.context import Command, Context
 from shared.backup.comparing import compare
 from shared.backup.manifest import Manifest, backup_ids, read_manifest
-from shared.backup.restore import Reader, Restore
+from shared.backup.restore import Passing, Reader, Restore
 from shared.errors import BackupError, OtherStoreError
-from shared.identifiers import hash_tag, normalise_tag
 from shared.instants import system_clock
+from shared.privacy.by_hash import HashedTags
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
@@ -29,7 +29,6 @@ from shared.storage.tables import TAGS
 from shared.storage.together import write_all
 
 _LATEST = "latest"
-_NAMES_A_TAG = ("tag", "spelling")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -206,28 +205,27 @@ async def _erased_since(rooms: Rooms, manifest: Manifest) -> _Erased:
 
 
 class _Texts:
-    """Finds, among the rows that pass, the ids of tags of which only the hash is known."""
+    """Finds, in what passes, the ids of tags of which only the hash is known."""
 
     def __init__(self, rooms: Rooms, erased: set[str]) -> None:
         self._rooms = rooms
         self._erased = erased
-        self.found: dict[str, str] = {}
+        self._tags = HashedTags(erased, rooms.tag_hash_keys)
 
-    def look(self, _table: str, row: Row) -> None:
-        """Look at a row; costs nothing where nobody was erased."""
-        if not self._erased:
-            return
-        for name in _NAMES_A_TAG:
-            value = row.columns.get(name)
-            if isinstance(value, str) and value:
-                for key in self._rooms.tag_hash_keys:
-                    if (hashed := hash_tag(value, key)) in self._erased:
-                        self.found[hashed] = normalise_tag(value)
+    @property
+    def look(self) -> Passing | None:
+        """What looks at rows and blobs; nothing where nobody was erased, since it takes long."""
+        return self._look if self._erased else None
+
+    def _look(self, row: Row | None, content: bytes) -> None:
+        if row is not None:
+            self._tags.look_at_row(row.columns)
+        self._tags.look_at_bytes(content)
 
     async def erase(self, context: Context, tables: Tables, blobs: Blobs) -> None:
         """Take the erased out of the restored store, before anybody works with it."""
         left: Counter[str] = Counter()
-        for tag in sorted(set(self.found.values())):
+        for tag in sorted(set(self._tags.found.values())):
             search = Search(
                 tables,
                 blobs,
@@ -239,7 +237,7 @@ class _Texts:
             erasure = Erasure(tables, blobs, search, system_clock, plausible=self._rooms.plausible)
             report = await erasure.run(f"{whose(context.options)}, by a restore", keep=False)
             left += report.left
-        for hashed in self._erased - self.found.keys():
+        for hashed in self._erased - self._tags.found.keys():
             # Nothing tells its id: what is left of it are rows under its hash.
             rows = [Delete(row.partition, row.key) async for row in tables.range(TAGS, hashed)]
             await write_all(tables, TAGS, rows)
@@ -247,7 +245,7 @@ class _Texts:
             message = "rows changed while an erasure was applied. What to do: restore again"
             raise BackupError(message, code="not_erased")
         if self._erased:
-            number = len(set(self.found.values()))
+            number = len(set(self._tags.found.values()))
             context.output.say(f"{number} erased tags were in the backup, and are taken out again")
 
 

@@ -231,6 +231,54 @@ async def test_an_erased_person_stays_erased(store: Store) -> None:
         assert restored[table] == there[table], table
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"authorizedIdTag": "04A2B1C3", "cut off',
+        b'{"idTag":"04-a2-b1-c3"}',
+        b'{"note":"refused\\n04A2B1C3."}',
+        '{"idTag":"04A2B1C3"}'.encode("utf-16-le"),
+        b'{"idTag":"04A2B1C3","more":"%s"}' % (b"x" * MAX_ROW_BODY_BYTES),
+        b"x" * 65_532 + b" 04A2B1C3",
+    ],
+    ids=["cut off", "separated", "escaped", "utf-16", "blob", "across columns"],
+)
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_an_erased_person_known_from_a_message_only_stays_erased(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, body: bytes, *, stopped: bool
+) -> None:
+    """No row says whose tag it was but a message that nobody could read: it stays erased.
+
+    Also where the restore was stopped when all was written.
+    """
+    await memory.ingest([body, *OTHERS])
+    await memory.taken()
+    memory.clock.now += timedelta(hours=1)
+    await erase(memory)
+    there = await memory.everything()
+    await emptied(memory)
+    if stopped:
+        with monkeypatch.context() as patched:
+            patched.setattr(backup_restore, "mend_all", _stopped)
+            with pytest.raises(StoreUnavailableError):
+                await memory.manage("backup", "restore", "--yes")
+
+    code, _, said = await memory.manage("backup", "restore", "--yes")
+
+    restored = await memory.everything()
+    assert code == 0, said
+    assert "1 erased tags were in the backup" in said
+    assert restored["bodies"] == there["bodies"]
+    assert [row[2]["body_00"] for row in restored["parked"] if "body_00" in row[2]] == [
+        row[2]["body_00"] for row in there["parked"] if "body_00" in row[2]
+    ]
+    assert holding(restored) == []
+
+
+async def _stopped(*_: object) -> int:
+    raise StoreUnavailableError("stopped")
+
+
 @pytest.mark.parametrize("named", [True, False])
 async def test_a_backup_that_was_under_way_brings_nobody_back(
     memory: Store, monkeypatch: pytest.MonkeyPatch, *, named: bool
