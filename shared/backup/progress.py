@@ -13,7 +13,7 @@ from datetime import datetime
 
 from shared.backup.contents import OWN_PARTITION, SOURCES
 from shared.backup.parts import Part
-from shared.errors import RowMissingError
+from shared.errors import RowConflictError, RowMissingError
 from shared.instants import format_instant, parse_instant
 from shared.storage import limits
 from shared.storage.rows import (
@@ -146,6 +146,18 @@ class ProgressRows:
     async def _part_rows(self, start: str) -> list[Row]:
         rows = self._tables.range(STORE, OWN_PARTITION, start, f"{start}~")
         return [row async for row in rows]
+
+
+async def begin_anew(tables: Tables) -> None:
+    """Give up the backup that is under way, if one is: rows went from behind it to before it.
+
+    Raises:
+        StoreUnavailableError: The same call does it.
+    """
+    rows = ProgressRows(tables)
+    while (progress := await rows.read()).id:
+        with suppress(RowConflictError):
+            await rows.give_up(progress)
 
 
 def _part(row: Row) -> Part:

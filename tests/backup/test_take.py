@@ -23,7 +23,8 @@ from shared.storage.erasures import ErasedTag, keep_erased, kept_erasures
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Delete, Insert, Row, Tables
-from shared.storage.tables import ALL_TABLES, EVENTS, STORE
+from shared.storage.tables import ALL_TABLES, EVENTS, STORE, TAGS
+from shared.tags.records import Tag, tag_row
 from tests import payloads
 from tests.backup.stores import BEGUN, Store, names
 from tests.ingestion.day import EVERYTHING
@@ -392,3 +393,37 @@ async def test_a_store_that_is_being_restored_is_not_backed_up(memory: Store) ->
     assert await names(memory.blobs.names(BACKUPS)) == []
     await memory.tables.write(STORE, [Delete("backup", "restore")])
     assert (await memory.back_up().run(DAY)).whole
+
+
+@pytest.mark.parametrize("stop", [3, 20, 38])
+async def test_a_rehash_beside_a_backup_loses_no_tag(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Tags move to before the place where the backup is: it begins anew, and holds them all."""
+    monkeypatch.setattr(parts_module, "RAW_BYTES", 1)
+    before = b"another horse battery staple 0123456789"
+    memory.settings["TAG_HASH_KEY_PREVIOUS"] = before.decode()
+    for number in range(40):
+        row = tag_row(Tag(tag=f"AA{number:02}"), before)
+        await memory.tables.write(TAGS, [Insert(row)])
+    put = memory.blobs.replace
+
+    async def counted(container: str, name: str, content: bytes, etag: str | None) -> str:
+        nonlocal stop
+        stop -= 1
+        if stop == 0:
+            assert (await memory.manage("tags", "rehash"))[0] == 0
+        return await put(container, name, content, etag)
+
+    monkeypatch.setattr(memory.blobs, "replace", counted)
+
+    beaten = await memory.back_up().run(timedelta(hours=24))
+    again = await memory.back_up().run(timedelta(hours=24))
+
+    assert (beaten.whole, again.whole) == (False, True)
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    assert again.copied[TAGS] == 40
+    # A rehash that finds nothing to move leaves a backup alone.
+    under_way = await memory.back_up(slow(200)).run(timedelta())
+    assert (await memory.manage("tags", "rehash"))[0] == 0
+    assert (await memory.back_up().run(timedelta())).backup == under_way.backup
