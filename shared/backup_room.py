@@ -80,6 +80,7 @@ class BackupRoom:
             environment=rooms.settings["EMABLER_ENVIRONMENT"],
             buckets=rooms.settings["STORE_BUCKETS"],
             keep=self.keep,
+            soft_delete=self.soft_delete,
             journal=timedelta(days=rooms.settings["BACKUP_JOURNAL_DAYS"]),
             clock=self._clock,
             seconds=seconds,

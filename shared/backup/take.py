@@ -55,7 +55,8 @@ class _Item:
 class BackUp:
     """Takes backups and deletes old ones. Safe beside ingestion, retention, and another run.
 
-    `journal` is how many days of the journal are taken along; None: all.
+    `soft_delete` is how long the account keeps what was deleted, `journal` how many days of
+    the journal are taken along; None: all.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class BackUp:
         environment: str,
         buckets: int,
         keep: timedelta,
+        soft_delete: timedelta,
         journal: timedelta | None = None,
         clock: Clock,
         seconds: float,
@@ -77,6 +79,7 @@ class BackUp:
         self._environment = environment
         self._buckets = buckets
         self._keep = keep
+        self._soft_delete = soft_delete
         self._journal = journal
         self._clock = clock
         self._seconds = seconds
@@ -104,7 +107,7 @@ class BackUp:
         if every is not None:
             await self._take(every, done)
         before = self._clock() - self._keep
-        done.deleted = await delete_old(self._tables, self._blobs, before)
+        done.deleted = await delete_old(self._tables, self._blobs, before, self._soft_delete)
         return done
 
     async def _take(self, every: timedelta, done: Taken) -> None:

@@ -180,7 +180,7 @@ async def test_of_two_runs_one_gives_way(memory: Store, monkeypatch: pytest.Monk
 
 
 async def test_old_backups_go(store: Store) -> None:
-    """After their age, with what was never finished, and the erasures that were for them."""
+    """After their age, with what was never finished; the erasures when none can be undeleted."""
     await store.ingest(EVERYTHING)
     await store.taken()
     await store.blobs.put(BACKUPS, "parts/20261101T000000Z/events/000000-0.jsonl.gz", b"x")
@@ -196,9 +196,11 @@ async def test_old_backups_go(store: Store) -> None:
     assert done.deleted == 1
     found = await names(store.blobs.names(BACKUPS))
     assert {name.split("/")[1][:8] for name in found if "erasures" not in name} == {"20261202"}
-    assert [erased.hashes for erased in await kept_erasures(store.tables, store.blobs)] == [
-        (("k", "i"),)
-    ]
+    for days, hashes in ((0, ["h", "i"]), (5, ["h", "i"]), (1, ["i"])):
+        store.clock.now += days * DAY + timedelta(minutes=1)
+        await store.back_up().run(None)
+        erasures = await kept_erasures(store.tables, store.blobs)
+        assert [dict(erased.hashes)["k"] for erased in erasures] == hashes, days
 
 
 async def test_what_is_immutable_stays_whole(
