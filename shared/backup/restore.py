@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-from shared.backup.contents import OWN_PARTITION, SOURCES
+from shared.backup.contents import NOT_THE_STORES, OWN_PARTITION, SOURCES
 from shared.backup.lines import blob_of_line, row_of_line
 from shared.backup.manifest import Manifest
 from shared.backup.parts import Part, lines_of
@@ -18,7 +18,7 @@ from shared.storage.tables import STORE
 from shared.storage.together import all_done, write_all
 
 _KEY = "restore"
-_MAY_BE_THERE = frozenset(("stamp", OWN_PARTITION, ERASED_TAGS))
+_MAY_BE_THERE = frozenset(("stamp", ERASED_TAGS)) | NOT_THE_STORES
 _ROWS_AT_HAND = 1_600
 """Rows that are written side by side: 16 transactions of 100."""
 _BLOBS_AT_HAND = 16

@@ -14,6 +14,7 @@ from shared.backup import parts as parts_module
 from shared.backup.take import Taken
 from shared.errors import BackupError, OtherStoreError, StoreUnavailableError
 from shared.identifiers import hash_tag
+from shared.last_runs import LastRuns, read_last_runs
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
@@ -171,6 +172,46 @@ async def test_nothing_is_restored_into_a_store_that_holds_something(memory: Sto
     assert error.value.code == "store_not_empty"
     assert "--beside" in str(error.value)
     assert await memory.everything() == there
+
+
+async def test_that_functions_ran_is_nothing_of_the_stores(memory: Store) -> None:
+    """What workers note at any moment is not copied or compared, and leaves a store empty."""
+    await memory.ingest(OTHERS)
+    await _noted(memory, "push_webhook")
+    done = await memory.taken()
+    await _noted(memory, "reconcile")
+
+    assert done.copied[STORE] == 1
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    await emptied(memory)
+    await _noted(memory, "push_webhook")
+    assert (await memory.manage("backup", "restore", "--yes"))[0] == 0
+    assert list(await read_last_runs(memory.tables)) == ["push_webhook"]
+
+
+async def _noted(store: Store, function: str) -> None:
+    runs = LastRuns(lambda: store.tables, store.clock)
+    runs.note(function)
+    await runs.written()
+
+
+@pytest.mark.parametrize("words", [("--compare",), ("--dry-run",), ("--beside", "second", "--yes")])
+async def test_what_only_looks_does_not_stamp_the_store(
+    memory: Store, words: tuple[str, ...]
+) -> None:
+    """A store without a stamp is not touched; one with another stamp is refused."""
+    await memory.ingest(OTHERS)
+    await memory.taken()
+    (stamp,) = [row async for row in memory.tables.range(STORE, "stamp")]
+    await memory.tables.write(STORE, [Delete(stamp.partition, stamp.key)])
+
+    await memory.manage("backup", "restore", *words)
+
+    assert [row async for row in memory.tables.range(STORE, "stamp")] == []
+    other = {**stamp.columns, "environment": "production"}
+    await memory.tables.write(STORE, [Upsert(Row(stamp.partition, stamp.key, other))])
+    with pytest.raises(OtherStoreError):
+        await memory.manage("backup", "restore", *words)
 
 
 @pytest.mark.parametrize("stop", range(0, 34, 3))
