@@ -48,8 +48,9 @@ class BackupRoom:
             finished=done.whole if done.backup else None,
             resumed=done.resumed or None,
             backups_deleted=done.deleted or None,
+            # Where none are taken on schedule, none is too old.
             backup_age_s=None
-            if done.latest is None
+            if done.latest is None or not hours
             else round((self._clock() - done.latest).total_seconds()),
         )
         return done

@@ -273,6 +273,14 @@ IN_PLAIN = (
         "Azure has no pair PT20M, PT15M",
     ),
     Breakage(
+        "queries that Azure checks before their tables are there",
+        ALERTS,
+        "      skipQueryValidation: true\n",
+        "",
+        "queries_fit",
+        "skipQueryValidation is None",
+    ),
+    Breakage(
         "query alerts that look at the component",
         ALERTS,
         "scopes: [\n        workspace.id\n      ]",
