@@ -10,6 +10,7 @@ from management.acting import WRONG_USAGE, name_argument, whose
 from management.context import Command, Context, time_arguments
 from shared.instants import format_instant, system_clock
 from shared.reconciliation.findings import Finding
+from shared.reconciliation.outcomes import WRITTEN
 from shared.reconciliation.spans import Span
 from shared.reconciliation.terms import Progress, Run
 from shared.telemetry import WideEvent
@@ -32,7 +33,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="with --from: compare only, print what differs, write nothing; exit 1 if it does",
+        help="with --from: compare only, print what differs, write nothing; exit 1 if a run would "
+        "write a session or a finding",
     )
     name_argument(parser)
 
@@ -86,7 +88,8 @@ async def _stretch(context: Context, span: Span) -> int:
     for finding in findings:
         output.row(_fields(finding))
     output.say(_in_words(run, len(findings)))
-    return 1 if findings or not run.complete else 0
+    would_write = any(run.sessions[each] for each in WRITTEN)
+    return 1 if findings or would_write or not run.complete else 0
 
 
 def _holder(context: Context) -> str:

@@ -43,7 +43,8 @@ class Worked:
     `counts`: sessions by what came of them. `findings`: what is so, for the book to hold against
     what it knows of `compared`. `repaired`: what was mended as it was met. `lies`: answers to
     look-ups that contradict themselves: a window with any is not proven. `push`: what push told of
-    the sessions that REST lists.
+    the sessions that REST lists. `after`: of work in parts, the session (its key) up to which all
+    is done; None where nothing is left.
     """
 
     as_of: datetime
@@ -53,6 +54,7 @@ class Worked:
     compared: set[str] = field(default_factory=set)
     lies: list[Lie] = field(default_factory=list)
     push: PushSeen = field(default_factory=PushSeen)
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

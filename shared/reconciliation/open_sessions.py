@@ -7,9 +7,10 @@ does not have is written as REST tells it (docs/decisions/0028).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from shared.emabler.models.sessions import OngoingSession
 from shared.errors import RowMissingError
@@ -29,12 +30,12 @@ from shared.reconciliation.ongoing import (
     open_row_of,
     read_ongoing,
 )
-from shared.reconciliation.outcomes import outcome_of
+from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Budget, Lie
 from shared.sessions.claims import BEGINNINGS, Claim
 from shared.sessions.indexes import OPEN_ROWS
-from shared.sessions.planning import Stored
+from shared.sessions.planning import Stored, Written
 from shared.sessions.reading import read_session
 from shared.sessions.writer import row_of_unlisted
 from shared.storage.rows import Delete, Row, Value
@@ -59,6 +60,19 @@ UNLISTED_AFTER = timedelta(hours=1)
 ASKED_FOR = timedelta(days=35)
 """An open session that began longer ago, and whose finding is known, is asked for no more."""
 
+ASKED_DAILY = timedelta(days=3)
+"""A start without an id that began longer ago, and whose finding is known, is asked for weekly.
+
+Each costs a request of its own, while those with an id share one."""
+
+_WEEK = 7
+_MOST_NAMELESS, _MOST_ROWS = 5, 100
+"""How many open sessions are asked for before what came of them is handed back: some ten requests.
+"""
+
+_UNLISTED = frozenset((FindingClass.OPEN_NOT_AT_EMABLER, FindingClass.UNPAIRED))
+"""Findings with which taps count a session no more."""
+
 
 class OpenSessionsWork:
     """Works on open sessions; holds no ledger. Safe to repeat, and beside other writers."""
@@ -70,46 +84,75 @@ class OpenSessionsWork:
         self,
         now: datetime,
         *,
-        doubted: Collection[str] = (),
+        doubted: Mapping[FindingClass, Collection[str]] | None = None,
         asks: bool = True,
+        after: str = "",
         dry_run: bool = False,
         budget: Budget | None = None,
-    ) -> Worked:
+    ) -> AsyncGenerator[Worked]:
         """Compare the open sessions with the ongoing ones.
 
         Args:
             now: The present instant.
-            doubted: Sessions with an open finding of `OF_OPEN_SESSIONS`.
+            doubted: Sessions with an open finding of `OF_OPEN_SESSIONS`, by its class.
             asks: Ask for what is not listed as ongoing among the finished sessions, each by its
                 id, and tell what is in neither. False: only what the list itself says is told.
+            after: `Worked.after` of a round that was cut short: it goes on there.
             dry_run: Nothing is written anywhere.
-            budget: Bounds what is asked for.
+            budget: Bounds what is asked for. It ends between two parts.
+
+        Yields:
+            What the list says, then what came of those that were asked for, part by part; the last
+            one's `Worked.after` is None.
 
         Raises:
-            BudgetSpentError: Not all could be asked for; what is written stays.
+            BudgetSpentError: Not all could be asked for; the parts that came hold.
             RestUnavailableError, RestRefusedError: Likewise.
             StoreUnavailableError: Some is written; the same call makes it whole.
         """
         budget = budget or Budget(self._means.client.counts)
-        task = _Task(self._means, now, set(doubted), dry_run=dry_run)
-        return await task.run(budget, asks=asks)
+        task = _Task(self._means, now, doubted or {}, dry_run=dry_run)
+        rows = [row for row in await task.begin(budget) if asks and row.session > after]
+        parts = list(_parts(rows))
+        yield task.part(after if parts else None)
+        for number, part in enumerate(parts, start=1):
+            budget.check()
+            await task.ask(part, budget.of_time())
+            budget.came += 1
+            yield task.part(part[-1].session if number < len(parts) else None)
 
 
 class _Task:
-    def __init__(self, means: Means, now: datetime, doubted: set[str], *, dry_run: bool) -> None:
+    def __init__(
+        self,
+        means: Means,
+        now: datetime,
+        doubted: Mapping[FindingClass, Collection[str]],
+        *,
+        dry_run: bool,
+    ) -> None:
         self._means = means
         self._now = now
-        self._doubted = doubted
+        self._doubted = {session for each in doubted.values() for session in each}
+        self._unlisted_before = {s for cls in _UNLISTED for s in doubted.get(cls, ())}
         self._dry_run = dry_run
         self._relisted: list[OpenRow] = []
+        self._worked = Worked(now)
 
-    async def run(self, budget: Budget, *, asks: bool) -> Worked:
+    def part(self, after: str | None) -> Worked:
+        """What came since the last part."""
+        worked, self._worked = self._worked, Worked(self._worked.as_of)
+        worked.after = after
+        return worked
+
+    async def begin(self, budget: Budget) -> list[OpenRow]:
+        """Compare with eMabler's list; what is to be asked for, in the order of its sessions."""
         ongoing = await read_ongoing(self._means.client, self._now, budget)
-        self._worked = worked = Worked(ongoing.as_of)
+        self._worked = Worked(ongoing.as_of)
         # Read after eMabler was asked: what ended or began meanwhile is then the store's to say.
         rows = {row.session: row for row in await self._open_rows()}
         # What is open no more was ended by what was written meanwhile.
-        worked.compared |= self._doubted - rows.keys()
+        self._worked.compared |= self._doubted - rows.keys()
         unlisted: list[OpenRow] = []
         for row in rows.values():
             listed = ongoing.lists(row)
@@ -119,10 +162,8 @@ class _Task:
                 self._judge_listed(row, listed)
         await self._repair(ongoing, rows.keys())
         await self._pair_with_listed(ongoing, rows.values())
-        if asks:
-            await self._ask(unlisted, budget)
         await self._list_again()
-        return worked
+        return sorted(filter(self._is_worth_asking, unlisted), key=lambda row: row.session)
 
     async def _open_rows(self) -> list[OpenRow]:
         async def of(bucket: int) -> list[OpenRow]:
@@ -134,7 +175,7 @@ class _Task:
 
     def _judge_listed(self, row: OpenRow, listed: OngoingSession) -> None:
         self._worked.compared.add(row.session)
-        if row.session in self._doubted:
+        if row.session in self._unlisted_before:
             self._relisted.append(row)
         start = row.start or listed.start
         if start is not None and self._now - start >= self._means.rules.longest_open:
@@ -197,13 +238,11 @@ class _Task:
     def _place_of(self, ongoing: OngoingSession) -> tuple[str, str]:
         return bucket_of(ongoing.charger, self._means.buckets), key_of(ongoing)
 
-    async def _ask(self, unlisted: Sequence[OpenRow], budget: Budget) -> None:
+    async def ask(self, rows: Sequence[OpenRow], budget: Budget) -> None:
         """What the walk did not list: by its charger, then among the finished sessions."""
-        client = self._means.client
-        wanted = [row for row in unlisted if self._is_worth_asking(row)]
-        again, unknown = await ask_again(client, wanted, budget)
+        again, unknown = await ask_again(self._means.client, rows, budget)
         left = []
-        for row in wanted:
+        for row in rows:
             listed = again and again.lists(row)
             if listed:
                 self._judge_listed(row, listed)
@@ -213,7 +252,7 @@ class _Task:
         written = await self._means.write(
             [rest_claim(each.session, each.observed) for each in heard], dry_run=self._dry_run
         )
-        self._worked.counts.update(outcome_of(each) for each in written)
+        self._count(written)
         ended = {each.session for each in written}
         near = [
             (bucket_of(each.summary.charger, self._means.buckets), claim)
@@ -223,6 +262,17 @@ class _Task:
         ended |= await self._pair([row for row in left if row.is_nameless], near)
         await self._end([r for r in left if r.session not in ended and r.session not in unanswered])
         self._worked.compared |= ended
+        await self._list_again()
+
+    def _count(self, written: Iterable[Written]) -> None:
+        """Count what came of finished sessions, and tell of those that push never told of."""
+        worked = self._worked
+        for each in written:
+            outcome = outcome_of(each)
+            worked.counts[outcome] += 1
+            rest = each.summary.rest_claim
+            if outcome is Outcome.REPAIRED and rest is not None:
+                worked.repaired.append(missing_in_store(rest, worked.as_of, self._means.hashed))
 
     async def _ask_finished(
         self, rows: Sequence[OpenRow], budget: Budget
@@ -269,7 +319,7 @@ class _Task:
 
     async def _list_again(self) -> None:
         """What REST lists again as ongoing counts again for taps."""
-        rows = self._relisted
+        rows, self._relisted = self._relisted, []
         if self._dry_run:
             return
         stored = await self._read((row.bucket, row.session) for row in rows)
@@ -301,8 +351,30 @@ class _Task:
         after = self._means.rules.grace if row.is_nameless else UNLISTED_AFTER
         if not self._is_settled(row.start, after):
             return False
-        is_old = row.start is None or self._now - row.start > ASKED_FOR
-        return not (is_old and row.session in self._doubted)
+        if row.session not in self._doubted:
+            return True
+        age = ASKED_FOR if row.start is None else self._now - row.start
+        if row.is_nameless and age > ASKED_DAILY and not self._is_its_day(row):
+            return False
+        return row.start is not None and age <= ASKED_FOR
+
+    def _is_its_day(self, row: OpenRow) -> bool:
+        """Whether a session that is asked for weekly is asked for on this day: a seventh each."""
+        return (self._now.toordinal() + crc32(row.session.encode())) % _WEEK == 0
+
+
+def _parts(rows: Sequence[OpenRow]) -> Iterator[list[OpenRow]]:
+    """Rows by so many that some ten requests tell of them."""
+    part: list[OpenRow] = []
+    nameless = 0
+    for row in rows:
+        if len(part) == _MOST_ROWS or nameless == _MOST_NAMELESS:
+            yield part
+            part, nameless = [], 0
+        part.append(row)
+        nameless += row.is_nameless
+    if part:
+        yield part
 
 
 def _when(claim: Claim) -> tuple[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
-from shared.sessions.claims import Source
+from shared.reconciliation.comparing import HashTag, says
+from shared.reconciliation.findings import Finding, FindingClass
+from shared.sessions.claims import Claim, Source
 from shared.sessions.planning import Written
 
 
@@ -24,6 +27,10 @@ class Outcome(StrEnum):
     UNIDENTIFIED = "unidentified"
 
 
+WRITTEN = frozenset((Outcome.CONFIRMED, Outcome.REPAIRED, Outcome.HISTORY, Outcome.CHANGED))
+"""What came of sessions that the store holds otherwise than before."""
+
+
 def outcome_of(written: Written) -> Outcome:
     """Tell what a REST claim met: nothing, the session without one, or an answer of before."""
     before = [] if written.before is None else [c for c, _ in written.before.claims.values()]
@@ -32,4 +39,19 @@ def outcome_of(written: Written) -> Outcome:
         return Outcome.UNCHANGED
     if any(claim.source is Source.REST for claim in before):
         return Outcome.CHANGED
-    return Outcome.CONFIRMED if before else Outcome.REPAIRED
+    # What only eMabler's list of ongoing sessions brought, push never told of.
+    pushed = any(claim.source in (Source.START, Source.STOP) for claim in before)
+    return Outcome.CONFIRMED if pushed else Outcome.REPAIRED
+
+
+def missing_in_store(rest: Claim, as_of: datetime, hash_tag: HashTag) -> Finding:
+    """The finding that push never told of a session that REST lists."""
+    return Finding(
+        FindingClass.MISSING_IN_STORE,
+        rest.session,
+        as_of,
+        charger=rest.charger,
+        transaction=rest.transaction,
+        emabler=says(rest, hash_tag),
+        end=rest.end,
+    )

@@ -66,7 +66,8 @@ class Schedule:
 class Mark:
     """One round of a pass: when it began, the stretch that it walks, how far it is.
 
-    Of a round that is done the next one is due by `began`.
+    `after`: where it asks for single sessions, the key of the last one that is done. Of a round
+    that is done the next one is due by `began`.
     """
 
     began: datetime
@@ -74,6 +75,7 @@ class Mark:
     end: datetime | None = None
     at: datetime | None = None
     done: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,14 @@ class Marks:
 class Task:
     """What is left of a round: `[start, end)` of session ends, None where there is no bound.
 
-    `began` is the instant of the round's beginning.
+    `began` is the instant of the round's beginning, `after` as of `Mark`.
     """
 
     name: Pass
     began: datetime
     start: datetime | None = None
     end: datetime | None = None
+    after: str = ""
 
 
 def tasks(marks: Marks, schedule: Schedule, now: datetime, front: datetime | None) -> list[Task]:
@@ -128,7 +131,7 @@ def _task(
 ) -> Task | None:
     mark = marks.get(name)
     if mark is not None and not mark.done:
-        return Task(name, mark.began, mark.at or mark.start, mark.end)
+        return Task(name, mark.began, mark.at or mark.start, mark.end, mark.after)
     if mark is not None and now < mark.began + schedule.every(name):
         return None
     match name:
@@ -160,9 +163,14 @@ def advanced(marks: Marks, task: Task, at: datetime | None) -> Marks:
     return marks.put(task.name, replace(mark, at=at, done=done))
 
 
+def asked(marks: Marks, task: Task, after: str) -> Marks:
+    """The marks after a task's round asked for all sessions up to `after`."""
+    return marks.put(task.name, replace(_round(marks, task), after=after))
+
+
 def finished(marks: Marks, task: Task) -> Marks:
     """The marks after a task's round is done."""
-    return marks.put(task.name, replace(_round(marks, task), at=task.end, done=True))
+    return marks.put(task.name, replace(_round(marks, task), at=task.end, done=True, after=""))
 
 
 def _round(marks: Marks, task: Task) -> Mark:
@@ -184,6 +192,7 @@ def marks_text(marks: Marks) -> str:
             if (instant := getattr(mark, each)) is not None
         }
         | {"done": mark.done}
+        | ({"after": mark.after} if mark.after else {})
         for name, mark in sorted(marks.rounds.items())
     }
     return json.dumps(told, separators=(",", ":"))
@@ -196,5 +205,7 @@ def marks_of(text: str) -> Marks:
         instants = {each: parse_instant(told[each]) for each in _INSTANTS if each in told}
         began = instants.pop("began", None)
         if name in Pass and began is not None:
-            rounds[Pass(name)] = Mark(began, done=bool(told["done"]), **instants)
+            rounds[Pass(name)] = Mark(
+                began, done=bool(told["done"]), after=str(told.get("after", "")), **instants
+            )
     return Marks(rounds)

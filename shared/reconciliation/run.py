@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from datetime import datetime
+from functools import partial
 from secrets import token_hex
 from time import monotonic
 
@@ -31,7 +33,7 @@ from shared.reconciliation.passes import Pass, tasks
 from shared.reconciliation.runs import Outcome
 from shared.reconciliation.spans import Lie, Span
 from shared.reconciliation.terms import Run, Terms, Told, nobody_told
-from shared.reconciliation.walking import Walking
+from shared.reconciliation.walking import MOST_LIES, Walking
 from shared.reconciliation.window_work import WindowWork
 
 
@@ -91,18 +93,38 @@ class Reconciliation:
         run.front = standing.front if standing else None
         began = standing.began if standing else run.began
         findings: list[Finding] = []
+        left: Span | None = span
+        for _ in range(MOST_LIES):
+            if left is None:
+                break
+            left = await self._look_at(
+                run, left, began, findings, told=partial(run.tell, told, span)
+            )
+        run.met.update(str(finding.cls) for finding in findings)
+        run.ended = self._clock()
+        return findings
+
+    async def _look_at(
+        self,
+        run: Run,
+        span: Span,
+        began: datetime,
+        findings: list[Finding],
+        told: Callable[[Span], None],
+    ) -> Span | None:
+        """Look at a stretch up to a span of which eMabler lies; what lies behind that."""
         async with aclosing(pictures(self._means.client, span)) as found:
             async for each in found:
                 if isinstance(each, Lie):
                     run.complete = False
-                    break
+                    end = each.span.end
+                    return None if end is None or end == span.end else Span(end, span.end)
                 worked = await WindowWork(self._means).work(each, began=began, dry_run=True)
                 run.count(str(Pass.RANGE), each, worked.counts)
+                run.complete &= not worked.lies
                 findings += [*worked.findings, *worked.repaired]
-                run.tell(told, span, each.span)
-        run.met.update(str(finding.cls) for finding in findings)
-        run.ended = self._clock()
-        return findings
+                told(each.span)
+        return None
 
     async def _behind(self, walking: Walking, deadline: float) -> None:
         """What is due behind the front, each with the calls that are not known to fail."""

@@ -1,11 +1,13 @@
 """Silence: REST lists sessions of which push told nothing; and why that most likely is.
 
-A charger is silent when push told of none of its sessions that were looked at, the whole push when
-it told of none at all. One that began just now proves nothing: its events may be on their way.
+A charger is silent when push told of none of its latest sessions that were looked at, the whole
+push when it told of none of any charger. One that began just now proves nothing: its events may be
+on their way.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -50,37 +52,54 @@ _MOST_CHARGERS = 100
 
 @dataclass(slots=True)
 class PushSeen:
-    """Of how many sessions that REST lists push told something, and of how many it did not.
+    """Of which sessions that REST lists push told something, and of which it did not.
 
-    By charger, as a part of a key.
+    By charger, as a part of a key. `heard`: the latest start among those that it told of. `missed`:
+    the others by their key, each with its start. Starts are instants as text. What a run sees twice
+    is one session.
     """
 
-    chargers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    heard: dict[str, str] = field(default_factory=dict)
+    missed: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
 
-    def note(self, charger: str, *, pushed: bool) -> None:
+    def note(self, charger: str, session: str, start: str, *, pushed: bool) -> None:
         """Note one session."""
-        told, untold = self.chargers.get(charger, (0, 0))
-        self.chargers[charger] = (told + pushed, untold + (not pushed))
+        missed = self.missed[charger]
+        if pushed:
+            self.heard[charger] = max(start, self.heard.get(charger, ""))
+            missed.pop(session, None)
+        else:
+            missed[session] = start
 
     def add(self, other: PushSeen) -> None:
-        """Add what another window showed."""
-        for charger, (told, untold) in other.chargers.items():
-            before = self.chargers.get(charger, (0, 0))
-            self.chargers[charger] = (before[0] + told, before[1] + untold)
+        """Add what another window showed later."""
+        for charger, missed in other.missed.items():
+            for session, start in missed.items():
+                self.note(charger, session, start, pushed=False)
+        for charger, start in other.heard.items():
+            self.heard[charger] = max(start, self.heard.get(charger, ""))
 
-    @property
-    def told(self) -> int:
-        """Of how many sessions push told."""
-        return sum(told for told, _ in self.chargers.values())
+    def since(self, charger: str) -> int:
+        """Of how many sessions of a charger push did not tell, after the last one that it told of.
+
+        It may have fallen silent among those that are seen, and have lost an event before.
+        """
+        last = self.heard.get(charger, "")
+        return sum(start > last for start in self.missed.get(charger, {}).values())
 
 
 def silent(seen: PushSeen) -> Iterator[str | None]:
-    """The chargers of whose sessions push told nothing; None alone: it told nothing of any."""
-    if not seen.told and sum(untold for _, untold in seen.chargers.values()) >= FEWEST:
+    """The chargers of whose sessions push told nothing; None alone: it told nothing of any.
+
+    One charger alone says nothing of the others.
+    """
+    chargers = [charger for charger, missed in seen.missed.items() if missed]
+    many = sum(map(len, seen.missed.values())) >= FEWEST
+    if not seen.heard and many and len(chargers) > 1:
         yield None
         return
-    for charger, (heard, missed) in sorted(seen.chargers.items()):
-        if not heard and missed >= FEWEST:
+    for charger in sorted(chargers):
+        if seen.since(charger) >= FEWEST:
             yield charger
 
 
@@ -119,8 +138,10 @@ async def find_silence(
                 subject=subject_of(charger),
             )
         )
-    compared = {about(charger) for charger in seen.chargers if found != [None]}
-    if found == [None] or seen.told:
+    # Of one or two sessions that were missed nobody can say that push speaks again.
+    speaking = [charger for charger in seen.heard if not seen.since(charger)]
+    compared = {about(charger) for charger in (*found, *speaking)}
+    if seen.heard:
         compared.add(about(None))
     return Silence(tuple(findings), frozenset(compared))
 

@@ -153,6 +153,12 @@ class Budget:
             return "requests"
         return None
 
+    def of_time(self) -> Budget:
+        """The same time without a bound of requests: for a small step that is done as a whole."""
+        bounds = Budget(self._counts, elapsed=self._elapsed)
+        bounds._until = self._until
+        return bounds
+
     def check(self) -> None:
         """Let a request be sent that the budget has room for.
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from shared.emabler.calls import Call
 from shared.emabler.models.reading import ENOUGH_ITEMS
@@ -21,7 +22,7 @@ from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
-from shared.reconciliation.passes import Pass, Task, advanced, finished
+from shared.reconciliation.passes import Pass, Task, advanced, asked, finished
 from shared.reconciliation.silence import PushSeen, find_silence
 from shared.reconciliation.spans import Budget, Lie, Picture, Span
 from shared.reconciliation.terms import Run, Terms, Told
@@ -317,16 +318,24 @@ class Walking:
         """The open sessions against those that go on; the daily pass asks for those that do not."""
         ledger = self.ledger
         await ledger.commit(work=Work(task.name))
-        doubted = {about for cls in OF_OPEN_SESSIONS for about in self.book.abouts(cls)}
-        worked = await OpenSessionsWork(self.means).work(
-            self.clock(), doubted=doubted, asks=task.name is Pass.OPEN, budget=budget
+        doubted = {cls: set(self.book.abouts(cls)) for cls in OF_OPEN_SESSIONS}
+        parts = OpenSessionsWork(self.means).work(
+            self.clock(),
+            doubted=doubted,
+            asks=task.name is Pass.OPEN,
+            after=task.after,
+            budget=budget,
         )
-        self.run.sessions += worked.counts
-        findings = self.seen(
-            worked.findings,
-            compared=worked.compared,
-            classes=OF_OPEN_SESSIONS,
-            as_of=worked.as_of,
-        )
-        findings += self._repaired(worked)
-        await ledger.commit(marks=finished(ledger.marks, task), findings=findings)
+        async with aclosing(parts) as found:
+            async for worked in found:
+                self.run.sessions += worked.counts
+                findings = self.seen(
+                    worked.findings,
+                    compared=worked.compared,
+                    classes=OF_OPEN_SESSIONS,
+                    as_of=worked.as_of,
+                )
+                findings += self._repaired(worked)
+                after = worked.after
+                done = finished if after is None else partial(asked, after=after)
+                await ledger.commit(marks=done(ledger.marks, task), findings=findings)

@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.identifiers import bucket_of, identifier_of, key_part
+from shared.emabler.models.sessions import FinishedSession
+from shared.identifiers import bucket_of, key_part
 from shared.instants import format_instant, parse_instant
 from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.asking_near import Heard, Near, ask_near
@@ -25,13 +26,13 @@ from shared.reconciliation.comparing import (
     compare,
     differences,
     finding_on,
-    says,
     session_of,
     told_of,
 )
 from shared.reconciliation.findings import Finding, FindingClass
+from shared.reconciliation.lacking import Lacking, read_lacking
 from shared.reconciliation.means import Means, Worked
-from shared.reconciliation.outcomes import Outcome, outcome_of
+from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.silence import DELAY
 from shared.reconciliation.spans import Budget, Lie, Picture
@@ -191,20 +192,42 @@ class _Task:
         if near:
             self._nameless |= {(told.bucket, told.session): None for told in nameless}
 
-    async def _look_up_lacking(self, found: Comparison, budget: Budget) -> list[Told]:
-        """REST rows that the picture lacks: their items may end elsewhere by now."""
-        ids = {identifier for told in found.lacking if (identifier := identifier_of(told.name))}
+    async def _look_up_lacking(self, found: Comparison, budget: Budget) -> list[Lacking]:
+        """Sessions with REST rows that the picture lacks: their items may end elsewhere by now.
+
+        Returns:
+            Those of which eMabler lists no item any more.
+        """
+        sessions = await read_lacking(self._means.tables, found.lacking)
+        listed = {(key_part(item.charger), item.rest_id) for item in self._picture.items}
+        ids = {
+            name
+            for each in sessions
+            for name in each.items
+            if (each.charger_part, name) not in listed
+        }
         heard: list[Heard] = []
         async for answer in ask_by_rest_ids(self._means.client, ids, budget=budget):
             heard += self._heard(answer)
-        await self._write(heard)
-        named = {(key_part(each.session.charger), each.session.rest_id) for each in heard}
-        return [
-            told
-            for told in found.lacking
-            if (told.charger_part, identifier_of(told.name)) not in named
-            and identifier_of(told.name) not in self._unanswered
-        ]
+        items = [*self._picture.items, *(each.session for each in heard)]
+        told_as_before = {name for each in sessions for name in each.standing_as_before(items)}
+        await self._write(
+            each
+            for each in heard
+            if (key_part(each.session.charger), each.session.rest_id) not in told_as_before
+        )
+        return [each for each in sessions if not self._is_listed(each, items)]
+
+    def _is_listed(self, lacking: Lacking, items: Sequence[FinishedSession]) -> bool:
+        """Whether eMabler lists an item of a session, or did not answer; judges it where it can."""
+        if not self._unanswered.isdisjoint(lacking.items):
+            return True
+        if not lacking.is_listed_in(items):
+            return False
+        if lacking.claims:
+            now = _Session(lacking.told.bucket, lacking.claims, fold(lacking.claims))
+            self._touched.setdefault(lacking.told.session, now)
+        return True
 
     async def _ask_by_transactions(self, told: Sequence[Told], budget: Budget) -> list[Heard]:
         heard: list[Heard] = []
@@ -268,7 +291,8 @@ class _Task:
         )
         started = str(told.row.columns.get("start", "~"))
         if started <= self._told_of_by_now and self._picture.span.holds(told.end):
-            worked.push.note(told.charger_part, pushed="push" in told.row.columns)
+            pushed = "push" in told.row.columns
+            worked.push.note(told.charger_part, told.session, started, pushed=pushed)
 
     def _count(self, written: Written, summary: Summary) -> None:
         """Count what came of a session that was written, and tell what was mended by it."""
@@ -297,15 +321,7 @@ class _Task:
         return self._began is not None and rest.end is not None and rest.end < self._began
 
     def _missing_in_store(self, rest: Claim) -> Finding:
-        return Finding(
-            FindingClass.MISSING_IN_STORE,
-            rest.session,
-            self._worked.as_of,
-            charger=rest.charger,
-            transaction=rest.transaction,
-            emabler=says(rest, self._means.hashed),
-            end=rest.end,
-        )
+        return missing_in_store(rest, self._worked.as_of, self._means.hashed)
 
     def _judge_lone(self, lone: Sequence[tuple[Told, Collection[Claim]]]) -> None:
         worked = self._worked
@@ -320,15 +336,14 @@ class _Task:
                 store = _push_says(fold(claims))
                 worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
 
-    def _judge_lacking(self, lacking: Sequence[Told]) -> None:
+    def _judge_lacking(self, lacking: Sequence[Lacking]) -> None:
         worked = self._worked
-        for told in lacking:
-            worked.compared.add(told.session)
-            if self._is_overdue(told.end):
-                store = {"rest_id": told.name}
-                worked.findings.append(
-                    finding_on(told, FindingClass.MISSING_AT_EMABLER, worked.as_of, store, {})
-                )
+        for each in lacking:
+            worked.compared.add(each.told.session)
+            if self._is_overdue(each.told.end):
+                cls = FindingClass.MISSING_AT_EMABLER
+                store = {"rest_id": each.names}
+                worked.findings.append(finding_on(each.told, cls, worked.as_of, store, {}))
 
     def _is_overdue(self, end: datetime | None) -> bool:
         return end is None or self._worked.as_of - end >= self._means.rules.grace

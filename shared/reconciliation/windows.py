@@ -56,6 +56,13 @@ class Window:
         bounds = (format_instant(each) if each else _OPEN for each in (self.start, self.end))
         return (WIDE_ROWS if wide else WINDOW_ROWS) + "|".join(bounds)
 
+    @property
+    def past(self) -> Window | None:
+        """The part of it that had passed when it was proven; None where nothing had."""
+        if self.first >= self.as_of:
+            return None
+        return self if self.last <= self.as_of else replace(self, end=self.as_of)
+
     def touches(self, first: datetime, last: datetime) -> bool:
         """Whether it has an instant in common with `[first, last)`."""
         return self.first < last and first < self.last
@@ -94,8 +101,12 @@ class Change:
 
 
 def proof(windows: Iterable[Window], start: datetime, end: datetime) -> list[Proven]:
-    """As of when each instant of `[start, end)` is proven: the latest window that covers it."""
-    waiting = sorted((each for each in windows if each.touches(start, end)), key=lambda w: w.first)
+    """As of when each instant of `[start, end)` is proven: the latest window that covers it.
+
+    Of ends after its own instant a window proves nothing: they were still to come.
+    """
+    told = (each.past for each in windows)
+    waiting = sorted((e for e in told if e and e.touches(start, end)), key=lambda w: w.first)
     bounds = {start, end} | {
         bound for each in waiting for bound in (each.first, each.last) if start < bound < end
     }

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import Rule
+from shared.errors import BudgetSpentError
 from shared.instants import format_instant
+from shared.reconciliation.means import Worked
+from shared.reconciliation.open_sessions import OpenSessionsWork
+from shared.reconciliation.spans import Budget
 from shared.sessions.indexes import OPEN_ROWS
 from shared.storage.requests import counted
 from tests.reconciliation.books import NOW
@@ -251,3 +256,86 @@ async def test_what_nobody_knows_any_more_is_not_asked_for_for_ever(sides: TwoSi
 
     assert (worked.compared, len(sides.books.calls)) == (set(), 1)
     assert sides.open == {("open_not_at_emabler", ABOUT)}
+
+
+async def nameless(sides: TwoSides, many: int, **fields: Any) -> None:
+    """So many starts without an id, a minute apart each."""
+    starts = (START + timedelta(minutes=n) for n in range(many))
+    await sides.push(*(start(**{"transaction": "-1", "start": at} | fields) for at in starts))
+
+
+async def test_a_round_that_is_cut_short_goes_on_where_it_stopped(sides: TwoSides) -> None:
+    """What came of each part stands, and the next look asks for the others only."""
+    await nameless(sides, 12)
+    sides.clock.advance(days=1, hours=1)
+    budget = Budget(sides.client.counts, requests=8)
+    work = OpenSessionsWork(sides.means)
+    first: list[Worked] = []
+
+    async def cut_short() -> None:
+        async for worked in work.work(sides.clock(), budget=budget):
+            first.append(worked)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(BudgetSpentError):
+        await cut_short()
+    after = first[-1].after
+    assert after
+    second = [each async for each in work.work(sides.clock(), after=after)]
+
+    one, other = ({f.session for each in part for f in each.findings} for part in (first, second))
+    assert one
+    assert one.isdisjoint(other)
+    assert len(one | other) == 12
+    assert second[-1].after is None
+
+
+async def test_a_known_start_without_an_id_is_asked_for_weekly(sides: TwoSides) -> None:
+    """After some days each is asked for on one day of seven, and met again on that."""
+    await nameless(sides, 14)
+    sides.clock.advance(days=4)
+    await sides.look_at_open()
+    assert len(sides.open) == 14
+    sides.books.calls.clear()
+    met: list[str | None] = []
+
+    for _ in range(7):
+        sides.clock.advance(days=1)
+        worked = await sides.look_at_open()
+        met += [each.session for each in worked.findings]
+
+    assert len(met) == len(set(met)) == 14
+    # The list on each day, a charger's own list for each part, and one question for each start.
+    assert len(sides.books.calls) <= 7 + 7 + 14
+    assert len(sides.open) == 14
+
+
+async def test_what_is_open_for_too_long_is_not_counted_anew_each_hour(sides: TwoSides) -> None:
+    """Taps count it all the while: nothing is read or deleted for that."""
+    await sides.push(start())
+    sides.lists_ongoing(ongoing())
+    sides.clock.advance(hours=22)
+    await sides.look_at_open()
+    assert sides.open == {("open_too_long", ABOUT)}
+
+    with counted() as requests:
+        await sides.look_at_open(asks=False)
+
+    assert requests.by_purpose == {"sessions_range": sides.buckets}
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for by its id", "in its window"])
+async def test_what_only_the_list_brought_is_repaired_when_it_ends(
+    sides: TwoSides,
+    asked: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Push told neither of its start nor of its end: REST's word of the end confirms nothing."""
+    sides.lists_ongoing(ongoing())
+    await sides.look_at_open()
+    sides.lists_ongoing()
+    sides.lists_finished(item())
+
+    worked = await sides.look_at_open() if asked else await sides.walk()
+
+    assert dict(worked.counts) == {"repaired": 1}
+    assert [each.cls for each in worked.repaired] == ["missing_in_store"]
+    assert (await sides.summary())["sources"] == "rest"

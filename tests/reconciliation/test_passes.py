@@ -94,7 +94,13 @@ def test_a_daily_walk_does_not_starve_the_weekly_one() -> None:
 
 INSTANTS = st.none() | st.datetimes(timezones=st.just(UTC))
 MARKS = st.builds(
-    Mark, INSTANTS.map(lambda i: i or NOW), INSTANTS, INSTANTS, INSTANTS, st.booleans()
+    Mark,
+    INSTANTS.map(lambda i: i or NOW),
+    INSTANTS,
+    INSTANTS,
+    INSTANTS,
+    st.booleans(),
+    st.sampled_from(["", "CH-1|7"]),
 )
 
 

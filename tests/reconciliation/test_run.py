@@ -20,6 +20,7 @@ from shared.errors import (
 )
 from shared.instants import format_instant
 from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.passes import Pass
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
 from shared.reconciliation.shelf import read_windows
 from shared.reconciliation.spans import Span
@@ -270,6 +271,32 @@ async def test_a_look_writes_nothing(sides: TwoSides) -> None:
     assert sides.rows == before
 
 
+async def test_a_look_goes_on_behind_a_lie(sides: TwoSides) -> None:
+    """Of a span of which eMabler lies nothing is told, of what lies behind it all; not complete."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 40)))
+    sides.lying = (NOW - 30 * HOUR, NOW - 29.5 * HOUR)
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    await reconciliation.look(run, Span(NOW - 2 * DAY, NOW))
+
+    assert run.sessions["history"] > 30
+    assert not run.complete
+
+
+async def test_a_look_whose_look_ups_lie_is_not_complete(sides: TwoSides) -> None:
+    """EMabler lies of a stop that it is asked for by its id: nobody knows whether it has it."""
+    await sides.push(stop())
+    sides.clock.advance(days=2)
+    sides.lies_of_ids = True
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    findings = await reconciliation.look(run, Span(NOW - DAY, NOW))
+
+    assert (findings, run.complete) == ([], False)
+
+
 async def test_each_run_leaves_a_row(sides: TwoSides) -> None:
     """Windows, requests, sessions by class, outcome: kept from its beginning on."""
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 9)))
@@ -367,6 +394,31 @@ async def test_requests_behind_the_front_have_a_budget_of_their_own(sides: TwoSi
     assert number > 5
 
 
+async def test_many_starts_without_an_id_do_not_keep_the_daily_look_from_its_end(
+    sides: TwoSides,
+) -> None:
+    """With ten requests a run, each run asks for some of them; what it found stands."""
+    await sides.reconcile()
+    sides.clock.advance(days=1, minutes=5)
+    begun = [NOW - 40 * HOUR + n * HOUR / 60 for n in range(30)]
+    await sides.push(*(start(transaction="0", start=each) for each in begun))
+    await sides.push(start(transaction="77", start=NOW - 40 * HOUR))
+    found: list[int] = []
+
+    for _ in range(9):
+        await sides.reconcile(behind_requests=10)
+        found.append(sum(map(len, (await sides.open_findings()).values())))
+        sides.clock.advance(minutes=15)
+
+    mark = (await sides.standing()).marks.rounds[Pass.OPEN]
+    assert (mark.done, mark.after) == (True, "")
+    assert 0 < found[0] < found[-1]
+    assert {cls: len(each) for cls, each in (await sides.open_findings()).items()} == {
+        "unpaired": 30,
+        "open_not_at_emabler": 1,
+    }
+
+
 async def test_a_run_that_slept_past_its_lease_changes_nothing(sides: TwoSides) -> None:
     """It wakes while another one is done: neither front, window, finding nor claim is its own."""
     sides.lists_finished(ended(1, NOW - HOUR, full_consumption_wh=1))
@@ -442,7 +494,8 @@ async def test_silence_of_push_is_found_and_over(sides: TwoSides) -> None:
     """REST lists sessions of which push told nothing: a finding with its cause; later it goes."""
     await sides.reconcile()
     sides.clock.advance(hours=3)
-    sides.lists_finished(*(ended(n, NOW + HOUR + n * MINUTE) for n in range(1, 9)))
+    ends = {n: NOW + HOUR + n * MINUTE for n in range(1, 9)}
+    sides.lists_finished(*(ended(n, end, charger_id=f"CH-{n % 2}") for n, end in ends.items()))
 
     run = await sides.reconcile()
 

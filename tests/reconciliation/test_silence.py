@@ -11,7 +11,7 @@ from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import Rule
 from local.emabler.records import PushConfiguration, PushEndpoint, PushMessage
 from shared.chargers.states import WHOLE_CHARGER
-from shared.identifiers import bucket_of
+from shared.identifiers import bucket_of, identifier_of
 from shared.reconciliation.silence import FEWEST, PushSeen, silent
 from shared.storage.rows import Row, Upsert
 from shared.storage.tables import CHARGERS
@@ -75,7 +75,7 @@ async def test_sessions_that_began_just_now_prove_nothing(sides: TwoSides) -> No
 
     worked = await sides.walk()
 
-    assert worked.push.chargers == {}
+    assert worked.push == PushSeen()
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,57 @@ async def test_a_charger_whose_push_is_off_is_told_so(sides: TwoSides) -> None:
     assert [each.emabler["cause"] for each in found.findings] == ["push_off_at_charger"]
 
 
-def test_few_sessions_are_no_silence() -> None:
-    """One or two sessions that push did not tell of are lost events, not silence."""
-    seen = PushSeen()
-    for _ in range(FEWEST - 1):
-        seen.note("CH-1", pushed=False)
+def seen(*told: tuple[str, int, bool]) -> PushSeen:
+    """Sessions as a run sees them: charger, number (by which it began), and whether push told."""
+    found = PushSeen()
+    for charger, number, pushed in told:
+        one = PushSeen()
+        one.note(charger, f"{charger}|{number}", f"2026-11-02T1{number}", pushed=pushed)
+        found.add(one)
+    return found
 
-    assert list(silent(seen)) == []
-    other = PushSeen()
-    other.note("CH-1", pushed=False)
-    seen.add(other)
-    assert list(silent(seen)) == [None]
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([("CH-1", 1, False), ("CH-1", 2, False)], []),
+        ([("CH-1", n, False) for n in (1, 2, 2, 1)], []),
+        ([("CH-1", n, False) for n in (1, 2, 3)], ["CH-1"]),
+        ([("CH-1", 1, False), ("CH-1", 2, False), ("CH-2", 1, False)], [None]),
+        ([("CH-1", 1, False), ("CH-1", 2, False), ("CH-2", 1, True)], []),
+        ([("CH-1", n, n == 1) for n in (1, 2, 3, 4)], ["CH-1"]),
+        ([("CH-1", n, n == 4) for n in (1, 2, 3, 4)], []),
+        ([("CH-1", 1, False), ("CH-1", 2, False), ("CH-1", 3, False), ("CH-1", 3, True)], []),
+    ],
+    ids=["few", "twice", "one", "all", "one speaks", "fell silent", "speaks again", "told late"],
+)
+def test_what_is_silence(told: list[tuple[str, int, bool]], found: list[str | None]) -> None:
+    """Three sessions, each once, after the last that push told of; of all, two chargers at least.
+
+    One or two sessions that push did not tell of are lost events.
+    """
+    assert list(silent(seen(*told))) == found
+
+
+async def test_a_silent_charger_stays_a_finding_while_it_is_silent(sides: TwoSides) -> None:
+    """Runs that see one or two of its sessions, or none, say nothing of it; one that is told does.
+
+    Others speak all the while.
+    """
+    sides.lists_finished(*sessions("CH-1", 1), *sessions("CH-2", 11))
+    await sides.push(start(charger="CH-2", transaction="11"))
+    worked = await sides.walk()
+    await sides.look_for_silence(worked)
+    assert {(cls, identifier_of(what[1:])) for cls, what in sides.open} == {
+        ("push_silent", "push CH-1")
+    }
+    known = sides.open
+
+    for told in ([("CH-1", 5, False)], [("CH-1", 5, False), ("CH-1", 6, False)], []):
+        worked.push = seen(("CH-2", 1, True), *told)
+        await sides.look_for_silence(worked)
+        assert sides.open == known
+
+    worked.push = seen(("CH-1", 7, True))
+    await sides.look_for_silence(worked)
+    assert sides.open == set()

@@ -293,6 +293,65 @@ async def test_an_item_that_vanished_is_missing_at_emabler(sides: TwoSides) -> N
     assert sides.open == {("missing_at_emabler", ABOUT)}
 
 
+LATER = {"timestamp_end": END + HOUR / 2}
+
+
+@pytest.mark.parametrize("deleted", [9, 10])
+async def test_of_two_items_one_that_vanished_leaves_the_session_listed(
+    sides: TwoSides, deleted: int
+) -> None:
+    """EMabler lists the session by its other item, in another window: it is never called missing.
+
+    What the walks of the two windows say is the same, so that nothing is written each time.
+    """
+    await sides.push(start(), stop())
+    items = item(9), item(10, **LATER)
+    sides.lists_finished(*items)
+    await sides.walk()
+    sides.books.put("sessions", [each for each in items if each.id != deleted])
+    sides.clock.advance(days=2)
+
+    for span in (Span(NOW - 2 * DAY, END + HOUR / 4), Span(END + HOUR / 4, NOW)) * 2:
+        await sides.walk(span)
+        assert "missing_at_emabler" not in {cls for cls, _ in sides.open}
+        sides.written.clear()
+    await sides.walk(Span(NOW - 2 * DAY, END + HOUR / 4))
+    await sides.walk(Span(END + HOUR / 4, NOW))
+
+    assert sides.written == []
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["windows apart", "one window"])
+async def test_two_items_that_vanished_are_one_finding(
+    sides: TwoSides,
+    apart: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """The session is missing, by both ids whichever window is walked, and gone as one returns."""
+    await sides.push(start(), stop())
+    items = item(9), item(10, **LATER)
+    sides.lists_finished(*items)
+    await sides.walk()
+    sides.books.put("sessions", ())
+    sides.clock.advance(days=2)
+    spans = [Span(NOW - 2 * DAY, END + HOUR / 4), Span(END + HOUR / 4, NOW)]
+    spans = spans if apart else [Span(NOW - 2 * DAY, NOW)]
+
+    for span in spans:
+        await sides.walk(span)
+    assert sides.open == {("missing_at_emabler", ABOUT)}
+    (found,) = sides.findings.values()
+    assert found.store == {"rest_id": "10,9"}
+    sides.written.clear()
+    for span in spans * 2:
+        await sides.walk(span)
+    assert sides.written == []
+
+    sides.books.put("sessions", items[:1])
+    for span in spans:
+        await sides.walk(span)
+    assert "missing_at_emabler" not in {cls for cls, _ in sides.open}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

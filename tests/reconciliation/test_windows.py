@@ -44,7 +44,8 @@ WINDOWS = st.lists(any_window(), max_size=12)
 
 def simple(windows: Iterable[Window], instant: datetime) -> datetime | None:
     """The proof of one instant, told the long way."""
-    return max((w.as_of for w in windows if w.first <= instant < w.last), default=None)
+    covering = (w.as_of for w in windows if w.first <= instant < w.last)
+    return max((as_of for as_of in covering if instant < as_of), default=None)
 
 
 def proofs(windows: Sequence[Window]) -> list[datetime | None]:
@@ -77,6 +78,7 @@ def test_a_proof_is_the_latest_at_each_instant(windows: list[Window]) -> None:
         assert simple(windows, each.end - timedelta(microseconds=1)) == each.as_of
         assert simple(windows, each.start + (each.end - each.start) / 2) == each.as_of
     assert all(a.as_of != b.as_of for a, b in pairwise(stretches))
+    assert all(each.as_of is None or each.end <= each.as_of for each in stretches)
 
 
 @given(WINDOWS)
@@ -177,3 +179,14 @@ def test_a_long_window_is_kept_whole() -> None:
 
     assert windows_of(whole) == [whole]
     assert whole.key.startswith("wide|")
+
+
+def test_ends_that_are_still_to_come_are_not_proven() -> None:
+    """A walk of all later ends proves of its own day a part, and no day after it."""
+    later = Window(NOW, None, NOW + HOUR)
+
+    first, second = by_day([later], NOW, NOW + DAY)
+
+    assert [(gap.start, gap.end) for gap in first.gaps] == [(NOW + HOUR, first.end)]
+    assert (second.oldest, second.newest) == (None, None)
+    assert [(gap.start, gap.end) for gap in second.gaps] == [(second.start, second.end)]
