@@ -106,6 +106,7 @@ async def back_up(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigg
     """Take a backup where one is due, for eight minutes at most, and delete old ones."""
     with invocation("back_up") as wide:
         await BackupRoom(rooms).on_schedule(wide)
+        rooms.last_runs.note("back_up")
 
 
 if rooms.taps.keeps_snapshot:
@@ -172,6 +173,7 @@ if binding := kafka_binding(rooms.settings):
         """Put a batch of push events onto the queue; until it took them, Kafka keeps the offset."""
         with invocation("push_kafka") as wide:
             await kafka.take([event.get_body() for event in events], wide)
+            rooms.last_runs.note("push_kafka")
 
 
 def _incoming(message: func.ServiceBusMessage) -> IncomingMessage:

@@ -69,7 +69,7 @@ type alertsType = {
   @description('Optional. Invocations fail.')
   invocations_failing: queryAlertType?
 
-  @description('Optional. A function does not run.')
+  @description('Optional. A function does not do its work.')
   function_silent: queryAlertType?
 
   @description('Optional. Taps are answered slowly.')
@@ -99,6 +99,9 @@ type alertsType = {
   @description('Optional. eMabler has stopped pushing.')
   push_silent: queryAlertType?
 
+  @description('Optional. The latest backup is too old. Its threshold, in hours, is BACKUP_EVERY_HOURS and the time that a backup takes.')
+  backup_old: queryAlertType?
+
   @description('Optional. Log Analytics nears its daily cap. Its threshold follows logDailyCapGb.')
   daily_cap: queryAlertType?
 
@@ -107,6 +110,9 @@ type alertsType = {
 
   @description('Optional. Messages became dead letters.')
   dead_letters: metricAlertType?
+
+  @description('Optional. Messages wait in the queue. Its threshold, in messages, is two minutes of the busiest hour, and no less than what a few chargers send in an hour.')
+  queue_waiting: metricAlertType?
 
   @description('Optional. Table Storage turns requests away.')
   table_throttling: metricAlertType?
@@ -153,6 +159,7 @@ var queries = {
   proof_old: loadTextContent('monitoring/alerts/proof_old.kql')
   findings_new: loadTextContent('monitoring/alerts/findings_new.kql')
   push_silent: loadTextContent('monitoring/alerts/push_silent.kql')
+  backup_old: loadTextContent('monitoring/alerts/backup_old.kql')
   daily_cap: loadTextContent('monitoring/alerts/daily_cap.kql')
   secret_expiring: loadTextContent('monitoring/alerts/secret_expiring.kql')
 }

@@ -215,6 +215,8 @@ var dataContainers = map(
       ? {
           name: each.name
           deleteAfterDays: backupKeepDays + 1
+          // Not erasures/: they have to outlive the backups, and the app deletes them.
+          deleteUnder: ['manifests/', 'parts/']
           immutableDays: checkedImmutability
         }
       : each

@@ -29,6 +29,9 @@ type containerType = {
   @maxValue(3650)
   deleteAfterDays: int?
 
+  @description('Optional. Beginnings of the names of those that it deletes, with their slash; none: all.')
+  deleteUnder: string[]?
+
   @description('Optional. For how many days nobody can change or delete a blob; none or 0: not at all.')
   @minValue(0)
   @maxValue(35)

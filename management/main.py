@@ -19,7 +19,13 @@ from management.commands import COMMANDS
 from management.context import Command, Context
 from management.environment import load_environment
 from management.output import Output
-from shared.errors import EmablerFunctionsError, RowRejectedError, SettingError
+from shared.errors import (
+    EmablerFunctionsError,
+    LeaseHeldError,
+    LeaseLostError,
+    RowRejectedError,
+    SettingError,
+)
 from shared.rooms import Rooms
 
 DONE, FOUND_WRONG, WRONG_USAGE = 0, 1, 2
@@ -32,6 +38,8 @@ _EXAMPLES = """examples:
   python manage.py parked replay --reason bad_field --dry-run
   python manage.py tags import tags.csv --dry-run
   python manage.py authorize CH-0042 04A22B7F
+  python manage.py reconcile --from 2026-11-01 --to 2026-11-07 --dry-run
+  python manage.py findings list --state open
   python manage.py windows list
   python manage.py findings list --state open
   python manage.py doctor --env azd
@@ -127,13 +135,23 @@ def run(arguments: Sequence[str]) -> int:
         output.error(error.code, str(error))
         return WRONG_USAGE
     except EmablerFunctionsError as error:
-        output.error(error.code, f"{error}. What to do: run `python manage.py doctor`")
+        output.error(error.code, f"{error}. What to do: {_what_to_do(error)}")
         return FOUND_WRONG
     except BrokenPipeError:
         # Whoever read our rows has enough of them. Python would complain again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     return code
+
+
+def _what_to_do(error: EmablerFunctionsError) -> str:
+    match error:
+        case LeaseHeldError():
+            return "wait until that run ends (`python manage.py runs list`), then repeat"
+        case LeaseLostError():
+            return "nothing, another run goes on; repeat where it was a stretch by hand"
+        case _:
+            return "run `python manage.py doctor`"
 
 
 async def _run(options: argparse.Namespace, output: Output, environ: dict[str, str]) -> int:

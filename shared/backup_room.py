@@ -36,6 +36,7 @@ class BackupRoom:
         """Begin a backup where one is due, or go on; note in the wide event what was done.
 
         Raises:
+            BackupError: A restore into the store is not done (`restore_under_way`).
             StoreUnavailableError: The next run goes on.
             SettingError: A setting that backups need is missing or wrong.
         """
@@ -47,8 +48,9 @@ class BackupRoom:
             finished=done.whole if done.backup else None,
             resumed=done.resumed or None,
             backups_deleted=done.deleted or None,
+            # Where none are taken on schedule, none is too old.
             backup_age_s=None
-            if done.latest is None
+            if done.latest is None or not hours
             else round((self._clock() - done.latest).total_seconds()),
         )
         return done
@@ -63,6 +65,7 @@ class BackupRoom:
         """Begin or go on, for so many seconds (the platform ends an invocation after ten minutes).
 
         Raises:
+            BackupError: A restore into the store is not done (`restore_under_way`).
             StoreUnavailableError: The next run goes on.
             SettingError: A setting that backups need is missing or wrong.
         """
@@ -78,6 +81,7 @@ class BackupRoom:
             environment=rooms.settings["EMABLER_ENVIRONMENT"],
             buckets=rooms.settings["STORE_BUCKETS"],
             keep=self.keep,
+            soft_delete=self.soft_delete,
             journal=timedelta(days=rooms.settings["BACKUP_JOURNAL_DAYS"]),
             clock=self._clock,
             seconds=seconds,

@@ -20,7 +20,9 @@ from shared.telemetry import LOGGER
 EVERY_SECONDS = 60.0
 AGAIN_SECONDS = 10.0
 """After a note that failed; a store that is away is not to be asked with each tap."""
-_PARTITION = "ran"
+RAN = "ran"
+"""The partition of the table `store` that tells it. A worker writes it at any moment, also into a
+store that is new: it is no data of the store's own."""
 
 
 class LastRuns:
@@ -53,7 +55,7 @@ class LastRuns:
         task.add_done_callback(lambda _done: self._writing.pop(function, None))
 
     async def _write(self, function: str, instant: datetime) -> None:
-        row = Row(_PARTITION, function, {"schema": SCHEMA, "at": format_instant(instant)})
+        row = Row(RAN, function, {"schema": SCHEMA, "at": format_instant(instant)})
         try:
             await self._tables().write(STORE, [Upsert(row)])
         except Exception as error:  # noqa: BLE001 - nobody waits for it; texts may hold keys
@@ -73,7 +75,6 @@ async def read_last_runs(tables: Tables) -> dict[str, datetime]:
         StoreUnavailableError: It cannot be read now.
     """
     found = {
-        row.key: parse_instant(str(row.columns["at"]))
-        async for row in tables.range(STORE, _PARTITION)
+        row.key: parse_instant(str(row.columns["at"])) async for row in tables.range(STORE, RAN)
     }
     return {function: instant for function, instant in found.items() if instant is not None}

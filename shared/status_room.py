@@ -148,7 +148,7 @@ class StatusRoom:
 
     async def _parked(self) -> Facts:
         seen = waiting = 0
-        async for row in self._tables().scan(PARKED):
+        async for row in self._tables().scan(PARKED, columns=["state"]):
             if seen == MOST_PARKED:
                 return {"waiting_at_least": waiting}
             seen += 1

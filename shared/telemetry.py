@@ -54,6 +54,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "snapshot_tags": ("count", "tags that the snapshot holds"),
     "audit_waiting": ("count", "rows of the audit that this worker has not written yet"),
     "audit_lost": ("count", "rows of the audit that this worker lost since its start"),
+    "audit_lost_new": ("count", "those of them that no line of this worker told before"),
     "pages": ("count", "pages of REST answers"),
     "rest_requests": ("count", "requests to eMabler's REST, tries again included"),
     "rest_retries": ("count", "those of them that were tries again"),
@@ -76,14 +77,14 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "oldest_proof_s": ("s", "age of the oldest proof among the days that are walked again"),
     "findings_new": ("count by class", "findings that the run met for the first time"),
     "findings_open": ("count", "findings that are open after the run"),
-    "push_silent": ("boolean", "true: REST lists sessions of which no push event tells"),
+    "push_silent": ("boolean", "true: a finding that push tells nothing is open after the run"),
     "deleted": ("count by table", "rows and blobs that retention deleted, by table or container"),
     "finished": ("boolean", "false: retention's or the backup's time was over; the next goes on"),
     "resumed": ("boolean", "true: the run went on where one before had stopped"),
     "backup": ("text", "the backup that the run worked on, as `manage.py backup list` names it"),
     "copied": ("count by table", "rows and blobs that the run copied, by table or container"),
     "backups_deleted": ("count", "backups beyond their age that the run deleted"),
-    "backup_age_s": ("s", "how long ago the latest whole backup began"),
+    "backup_age_s": ("s", "how long ago the latest whole backup began, where they are taken"),
 }
 
 

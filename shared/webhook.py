@@ -105,6 +105,7 @@ class Webhook:
             findings=answered.findings,
             audit_waiting=audit.waiting if audit else None,
             audit_lost=audit.lost if audit else None,
+            audit_lost_new=audit.lost_since_told() or None if audit else None,
         )
         if decision.allowed is None:
             return Answer(503)

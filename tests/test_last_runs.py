@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.tables import STORE
 
+FUNCTION_APP = Path(__file__).resolve().parent.parent / "function_app.py"
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
@@ -135,3 +138,28 @@ async def test_a_run_that_was_not_told_is_told_by_the_next() -> None:
     await worker.ran("retain", later=AGAIN_SECONDS)
 
     assert await read_last_runs(tables) == {"retain": NOW + timedelta(seconds=AGAIN_SECONDS)}
+
+
+def test_each_function_that_works_notes_its_run() -> None:
+    """All but those that monitors call: the status tells when each of them last did its work."""
+    functions = [
+        node for node in ast.walk(ast.parse(FUNCTION_APP.read_text())) if _name_of(node) is not None
+    ]
+    noted = {
+        _name_of(function)
+        for function in functions
+        if f"rooms.last_runs.note('{_name_of(function)}')" in ast.unparse(function)
+    }
+
+    assert {_name_of(function) for function in functions} - noted == {"live", "status"}
+
+
+def _name_of(node: ast.AST) -> str | None:
+    """What `@app.function_name` calls a function, None for all else."""
+    for decorator in node.decorator_list if isinstance(node, ast.AsyncFunctionDef) else ():
+        match decorator:
+            case ast.Call(
+                func=ast.Attribute(attr="function_name"), args=[ast.Constant(value=str(name))]
+            ):
+                return name
+    return None

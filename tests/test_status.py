@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -254,6 +254,30 @@ async def test_requests_do_not_grow_with_what_is_parked() -> None:
 
     assert told["parked"]["waiting_at_least"] == MOST_PARKED
     assert sum(requests.by_purpose.values()) <= 8
+
+
+async def test_parked_messages_are_counted_without_their_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand large messages are no load: of each row only its state is sent."""
+    app = App()
+    for number in range(3):
+        parking = Parking(body=b"%d" % number * 100_000, reason="not_json", detail="")
+        await app.tables.write(PARKED, [Upsert(parked_row_of(parking, NOW))])
+    scan, sent = app.tables.scan, set[str]()
+
+    async def seen(table: str, *words: Any, **more: Any) -> AsyncIterator[Row]:
+        async for row in scan(table, *words, **more):
+            if table == PARKED:
+                sent.update(row.columns)
+            yield row
+
+    monkeypatch.setattr(app.tables, "scan", seen)
+
+    _, told = await app.told()
+
+    assert told["parked"]["waiting"] == 3
+    assert sent == {"state"}
 
 
 async def test_the_status_tells_nothing_of_tags() -> None:

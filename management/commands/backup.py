@@ -42,7 +42,7 @@ async def _take(context: Context) -> int:
             total += done.copied.total()
             if done.whole:
                 break
-            if not done.copied:
+            if not done.copied and not done.anew:
                 output.error(
                     "backup_elsewhere",
                     "another run is working on a backup at this moment. What to do: wait, and look "

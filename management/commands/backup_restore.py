@@ -5,30 +5,30 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
 from management.commands.rebuild import mend_all
 from management.context import Command, Context
 from shared.backup.comparing import compare
 from shared.backup.manifest import Manifest, backup_ids, read_manifest
-from shared.backup.restore import Reader, Restore
+from shared.backup.restore import Passing, Reader, Restore
 from shared.errors import BackupError, OtherStoreError
-from shared.identifiers import hash_tag, normalise_tag
 from shared.instants import system_clock
+from shared.privacy.by_hash import HashedTags
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
 from shared.rooms import Rooms
 from shared.storage.beside import PrefixedBlobs, PrefixedTables
 from shared.storage.blobs import Blobs
-from shared.storage.erasures import kept_erasures, key_name
+from shared.storage.erasures import ErasedTag, keep_erased, kept_erasures, key_name
 from shared.storage.rows import Delete, Row, Tables
 from shared.storage.stamp import create_containers, create_store
 from shared.storage.tables import TAGS
 from shared.storage.together import write_all
 
 _LATEST = "latest"
-_NAMES_A_TAG = ("tag", "spelling")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,11 @@ async def _restore(context: Context) -> int:
     backup = options.backup if options.backup != _LATEST else await _latest(rooms.blobs)
     manifest = await read_manifest(rooms.blobs, backup)
     _refuse_other_store(rooms, manifest)
-    await rooms.stamp.check()
+    if options.compare or options.dry_run or options.beside:
+        # Nothing is written into the store, not even its stamp.
+        await rooms.stamp.agrees()
+    else:
+        await rooms.stamp.check()
     tables, blobs = rooms.tables, rooms.blobs
     if options.beside:
         tables, blobs = PrefixedTables(tables, options.beside), PrefixedBlobs(blobs, options.beside)
@@ -132,7 +136,7 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
             for part in manifest.parts:
                 lines = sum(1 for _ in await reader.lines(part))
                 progress.advance(progress.task_ids[0], lines)
-        output.say(f"{what}; all of them can be read; {len(erased)} erasures would be applied")
+        output.say(f"{what}; all of them can be read; {len(erased.kept)} erasures would be applied")
         return 0
     if not confirmed(context, what, total):
         return WRONG_USAGE
@@ -144,7 +148,7 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
             environment=settings["EMABLER_ENVIRONMENT"],
             buckets=settings["STORE_BUCKETS"],
         )
-    texts = _Texts(context.rooms, erased)
+    texts = _Texts(context.rooms, erased.hashes)
     with output.progress("rows and blobs", total) as progress:
 
         def advance(lines: int) -> None:
@@ -158,19 +162,37 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
     mended = await mend_all(context, tables, blobs)
     output.say(f"{mended} rows mended: derived ones that were copied before what they come from")
     await texts.erase(context, tables, blobs)
+    await erased.keep_anew(tables, blobs)
     await restore.done()
     output.say("What to do: start the app, and let reconciliation bring what came after the backup")
     return 0
 
 
-async def _erased_since(rooms: Rooms, manifest: Manifest) -> set[str]:
-    """The hashes of all tags that were erased after the backup began, under the keys at hand.
+type _Hashes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """The hashes of erased tags under the keys at hand, and the erasures as they are kept."""
+
+    hashes: set[str]
+    kept: set[_Hashes]
+
+    async def keep_anew(self, tables: Tables, blobs: Blobs) -> None:
+        """Let a backup that began before now, while the rows were written, be restored without."""
+        now = system_clock()
+        for hashes in sorted(self.kept):
+            await keep_erased(tables, blobs, ErasedTag(now, hashes))
+
+
+async def _erased_since(rooms: Rooms, manifest: Manifest) -> _Erased:
+    """All tags that were erased after the backup began, under the keys at hand.
 
     Raises:
         BackupError: `hash_key_missing`: one was erased under a key that is not among them.
     """
     names = {key_name(key) for key in rooms.tag_hash_keys}
-    found = set()
+    found, kept = set[str](), set[_Hashes]()
     for erased in await kept_erasures(rooms.tables, rooms.blobs):
         if erased.at < manifest.begun:
             continue
@@ -182,32 +204,32 @@ async def _erased_since(rooms: Rooms, manifest: Manifest) -> set[str]:
             )
             raise BackupError(message, code="hash_key_missing")
         found |= hashes
-    return found
+        kept.add(erased.hashes)
+    return _Erased(found, kept)
 
 
 class _Texts:
-    """Finds, among the rows that pass, the ids of tags of which only the hash is known."""
+    """Finds, in what passes, the ids of tags of which only the hash is known."""
 
     def __init__(self, rooms: Rooms, erased: set[str]) -> None:
         self._rooms = rooms
         self._erased = erased
-        self.found: dict[str, str] = {}
+        self._tags = HashedTags(erased, rooms.tag_hash_keys)
 
-    def look(self, _table: str, row: Row) -> None:
-        """Look at a row; costs nothing where nobody was erased."""
-        if not self._erased:
-            return
-        for name in _NAMES_A_TAG:
-            value = row.columns.get(name)
-            if isinstance(value, str) and value:
-                for key in self._rooms.tag_hash_keys:
-                    if (hashed := hash_tag(value, key)) in self._erased:
-                        self.found[hashed] = normalise_tag(value)
+    @property
+    def look(self) -> Passing | None:
+        """What looks at rows and blobs; nothing where nobody was erased, since it takes long."""
+        return self._look if self._erased else None
+
+    def _look(self, row: Row | None, content: bytes) -> None:
+        if row is not None:
+            self._tags.look_at_row(row.columns)
+        self._tags.look_at_bytes(content)
 
     async def erase(self, context: Context, tables: Tables, blobs: Blobs) -> None:
         """Take the erased out of the restored store, before anybody works with it."""
         left: Counter[str] = Counter()
-        for tag in sorted(set(self.found.values())):
+        for tag in sorted(set(self._tags.found.values())):
             search = Search(
                 tables,
                 blobs,
@@ -219,7 +241,7 @@ class _Texts:
             erasure = Erasure(tables, blobs, search, system_clock, plausible=self._rooms.plausible)
             report = await erasure.run(f"{whose(context.options)}, by a restore", keep=False)
             left += report.left
-        for hashed in self._erased - self.found.keys():
+        for hashed in self._erased - self._tags.found.keys():
             # Nothing tells its id: what is left of it are rows under its hash.
             rows = [Delete(row.partition, row.key) async for row in tables.range(TAGS, hashed)]
             await write_all(tables, TAGS, rows)
@@ -227,7 +249,7 @@ class _Texts:
             message = "rows changed while an erasure was applied. What to do: restore again"
             raise BackupError(message, code="not_erased")
         if self._erased:
-            number = len(set(self.found.values()))
+            number = len(set(self._tags.found.values()))
             context.output.say(f"{number} erased tags were in the backup, and are taken out again")
 
 

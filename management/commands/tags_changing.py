@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from management.commands.tags import renew_snapshot
 from management.context import Command, Context
 from management.refusals import tags_unusable
+from shared.backup.progress import begin_anew
 from shared.identifiers import hash_tag
 from shared.tags.records import Tag
 from shared.tags.rehash import Rehash
@@ -86,7 +88,12 @@ async def _rehash(context: Context) -> int:
     await rooms.stamp.check()
     current, previous = rooms.taps.terms.hash_keys
     rehash = Rehash(
-        rooms.tables, current=current, previous=previous, buckets=settings["STORE_BUCKETS"]
+        rooms.tables,
+        current=current,
+        previous=previous,
+        buckets=settings["STORE_BUCKETS"],
+        # A backup under way may be past the place that a tag comes to, and before the one it left.
+        rows_moved=partial(begin_anew, rooms.tables),
     )
     with output.progress("tags", None) as progress:
         moved = await rehash.run(lambda more: progress.advance(progress.task_ids[0], more))

@@ -118,11 +118,17 @@ class Audit:
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self.lost = 0
+        self._lost_told = 0
 
     @property
     def waiting(self) -> int:
         """How many entries are not written yet."""
         return len(self._queue)
+
+    def lost_since_told(self) -> int:
+        """How many entries were lost since this was asked before; they count as told now."""
+        since, self._lost_told = self.lost - self._lost_told, self.lost
+        return since
 
     def note(self, entry: Entry) -> None:
         """Take an entry; it is written soon. Never waits, never raises."""

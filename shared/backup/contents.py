@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.last_runs import RAN
 from shared.storage.containers import BACKUPS, BODIES, SNAPSHOTS
 from shared.storage.tables import (
     ALL_TABLES,
@@ -57,6 +58,10 @@ LEFT_OUT: Mapping[str, str] = {
 
 OWN_PARTITION = "backup"
 """The partition of the table `store` that tells how far a backup is: no backup holds it."""
+
+
+NOT_THE_STORES = frozenset((OWN_PARTITION, RAN))
+"""Partitions of the table `store` that tell what was done to it: neither copied nor compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from shared.storage.erasures import forget_erasures
 from shared.storage.rows import Tables
 
 _SPARE = timedelta(days=2)
+"""After the age of a backup: until the app, or else the account, has deleted it."""
 
 
-async def delete_old(tables: Tables, blobs: Blobs, before: datetime) -> int:
+async def delete_old(tables: Tables, blobs: Blobs, before: datetime, soft_delete: timedelta) -> int:
     """Delete backups that began before an instant, and parts of those that never became whole.
 
-    What is immutable still stays until a later run. Erasures go after the backups that they are
-    for.
+    What is immutable still stays until a later run. Erasures go when the backups that they are for
+    cannot be brought back any more: so long does the account keep what was deleted.
 
     Returns:
         How many backups went.
@@ -39,7 +40,7 @@ async def delete_old(tables: Tables, blobs: Blobs, before: datetime) -> int:
             break
         if backup not in staying:
             await blobs.delete(BACKUPS, blob.name, blob.etag)
-    await forget_erasures(tables, blobs, before - _SPARE)
+    await forget_erasures(tables, blobs, before - _SPARE - soft_delete)
     return deleted
 
 

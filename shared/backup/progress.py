@@ -6,12 +6,16 @@ was cut off goes on after the last part that counts, and of two runs side by sid
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.backup.contents import OWN_PARTITION, SOURCES
 from shared.backup.parts import Part
+from shared.errors import RowConflictError, RowMissingError
 from shared.instants import format_instant, parse_instant
+from shared.storage import limits
 from shared.storage.rows import (
     SCHEMA,
     Delete,
@@ -24,7 +28,6 @@ from shared.storage.rows import (
     Value,
 )
 from shared.storage.tables import STORE
-from shared.storage.together import write_all
 
 _KEY = "progress"
 _PARTS = "part|"
@@ -35,7 +38,7 @@ class Progress:
     """Where a backup is: the source by its name, and after which row or blob it goes on.
 
     `id` is empty where none is under way; `begun` is then when the last one began, which became
-    whole as `last`.
+    whole as `last`. Without `begun` the next one is due at once.
     """
 
     id: str = ""
@@ -108,17 +111,53 @@ class ProgressRows:
         etags = await self._tables.write(STORE, written)
         return replace(progress, etag=etags[0])
 
+    async def give_up(self, progress: Progress) -> Progress:
+        """Let the next run begin anew: what is under way must not become whole.
+
+        Raises:
+            RowConflictError: Another run wrote it meanwhile.
+        """
+        return await self.save(Progress(last=progress.last, etag=progress.etag))
+
     async def parts(self, backup: str) -> tuple[Part, ...]:
         """The parts of a backup that count, in their order."""
-        start = f"{_PARTS}{backup}|"
-        rows = self._tables.range(STORE, OWN_PARTITION, start, f"{start}~")
-        return tuple([_part(row) async for row in rows])
+        return tuple(_part(row) for row in await self._part_rows(f"{_PARTS}{backup}|"))
 
-    async def forget_parts(self) -> None:
-        """Delete the rows of all parts: the manifest names them, or the backup is given up."""
-        rows = self._tables.range(STORE, OWN_PARTITION, _PARTS, f"{_PARTS}~")
-        deletes = [Delete(row.partition, row.key) async for row in rows]
-        await write_all(self._tables, STORE, deletes)
+    async def forget_parts(self, backup: str) -> None:
+        """Delete the rows of a backup's parts: the manifest names them, or it was given up."""
+        await self.forget(await self._part_rows(f"{_PARTS}{backup}|"))
+
+    async def left(self) -> list[Row]:
+        """The rows of parts of any backup."""
+        return await self._part_rows(_PARTS)
+
+    async def forget(self, rows: Iterable[Row]) -> None:
+        """Delete these rows of parts, also where some are gone by now."""
+        deletes: list[Operation] = [Delete(row.partition, row.key) for row in rows]
+        for group in limits.transactions(deletes):
+            try:
+                await self._tables.write(STORE, group)
+            except RowMissingError:
+                # Another run deletes them, too.
+                for operation in group:
+                    with suppress(RowMissingError):
+                        await self._tables.write(STORE, [operation])
+
+    async def _part_rows(self, start: str) -> list[Row]:
+        rows = self._tables.range(STORE, OWN_PARTITION, start, f"{start}~")
+        return [row async for row in rows]
+
+
+async def begin_anew(tables: Tables) -> None:
+    """Give up the backup that is under way, if one is: rows went from behind it to before it.
+
+    Raises:
+        StoreUnavailableError: The same call does it.
+    """
+    rows = ProgressRows(tables)
+    while (progress := await rows.read()).id:
+        with suppress(RowConflictError):
+            await rows.give_up(progress)
 
 
 def _part(row: Row) -> Part:

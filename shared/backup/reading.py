@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from shared.backup.contents import OWN_PARTITION
+from shared.backup.contents import NOT_THE_STORES
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BODIES
 from shared.storage.rows import Row, Tables
@@ -39,7 +39,7 @@ async def stored_rows(
                     yield row
         return
     async for row in rows_after(tables, table, partition, key):
-        if (table, row.partition) != (STORE, OWN_PARTITION):
+        if table != STORE or row.partition not in NOT_THE_STORES:
             yield row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-from shared.backup.contents import OWN_PARTITION, SOURCES
+from shared.backup.contents import NOT_THE_STORES, OWN_PARTITION, SOURCES
 from shared.backup.lines import blob_of_line, row_of_line
 from shared.backup.manifest import Manifest
 from shared.backup.parts import Part, lines_of
@@ -18,13 +18,13 @@ from shared.storage.tables import STORE
 from shared.storage.together import all_done, write_all
 
 _KEY = "restore"
-_MAY_BE_THERE = frozenset(("stamp", OWN_PARTITION, ERASED_TAGS))
+_MAY_BE_THERE = frozenset(("stamp", ERASED_TAGS)) | NOT_THE_STORES
 _ROWS_AT_HAND = 1_600
 """Rows that are written side by side: 16 transactions of 100."""
 _BLOBS_AT_HAND = 16
 
-type Passing = Callable[[str, Row], None]
-"""Told of each row that is written, with its table."""
+type Passing = Callable[[Row | None, bytes], None]
+"""Told of each row that is written, and of each blob by its content."""
 
 
 class Reader:
@@ -72,7 +72,7 @@ class Restore:
         tables: Tables,
         blobs: Blobs,
         *,
-        passing: Passing = lambda _table, _row: None,
+        passing: Passing | None = None,
         told: Callable[[int], None] = lambda _lines: None,
     ) -> None:
         self._reader = reader
@@ -134,6 +134,8 @@ class Restore:
         await self._tables.write(STORE, [Upsert(Row(OWN_PARTITION, _KEY, columns))])
 
     async def _write_rows(self, part: Part, lines: Iterable[bytes], *, skip: bool) -> None:
+        if skip and self._passing is None:
+            return
         batch: list[Row] = []
 
         async def flush() -> None:
@@ -144,7 +146,8 @@ class Restore:
 
         for line in lines:
             row = row_of_line(line)
-            self._passing(part.source, row)
+            if self._passing is not None:
+                self._passing(row, b"")
             batch.append(row)
             if len(batch) >= _ROWS_AT_HAND:
                 await flush()
@@ -152,21 +155,31 @@ class Restore:
         await flush()
 
     async def _write_blobs(self, part: Part, lines: Iterable[bytes], *, skip: bool) -> None:
-        if skip:
+        if skip and self._passing is None:
             return
         batch: list[tuple[str, bytes]] = []
 
         async def flush() -> None:
-            puts = [self._blobs.put(part.source, name, content) for name, content in batch]
-            await all_done(puts)
-            self._told(len(batch))
+            if not skip:
+                puts = [self._blobs.put(part.source, name, content) for name, content in batch]
+                await all_done(puts)
+                self._told(len(batch))
             batch.clear()
 
         for line in lines:
-            batch.append(blob_of_line(line))
+            name, content = blob_of_line(line)
+            if self._passing is not None:
+                self._passing(None, content)
+            batch.append((name, content))
             if len(batch) >= _BLOBS_AT_HAND:
                 await flush()
         await flush()
+
+
+async def restoring(tables: Tables) -> str:
+    """The backup that a restore into this store, which is not done, is of; empty: there is none."""
+    row = await tables.get(STORE, OWN_PARTITION, _KEY)
+    return "" if row is None else str(row.columns["id"])
 
 
 async def filled(tables: Tables, blobs: Blobs) -> list[str]:

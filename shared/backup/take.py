@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -15,11 +15,13 @@ from shared.backup.manifest import MANIFESTS, Manifest, begun_of, id_of
 from shared.backup.parts import Part, PartWriter
 from shared.backup.progress import Progress, ProgressRows
 from shared.backup.reading import stored_blobs, stored_rows
-from shared.errors import BlobChangedError, RowConflictError
+from shared.backup.restore import restoring
+from shared.errors import BackupError, BlobChangedError, RowConflictError
 from shared.instants import Clock, day_of
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BACKUPS
-from shared.storage.rows import Tables
+from shared.storage.rows import Row, Tables
+from shared.telemetry import LOGGER
 
 
 @dataclass(slots=True)
@@ -27,14 +29,16 @@ class Taken:
     """What a run did.
 
     `backup` is the one that it worked on, empty where none was due; `copied` what this run copied,
-    by table or container; `whole` whether that backup is whole; `deleted` how many old ones went;
-    `latest` when the latest whole one began.
+    by table or container; `whole` whether that backup is whole; `anew` whether it was begun in
+    place of one that could not become whole; `deleted` how many old ones went; `latest` when the
+    latest whole one began.
     """
 
     backup: str = ""
     copied: Counter[str] = field(default_factory=Counter)
     whole: bool = False
     resumed: bool = False
+    anew: bool = False
     deleted: int = 0
     latest: datetime | None = None
 
@@ -51,7 +55,8 @@ class _Item:
 class BackUp:
     """Takes backups and deletes old ones. Safe beside ingestion, retention, and another run.
 
-    `journal` is how many days of the journal are taken along; None: all.
+    `soft_delete` is how long the account keeps what was deleted, `journal` how many days of
+    the journal are taken along; None: all.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class BackUp:
         environment: str,
         buckets: int,
         keep: timedelta,
+        soft_delete: timedelta,
         journal: timedelta | None = None,
         clock: Clock,
         seconds: float,
@@ -73,6 +79,7 @@ class BackUp:
         self._environment = environment
         self._buckets = buckets
         self._keep = keep
+        self._soft_delete = soft_delete
         self._journal = journal
         self._clock = clock
         self._seconds = seconds
@@ -86,13 +93,21 @@ class BackUp:
         Zero begins one in any case, None takes none. Old ones are deleted.
 
         Raises:
+            BackupError: `restore_under_way`: what a restore writes may name who was erased.
             StoreUnavailableError: The next run goes on.
         """
+        if backup := await restoring(self._tables):
+            message = (
+                f"a restore of {backup} into this store is not done: it can neither be backed up, "
+                "nor may what it reads be deleted. What to do: finish it with manage.py backup "
+                f"restore {backup}"
+            )
+            raise BackupError(message, code="restore_under_way")
         done = Taken()
         if every is not None:
             await self._take(every, done)
         before = self._clock() - self._keep
-        done.deleted = await delete_old(self._tables, self._blobs, before)
+        done.deleted = await delete_old(self._tables, self._blobs, before, self._soft_delete)
         return done
 
     async def _take(self, every: timedelta, done: Taken) -> None:
@@ -124,9 +139,10 @@ class BackUp:
         return old or progress.source not in {source.name for source in SOURCES}
 
     async def _begin(self, progress: Progress) -> Progress:
-        await self._rows.forget_parts()
+        # Read before the save: where that succeeds, no run under way has written one of them.
+        left = await self._rows.left()
         begun = self._clock()
-        while await self._blobs.etag(BACKUPS, f"{MANIFESTS}{id_of(begun)}.json") is not None:
+        while await self._is_taken(id_of(begun), left):
             begun += timedelta(seconds=1)
         new = Progress(
             id=id_of(begun),
@@ -135,7 +151,15 @@ class BackUp:
             last=progress.last,
             etag=progress.etag,
         )
-        return await self._rows.save(new)
+        new = await self._rows.save(new)
+        await self._rows.forget(left)
+        return new
+
+    async def _is_taken(self, backup: str, left: Iterable[Row]) -> bool:
+        own = f"|{backup}|"
+        return any(own in row.key for row in left) or (
+            await self._blobs.etag(BACKUPS, f"{MANIFESTS}{backup}.json") is not None
+        )
 
     async def _copy(self, progress: Progress, until: float, done: Taken) -> Progress:
         names = [source.name for source in SOURCES]
@@ -146,7 +170,7 @@ class BackUp:
             progress, more = await self._copy_source(source, progress, until, done)
             if more:
                 return progress
-        return await self._finish(progress)
+        return await self._finish(progress, done)
 
     async def _copy_source(
         self, source: Source, progress: Progress, until: float, done: Taken
@@ -191,9 +215,19 @@ class BackUp:
         except BlobChangedError:
             return
 
-    async def _finish(self, progress: Progress) -> Progress:
-        assert progress.begun is not None  # noqa: S101 - one that is under way has begun
+    async def _finish(self, progress: Progress, done: Taken) -> Progress:
         parts: tuple[Part, ...] = await self._rows.parts(progress.id)
+        if len(parts) != progress.parts:
+            LOGGER.error(
+                "backup_begun_anew: %s has %d parts, %d are known",
+                progress.id,
+                progress.parts,
+                len(parts),
+            )
+            progress = await self._begin(await self._rows.give_up(progress))
+            done.backup, done.anew = progress.id, True
+            return progress
+        assert progress.begun is not None  # noqa: S101 - one that is under way has begun
         manifest = Manifest(
             id=progress.id,
             begun=progress.begun,
@@ -207,7 +241,7 @@ class BackUp:
         progress = await self._rows.save(
             Progress(begun=progress.begun, last=progress.id, etag=progress.etag)
         )
-        await self._rows.forget_parts()
+        await self._rows.forget_parts(progress.last)
         return progress
 
     def _items(self, source: Source, after: Progress) -> AsyncIterator[_Item]:

@@ -42,8 +42,8 @@ class Run:
 
     `sessions` are counts by what came of a session, `met` findings by class, `new` those of them
     that no run met before, `passes` windows by pass; `open` is how many findings are open after it,
-    `push_silent` whether push told nothing of sessions that REST listed, `oldest_proof` the oldest
-    among the days that are walked again, told once an hour.
+    `push_silent` whether a finding is open that push tells nothing (None: the run did not come to
+    look), `oldest_proof` the oldest among the days that are walked again, told once an hour.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Run:
     pages: int = 0
     front: datetime | None = None
     open: int = 0
-    push_silent: bool = False
+    push_silent: bool | None = None
     oldest_proof: datetime | None = None
     sessions: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)

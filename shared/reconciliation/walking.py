@@ -151,11 +151,12 @@ class Walking:
         found = await find_silence(
             self.push, means.client, means.tables, buckets=means.buckets, as_of=as_of
         )
-        self.run.push_silent = bool(found.findings)
         classes = (FindingClass.PUSH_SILENT,)
         await self._write(
             self.seen(found.findings, compared=found.compared, classes=classes, as_of=as_of)
         )
+        # Of too few sessions nobody can judge: what was known holds.
+        self.run.push_silent = self.book.open()[FindingClass.PUSH_SILENT] > 0
 
     async def look_at_proofs(self, task: Task) -> None:
         """How old the oldest proof is, once an hour: a large fleet has many windows."""

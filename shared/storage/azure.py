@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _INT32 = range(-(2**31), 2**31)
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _PRECONDITION, _TOO_LARGE = 400, 404, 409, 412, 413
 _KEYS = frozenset(("PartitionKey", "RowKey"))
+_SENT_ALWAYS = (*sorted(_KEYS), "Timestamp")
 
 
 class AzureTables:
@@ -80,6 +81,7 @@ class AzureTables:
         *,
         keys_from: str = "",
         keys_to: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         query = "PartitionKey ge @start"
@@ -93,15 +95,21 @@ class AzureTables:
         if keys_to is not None:
             query += " and RowKey lt @keys_to"
             parameters["keys_to"] = keys_to
-        return self._query(table, "scan", query, parameters)
+        return self._query(table, "scan", query, parameters, columns)
 
     async def _query(
-        self, table: str, what: str, query: str, parameters: Mapping[str, str]
+        self,
+        table: str,
+        what: str,
+        query: str,
+        parameters: Mapping[str, str],
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
+        select = None if columns is None else [*_SENT_ALWAYS, *columns]
         # A page is one request: a query of many pages is counted and charged page by page.
         pages = (
             self._client(table)
-            .query_entities(query, parameters=dict(parameters))
+            .query_entities(query, parameters=dict(parameters), select=select)
             .by_page()
             .__aiter__()
         )
@@ -214,7 +222,8 @@ def _row(entity: Mapping[str, Any]) -> Row:
     columns: dict[str, Value] = {
         name: value.value if isinstance(value, EntityProperty) else value
         for name, value in entity.items()
-        if name not in _KEYS
+        # One that was asked for and is not there may come as nothing.
+        if name not in _KEYS and value is not None
     }
     metadata = entity.metadata  # type: ignore[attr-defined] # a TableEntity, typed as a mapping
     return Row(

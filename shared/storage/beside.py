@@ -34,10 +34,16 @@ class PrefixedTables:
         *,
         keys_from: str = "",
         keys_to: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         return self._tables.scan(
-            self.prefix + table, start, end, keys_from=keys_from, keys_to=keys_to
+            self.prefix + table,
+            start,
+            end,
+            keys_from=keys_from,
+            keys_to=keys_to,
+            columns=columns,
         )
 
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:

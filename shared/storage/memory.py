@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
@@ -72,6 +73,7 @@ class MemoryTables:
         *,
         keys_from: str = "",
         keys_to: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key."""
         with request(table, "scan"):
@@ -85,7 +87,11 @@ class MemoryTables:
                 and (keys_to is None or address_[1] < keys_to)
             )
         for _, row in found:
-            yield row
+            if columns is not None:
+                sent = {name: row.columns[name] for name in columns if name in row.columns}
+                yield replace(row, columns=sent)
+            else:
+                yield row
 
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
         """Do all operations or none."""

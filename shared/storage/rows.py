@@ -96,11 +96,12 @@ class Tables(Protocol):
         *,
         keys_from: str = "",
         keys_to: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of all partitions with `start <= partition < end`, by partition and key.
 
         Of each partition those with `keys_from <= key < keys_to`: the service still walks over the
-        others, but does not send them.
+        others, but does not send them. With `columns` it sends of each row only these that it has.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -37,10 +37,21 @@ class Rehash:
     """Moves what lies under the previous key to the current one.
 
     A partition is written under its new name before the old one is deleted, and the current key's
-    record counts where both have one. So whoever reads both side by side misses nothing.
+    record counts where both have one. So whoever reads both side by side misses nothing. Whoever
+    walks the partitions in their order may miss what is moved behind their back: they are told by
+    `rows_moved`, after each batch of moves.
     """
 
-    def __init__(self, tables: Tables, *, current: bytes, previous: bytes, buckets: int) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        *,
+        current: bytes,
+        previous: bytes,
+        buckets: int,
+        rows_moved: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._rows_moved = rows_moved
         self._tables = tables
         self._current = current
         self._previous = previous
@@ -67,7 +78,8 @@ class Rehash:
                     await self._note(batch[-1][0].partition)
                 batch = []
         await self._move_all(batch, moved, told)
-        await self._move_inbox()
+        if await self._move_inbox():
+            await self._tell()
         await self._note("")
         return moved
 
@@ -94,8 +106,17 @@ class Rehash:
     async def _move_all(
         self, batch: Sequence[list[Row]], moved: Moved, told: Callable[[int], None]
     ) -> None:
-        await all_done(self._move(rows, moved) for rows in batch)
+        before = moved.moved
+        try:
+            await all_done(self._move(rows, moved) for rows in batch)
+        finally:
+            if moved.moved > before:
+                await self._tell()
         told(len(batch))
+
+    async def _tell(self) -> None:
+        if self._rows_moved is not None:
+            await self._rows_moved()
 
     async def _move(self, rows: list[Row], moved: Moved) -> None:
         old = rows[0].partition
@@ -140,7 +161,8 @@ class Rehash:
                         return tag
         return None
 
-    async def _move_inbox(self) -> None:
+    async def _move_inbox(self) -> int:
+        moved = 0
         async for row in self._tables.scan(UNKNOWN_TAGS):
             new = hash_tag(normalise_tag(str(row.columns["tag"])), self._current)
             if new == row.key:
@@ -148,6 +170,8 @@ class Rehash:
             with suppress(RowExistsError):
                 await self._tables.write(UNKNOWN_TAGS, [Insert(Row(new[:2], new, row.columns))])
             await self._delete(UNKNOWN_TAGS, row.partition, [row.key])
+            moved += 1
+        return moved
 
     async def _delete(self, table: str, partition: str, keys: Sequence[str]) -> None:
         operations: list[Operation] = [Delete(partition, key) for key in keys]

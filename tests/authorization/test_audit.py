@@ -174,6 +174,22 @@ async def test_what_is_lost_is_counted_and_logged(caplog: pytest.LogCaptureFixtu
     assert TAG not in caplog.text
 
 
+async def test_a_loss_is_told_once() -> None:
+    """What was lost since the line before is told once, and the next loss by itself."""
+    tables = MemoryTables(*ALL_TABLES)
+    tables.pause = away
+    audit = audit_on(tables, retried_for=0.0)
+    told = [audit.lost_since_told()]
+    for losses in (2, 1):
+        for n in range(losses):
+            audit.note(entry(n))
+        await audit.written()
+        told += [audit.lost_since_told(), audit.lost_since_told()]
+
+    assert told == [0, 2, 0, 1, 0]
+    assert audit.lost == 3
+
+
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that stays away does not fill the worker: the oldest rows go first, counted."""
     monkeypatch.setattr(auditing, "MOST_WAITING", 10)

@@ -77,6 +77,7 @@ class Store:
             environment="test",
             buckets=4,
             keep=timedelta(days=30),
+            soft_delete=timedelta(days=7),
             journal=journal,
             clock=self.clock,
             seconds=480,

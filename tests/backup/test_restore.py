@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from management.commands import backup_restore
+from management.commands.rebuild import mend_all
+from management.context import Context
 from shared.backup import parts as parts_module
+from shared.backup.take import Taken
 from shared.errors import BackupError, OtherStoreError, StoreUnavailableError
+from shared.identifiers import hash_tag
+from shared.last_runs import LastRuns, read_last_runs
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
@@ -17,7 +23,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.memory import MemoryTables
-from shared.storage.rows import Delete, Replace, Tables, Upsert
+from shared.storage.rows import Delete, Replace, Row, Tables, Upsert
 from shared.storage.stamp import create_store
 from shared.storage.tables import ALL_TABLES, EVENTS, SESSIONS, STORE, TAGS
 from shared.storage.together import write_all
@@ -168,6 +174,46 @@ async def test_nothing_is_restored_into_a_store_that_holds_something(memory: Sto
     assert await memory.everything() == there
 
 
+async def test_that_functions_ran_is_nothing_of_the_stores(memory: Store) -> None:
+    """What workers note at any moment is not copied or compared, and leaves a store empty."""
+    await memory.ingest(OTHERS)
+    await _noted(memory, "push_webhook")
+    done = await memory.taken()
+    await _noted(memory, "reconcile")
+
+    assert done.copied[STORE] == 1
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    await emptied(memory)
+    await _noted(memory, "push_webhook")
+    assert (await memory.manage("backup", "restore", "--yes"))[0] == 0
+    assert list(await read_last_runs(memory.tables)) == ["push_webhook"]
+
+
+async def _noted(store: Store, function: str) -> None:
+    runs = LastRuns(lambda: store.tables, store.clock)
+    runs.note(function)
+    await runs.written()
+
+
+@pytest.mark.parametrize("words", [("--compare",), ("--dry-run",), ("--beside", "second", "--yes")])
+async def test_what_only_looks_does_not_stamp_the_store(
+    memory: Store, words: tuple[str, ...]
+) -> None:
+    """A store without a stamp is not touched; one with another stamp is refused."""
+    await memory.ingest(OTHERS)
+    await memory.taken()
+    (stamp,) = [row async for row in memory.tables.range(STORE, "stamp")]
+    await memory.tables.write(STORE, [Delete(stamp.partition, stamp.key)])
+
+    await memory.manage("backup", "restore", *words)
+
+    assert [row async for row in memory.tables.range(STORE, "stamp")] == []
+    other = {**stamp.columns, "environment": "production"}
+    await memory.tables.write(STORE, [Upsert(Row(stamp.partition, stamp.key, other))])
+    with pytest.raises(OtherStoreError):
+        await memory.manage("backup", "restore", *words)
+
+
 @pytest.mark.parametrize("stop", range(0, 34, 3))
 async def test_a_restore_that_was_stopped_goes_on(
     memory: Store, monkeypatch: pytest.MonkeyPatch, stop: int
@@ -224,6 +270,102 @@ async def test_an_erased_person_stays_erased(store: Store) -> None:
     assert holding(restored) == []
     for table in (SESSIONS, TAGS, EVENTS, "parked", "chargers", "bodies"):
         assert restored[table] == there[table], table
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"authorizedIdTag": "04A2B1C3", "cut off',
+        b'{"idTag":"04-a2-b1-c3"}',
+        b'{"note":"refused\\n04A2B1C3."}',
+        '{"idTag":"04A2B1C3"}'.encode("utf-16-le"),
+        b'{"idTag":"04A2B1C3","more":"%s"}' % (b"x" * MAX_ROW_BODY_BYTES),
+        b"x" * 65_532 + b" 04A2B1C3",
+    ],
+    ids=["cut off", "separated", "escaped", "utf-16", "blob", "across columns"],
+)
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_an_erased_person_known_from_a_message_only_stays_erased(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, body: bytes, *, stopped: bool
+) -> None:
+    """No row says whose tag it was but a message that nobody could read: it stays erased.
+
+    Also where the restore was stopped when all was written.
+    """
+    await memory.ingest([body, *OTHERS])
+    await memory.taken()
+    memory.clock.now += timedelta(hours=1)
+    await erase(memory)
+    there = await memory.everything()
+    await emptied(memory)
+    if stopped:
+        with monkeypatch.context() as patched:
+            patched.setattr(backup_restore, "mend_all", _stopped)
+            with pytest.raises(StoreUnavailableError):
+                await memory.manage("backup", "restore", "--yes")
+
+    code, _, said = await memory.manage("backup", "restore", "--yes")
+
+    restored = await memory.everything()
+    assert code == 0, said
+    assert "1 erased tags were in the backup" in said
+    assert restored["bodies"] == there["bodies"]
+    assert [row[2]["body_00"] for row in restored["parked"] if "body_00" in row[2]] == [
+        row[2]["body_00"] for row in there["parked"] if "body_00" in row[2]
+    ]
+    assert holding(restored) == []
+
+
+async def _stopped(*_: object) -> int:
+    raise StoreUnavailableError("stopped")
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_backup_that_was_under_way_brings_nobody_back(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    """Begun after the erasure, while a restore had the person in the store: restored without.
+
+    Also where nothing but the keyed hash was left of the person.
+    """
+    row = tag_row(Tag(tag=TAG), SECRET.encode())
+    if named:
+        await memory.ingest([*OF_THE_PERSON, *OTHERS])
+    else:
+        # All that a rehash left: a session of which nobody tells the tag.
+        row = Row(row.partition, "session|x|started", {"schema": 1, "session": "x"})
+    await memory.tables.write(TAGS, [Upsert(row)])
+    first = await memory.taken()
+    memory.clock.now += timedelta(hours=1)
+    await erase(memory)
+    await emptied(memory)
+    memory.clock.now += timedelta(hours=1)
+    monkeypatch.setattr(backup_restore, "system_clock", memory.clock)
+    second: list[Taken] = []
+
+    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> int:
+        # A run that began before the restore did, and copies what it writes.
+        if not second:
+            (mark,) = [r async for r in tables.range(STORE, "backup", "restore", "restore~")]
+            await tables.write(STORE, [Delete(mark.partition, mark.key)])
+            second.append(await memory.back_up().run(timedelta(hours=24)))
+            await tables.write(STORE, [Upsert(mark)])
+        return await mend_all(context, tables, blobs)
+
+    monkeypatch.setattr(backup_restore, "mend_all", meanwhile)
+    memory.clock.now += timedelta(hours=24)
+    assert (await memory.manage("backup", "restore", first.backup, "--yes"))[0] == 0
+    assert second[0].whole
+    memory.clock.now += timedelta(minutes=1)
+    await emptied(memory)
+
+    code, _, said = await memory.manage("backup", "restore", second[0].backup, "--yes")
+
+    restored = await memory.everything()
+    assert code == 0, said
+    assert holding(restored) == []
+    hashed = hash_tag(TAG, SECRET.encode())
+    assert [row for row in restored[TAGS] if row[0] == hashed] == []
 
 
 async def test_who_comes_back_after_an_erasure_stays(memory: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -14,14 +15,16 @@ import pytest
 from shared.backup import parts as parts_module
 from shared.backup.manifest import backup_ids, read_manifest
 from shared.backup.reading import rows_after, stored_rows
-from shared.errors import StoreUnavailableError
+from shared.errors import BackupError, StoreUnavailableError
+from shared.storage.beside import PrefixedTables
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.erasures import ErasedTag, keep_erased, kept_erasures
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
-from shared.storage.rows import Insert, Row
-from shared.storage.tables import ALL_TABLES, EVENTS, STORE
+from shared.storage.rows import Delete, Insert, Row, Tables
+from shared.storage.tables import ALL_TABLES, EVENTS, STORE, TAGS
+from shared.tags.records import Tag, tag_row
 from tests import payloads
 from tests.backup.stores import BEGUN, Store, names
 from tests.ingestion.day import EVERYTHING
@@ -177,7 +180,7 @@ async def test_of_two_runs_one_gives_way(memory: Store, monkeypatch: pytest.Monk
 
 
 async def test_old_backups_go(store: Store) -> None:
-    """After their age, with what was never finished, and the erasures that were for them."""
+    """After their age, with what was never finished; the erasures when none can be undeleted."""
     await store.ingest(EVERYTHING)
     await store.taken()
     await store.blobs.put(BACKUPS, "parts/20261101T000000Z/events/000000-0.jsonl.gz", b"x")
@@ -193,9 +196,11 @@ async def test_old_backups_go(store: Store) -> None:
     assert done.deleted == 1
     found = await names(store.blobs.names(BACKUPS))
     assert {name.split("/")[1][:8] for name in found if "erasures" not in name} == {"20261202"}
-    assert [erased.hashes for erased in await kept_erasures(store.tables, store.blobs)] == [
-        (("k", "i"),)
-    ]
+    for days, hashes in ((0, ["h", "i"]), (5, ["h", "i"]), (1, ["i"])):
+        store.clock.now += days * DAY + timedelta(minutes=1)
+        await store.back_up().run(None)
+        erasures = await kept_erasures(store.tables, store.blobs)
+        assert [dict(erased.hashes)["k"] for erased in erasures] == hashes, days
 
 
 async def test_what_is_immutable_stays_whole(
@@ -302,3 +307,125 @@ async def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatc
 
     assert kept > 0
     assert peaks[1] < 1.5 * peaks[0]
+
+
+class Late(PrefixedTables):
+    """The same tables for a run that stands still before it reads the rows of parts."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables, "")
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def range(
+        self, table: str, partition: str, start: str = "", end: str | None = None, **more: Any
+    ) -> AsyncIterator[Row]:
+        if start.startswith("part|"):
+            self.reached.set()
+            await self.go_on.wait()
+        async for row in super().range(table, partition, start, end, **more):
+            yield row
+
+
+async def test_a_late_deletion_takes_no_part_from_another_backup(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs begin side by side: what the beaten one deletes late is nothing of the other's."""
+    await memory.ingest(EVERYTHING)
+    late = Late(memory.tables)
+    beaten = asyncio.create_task(Store(late, memory.blobs).back_up().run(timedelta()))
+    await late.reached.wait()
+    put, before = memory.blobs.replace, 4
+
+    async def counted(container: str, name: str, content: bytes, etag: str | None) -> str:
+        nonlocal before
+        before -= 1
+        if before == 0:
+            late.go_on.set()
+            assert not (await beaten).whole
+        return await put(container, name, content, etag)
+
+    monkeypatch.setattr(memory.blobs, "replace", counted)
+
+    done = await memory.taken()
+
+    assert beaten.done()
+    assert (await read_manifest(memory.blobs, done.backup)).counts == done.copied
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+
+
+async def test_a_backup_of_which_a_part_is_unknown_never_becomes_whole(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins anew under another name, and leaves no row behind."""
+    await memory.ingest(EVERYTHING)
+    put, before = memory.blobs.replace, 4
+
+    async def counted(container: str, name: str, content: bytes, etag: str | None) -> str:
+        nonlocal before
+        before -= 1
+        if before == 0:
+            (row, *_) = [r async for r in memory.tables.range(STORE, "backup", "part|", "part|~")]
+            await memory.tables.write(STORE, [Delete(row.partition, row.key)])
+        return await put(container, name, content, etag)
+
+    monkeypatch.setattr(memory.blobs, "replace", counted)
+
+    broken = await memory.back_up().run(DAY)
+
+    assert (broken.anew, broken.whole, broken.backup) == (True, False, "20261103T013001Z")
+    assert [each async for each in backup_ids(memory.blobs)] == []
+    done = await memory.back_up().run(DAY)
+    assert (done.whole, done.backup) == (True, broken.backup)
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    assert [row.key async for row in memory.tables.range(STORE, "backup")] == ["progress"]
+
+
+async def test_a_store_that_is_being_restored_is_not_backed_up(memory: Store) -> None:
+    """What a restore writes may name who was erased: it is refused until the restore is done."""
+    await memory.ingest(EVERYTHING)
+    await memory.tables.write(
+        STORE, [Insert(Row("backup", "restore", {"schema": 1, "id": "20261101T000000Z"}))]
+    )
+    memory.clock.now += 40 * DAY
+
+    with pytest.raises(BackupError, match="backup restore 20261101T000000Z") as error:
+        await memory.back_up().run(DAY)
+
+    assert error.value.code == "restore_under_way"
+    assert await names(memory.blobs.names(BACKUPS)) == []
+    await memory.tables.write(STORE, [Delete("backup", "restore")])
+    assert (await memory.back_up().run(DAY)).whole
+
+
+@pytest.mark.parametrize("stop", [3, 20, 38])
+async def test_a_rehash_beside_a_backup_loses_no_tag(
+    memory: Store, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Tags move to before the place where the backup is: it begins anew, and holds them all."""
+    monkeypatch.setattr(parts_module, "RAW_BYTES", 1)
+    before = b"another horse battery staple 0123456789"
+    memory.settings["TAG_HASH_KEY_PREVIOUS"] = before.decode()
+    for number in range(40):
+        row = tag_row(Tag(tag=f"AA{number:02}"), before)
+        await memory.tables.write(TAGS, [Insert(row)])
+    put = memory.blobs.replace
+
+    async def counted(container: str, name: str, content: bytes, etag: str | None) -> str:
+        nonlocal stop
+        stop -= 1
+        if stop == 0:
+            assert (await memory.manage("tags", "rehash"))[0] == 0
+        return await put(container, name, content, etag)
+
+    monkeypatch.setattr(memory.blobs, "replace", counted)
+
+    beaten = await memory.back_up().run(timedelta(hours=24))
+    again = await memory.back_up().run(timedelta(hours=24))
+
+    assert (beaten.whole, again.whole) == (False, True)
+    assert (await memory.manage("backup", "restore", "--compare"))[:2] == (0, [])
+    assert again.copied[TAGS] == 40
+    # A rehash that finds nothing to move leaves a backup alone.
+    under_way = await memory.back_up(slow(200)).run(timedelta())
+    assert (await memory.manage("tags", "rehash"))[0] == 0
+    assert (await memory.back_up().run(timedelta())).backup == under_way.backup

@@ -84,7 +84,7 @@ IN_PLAIN = (
         "      deleteAfterDays: backupKeepDays + 1\n",
         "",
         "backups_end",
-        "the account deletes {}, not backups/ after 31 days",
+        "the account deletes {}, not {'backups/manifests/': 31, 'backups/parts/': 31}",
     ),
     Breakage(
         "a table forgotten",
@@ -273,6 +273,14 @@ IN_PLAIN = (
         "Azure has no pair PT20M, PT15M",
     ),
     Breakage(
+        "queries that Azure checks before their tables are there",
+        ALERTS,
+        "      skipQueryValidation: true\n",
+        "",
+        "queries_fit",
+        "skipQueryValidation is None",
+    ),
+    Breakage(
         "query alerts that look at the component",
         ALERTS,
         "scopes: [\n        workspace.id\n      ]",
@@ -322,6 +330,14 @@ IN_LARGE = (
         "union(appSettingsDefaults, appSettings, { KAFKA_PROTOCOL: 'SaslPlaintext' })",
         "encrypted_in_transit",
         "Kafka: its messages and its password travel by SaslPlaintext",
+    ),
+    Breakage(
+        "erasures that go before the backups that they are for",
+        "main.bicep",
+        "          deleteUnder: ['manifests/', 'parts/']\n",
+        "",
+        "backups_end",
+        "the account deletes {'backups/':",
     ),
     Breakage(
         "backups that are immutable for ever",

@@ -29,6 +29,9 @@ METRICS: Mapping[tuple[str, str], Metric] = {
     ("Microsoft.ServiceBus/namespaces", "DeadletteredMessages"): Metric(
         "Count", frozenset({"Average", "Minimum", "Maximum"}), frozenset({"EntityName"})
     ),
+    ("Microsoft.ServiceBus/namespaces", "ActiveMessages"): Metric(
+        "Count", frozenset({"Average", "Minimum", "Maximum"}), frozenset({"EntityName"})
+    ),
     # microsoft-storage-storageaccounts-tableservices-metrics
     ("Microsoft.Storage/storageAccounts/tableServices", "Transactions"): Metric(
         "Count",

@@ -136,7 +136,7 @@ def test_what_an_operator_sets_of_an_alert_is_deployed() -> None:
     differing = {name for name in plain if shown(plain[name]) != shown(large[name])}
     assert differing == {
         *("parked_messages", "ingestion_age", "reconciliation_failing"),
-        *("dead_letters", "availability", "daily_cap"),
+        *("dead_letters", "queue_waiting", "availability", "daily_cap"),
     }
     assert shown(large["parked_messages"])[0] is False
     assert shown(large["ingestion_age"]) == [True, 1, 50, "PT30M"]
@@ -192,6 +192,40 @@ def test_a_threshold_of_dead_letters_holds_below_it() -> None:
 
 def _large_letters(minute: int, count: float) -> Point:
     return letters(minute, count, "push-events-of-the-whole-fleet")
+
+
+def waiting(rate: int, begins: int, ends: int, minutes: int) -> Iterable[Point]:
+    """The queue of a fleet that sends so many a minute, of which none is taken for a time.
+
+    Otherwise some seconds' worth wait, and a burst of ten minutes' worth comes once an hour.
+    """
+    held = 0
+    for minute in range(minutes):
+        held = held + rate if begins <= minute < ends else max(0, held - 10 * rate)
+        yield letters(minute, held + rate // 4 + (10 * rate if minute % 60 == 0 else 0))
+
+
+def test_a_queue_that_nobody_empties_fires() -> None:
+    """100 chargers send 27 messages a minute: within three quarters of an hour it is told."""
+    stopped = fires("plain", "queue_waiting", *waiting(27, 60, 180, 300), minutes=300)
+
+    assert 60 < stopped[0] <= 105
+    assert stopped == list(range(stopped[0], stopped[-1] + 1, 5))
+    assert stopped[-1] <= 205, "it ends when they are taken again"
+
+
+def test_a_queue_that_is_emptied_does_not_fire() -> None:
+    """Bursts of a few minutes, a day long, and messages of another queue are no backlog."""
+    other = [letters(minute, 9_000, "other") for minute in range(DAY)]
+    large = [
+        Point(each.minute, each.total, dimensions={"EntityName": "push-events-of-the-whole-fleet"})
+        for each in waiting(13_600, 0, 0, DAY)
+    ]
+
+    for rate in (27, 270):
+        assert fires("plain", "queue_waiting", *waiting(rate, 0, 0, DAY), minutes=DAY) == []
+    assert fires("plain", "queue_waiting", *other, minutes=DAY) == []
+    assert fires("large", "queue_waiting", *large, minutes=DAY) == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, TAGS
 from shared.telemetry import WideEvent
+from tests.monitoring.backing_up import backup_told
 from tests.monitoring.faults import CALM, Plan
 from tests.monitoring.fleet import HASH_KEY, Happening, happenings, tags
 from tests.monitoring.host import Host, WorkerStoppedError
@@ -36,6 +37,7 @@ SETTINGS = {
 }
 _LOOKS_EVERY = 20.0
 _RECONCILES_EVERY = 900.0
+_BACKS_UP_EVERY = 900.0
 _MOST = 100
 _SLOW = (0.95, 1.3)
 _STALL = 30.0
@@ -81,6 +83,7 @@ class _Day:
                     self._ingest(),
                     self._reconcile(),
                     self._retain(),
+                    self._back_up(),
                     self._strangers(),
                 )
             ]
@@ -190,6 +193,15 @@ class _Day:
             due += timedelta(days=due <= now)
             await asyncio.sleep((due - now).total_seconds())
             await self.host.invoke("retain", "Timer fired.", work)
+
+    async def _back_up(self) -> None:
+        async def work(wide: WideEvent) -> None:
+            await asyncio.sleep(self._random.uniform(1, 4))
+            wide.add(**backup_told(self.plan, self.host.clock()))
+
+        while True:
+            await self._until(_BACKS_UP_EVERY)
+            await self.host.invoke("back_up", "Timer fired.", work)
 
     async def _strangers(self) -> None:
         """Who does what nobody should."""

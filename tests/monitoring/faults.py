@@ -55,6 +55,8 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "no_push": _fault(45, "push_silent", hour=20.5),
         # The timer has stopped.
         "no_timer": _fault(170, "function_silent", "reconciliation_failing", hour=1),
+        # Backups are begun, and none becomes whole.
+        "no_backup": _fault(60, "backup_old", hour=14.75),
         # Something writes far too much into the workspace.
         "flood": _fault(120, "daily_cap", hour=4),
         # A secret of the vault ends in a month.

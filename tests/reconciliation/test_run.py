@@ -504,6 +504,35 @@ async def test_silence_of_push_is_found_and_over(sides: TwoSides) -> None:
     assert len(await transactions(sides)) == 8
 
 
+async def test_a_run_that_cannot_judge_silence_says_what_is_known(sides: TwoSides) -> None:
+    """Of no new session nobody can say whether push speaks: silence stays until a run sees more."""
+    await sides.reconcile()
+    sides.clock.advance(hours=3)
+    sides.lists_finished(*(ended(n, NOW + HOUR + n * MINUTE) for n in range(1, 9)))
+    await sides.reconcile()
+    sides.clock.advance(hours=3)
+    await sides.reconcile()
+    sides.clock.advance(minutes=15)
+
+    run = await sides.reconcile()
+
+    assert not run.met
+    assert run.push_silent
+
+
+async def test_a_run_that_never_looked_says_nothing_of_silence(sides: TwoSides) -> None:
+    """A run that fails before it looked leaves open whether push is silent."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 40)))
+    rules(sides, "failing=1 first=8")
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="timer")
+
+    with pytest.raises(RestUnavailableError):
+        await reconciliation.run(run)
+
+    assert run.push_silent is None
+
+
 async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: TwoSides) -> None:
     """A lost stop is made up for from REST's list, wherever its end lies."""
     await sides.push(start())

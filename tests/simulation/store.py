@@ -87,9 +87,12 @@ class StoreOfOneWorker:
         *,
         keys_from: str = "",
         keys_to: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         await self._reach()
-        found = self._tables.scan(table, start, end, keys_from=keys_from, keys_to=keys_to)
+        found = self._tables.scan(
+            table, start, end, keys_from=keys_from, keys_to=keys_to, columns=columns
+        )
         rows = [row async for row in found]
         await self._answer()
         for row in rows:

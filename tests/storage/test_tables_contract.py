@@ -262,6 +262,25 @@ async def test_a_scan_may_want_some_keys_only(tables: Tables, table: str) -> Non
     assert rest == ["tag|9", "tag}"]
 
 
+async def test_a_scan_may_want_some_columns_only(tables: Tables, table: str) -> None:
+    """Each row with those that it has, its keys, its ETag and its instant, and nothing else."""
+    await tables.write(table, [Insert(Row("p", "both", {"state": "new", "n": 1, "body": b"x"}))])
+    await tables.write(table, [Insert(Row("q", "none", {"body": b"x"}))])
+
+    found = [each async for each in tables.scan(table, columns=["state", "n"])]
+
+    assert [(each.partition, each.key, each.columns) for each in found] == [
+        ("p", "both", {"state": "new", "n": 1}),
+        ("q", "none", {}),
+    ]
+    whole = [each async for each in tables.scan(table)]
+    assert [(each.etag, each.timestamp) for each in found] == [
+        (each.etag, each.timestamp) for each in whole
+    ]
+    assert all(each.etag and each.timestamp for each in found)
+    assert [each.columns async for each in tables.scan(table, "q", columns=[])] == [{}]
+
+
 async def test_a_range_of_more_than_a_page_is_whole(tables: Tables, table: str) -> None:
     """More rows than one answer holds (1,000) all come, each once."""
     for hundred in range(11):

@@ -166,9 +166,7 @@ resource expiry 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01
               blobTypes: [
                 'blockBlob'
               ]
-              prefixMatch: [
-                '${container.name}/'
-              ]
+              prefixMatch: map(container.?deleteUnder ?? [''], folder => '${container.name}/${folder}')
             }
             actions: {
               baseBlob: {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shared.backup.manifest import MANIFESTS, PARTS
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS
 from shared.storage.tables import ALL_TABLES
 from tests.infra.deployment import Deployment
@@ -85,8 +86,9 @@ def backups_end(deployment: Deployment) -> Iterator[str]:
         if rule["enabled"]
         for prefix in rule["definition"]["filters"]["prefixMatch"]
     }
-    if found != {f"{BACKUPS}/": keep + 1}:
-        yield f"the account deletes {found}, not {BACKUPS}/ after {keep + 1} days"
+    expected = {f"{BACKUPS}/{folder}": keep + 1 for folder in (MANIFESTS, PARTS)}
+    if found != expected:
+        yield f"the account deletes {found}, not {expected} after so many days"
     policies = deployment.of(
         "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"
     )

@@ -96,6 +96,7 @@ param alerts = {
   ingestion_age: { threshold: 50, severity: 1, window: 'PT30M' }
   reconciliation_failing: { threshold: 15 }
   dead_letters: { threshold: 10, window: 'PT30M' }
+  queue_waiting: { threshold: 80000 }
   availability: { threshold: 80, severity: 1 }
 }
 param runbooksUrl = 'https://handbook.operator.example/charging/'
