@@ -41,7 +41,7 @@ TRIES = 3
 LEAST_OF_A_LIE = timedelta(minutes=15)
 """A span with a lie in it is cut as long as its halves are so long: the rest is proven."""
 
-LONGEST = timedelta(hours=6)
+LONGEST = timedelta(days=1)
 """How long a part of a span is at most, however few sessions eMabler lists in it.
 
 The store may hold many there. What is open-ended is asked for in whole."""

@@ -25,7 +25,11 @@ from tests.management.operator import Operator
 BEGINS = datetime(2026, 3, 14, 4, 30, tzinfo=UTC)
 _BATCH = 100
 KEY = "k" * 40
-SETTINGS = {"EMABLER_API_KEY": KEY, "RECONCILE_SCHEDULE": "0 */15 * * * *"}
+SETTINGS = {
+    "EMABLER_API_KEY": KEY,
+    "EMABLER_REQUESTS_PER_SECOND": "1000",
+    "RECONCILE_SCHEDULE": "0 */15 * * * *",
+}
 
 
 class Played:

@@ -42,6 +42,7 @@ async def operator() -> AsyncIterator[Operator]:
     async with TestServer(make_app(books, KEY)) as emabler:
         operator.settings |= {
             "EMABLER_API_KEY": KEY,
+            "EMABLER_REQUESTS_PER_SECOND": "1000",
             "RECONCILE_SCHEDULE": "0 */15 * * * *",
             "EMABLER_BASE_URL": str(emabler.make_url(f"{BASE_PATH}/")),
         }

@@ -490,9 +490,9 @@ def page(*items: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_what_is_asked_for_at_once_is_short_also_where_nothing_is_listed() -> None:
-    """The store may hold much where eMabler lists nothing: a day comes in four parts."""
+    """The store may hold much where eMabler lists nothing: four days come in four parts."""
     books = Finished([])
     async with client(books) as rest:
-        found = [each async for each in asking.pictures(rest, DAY)]
+        found = [each async for each in asking.pictures(rest, Span(NOW - 4 * LONGEST, NOW))]
 
     assert [each.span.length for each in found] == [LONGEST] * 4
