@@ -76,8 +76,14 @@ class Walking:
     told: Told
     push: PushSeen = field(default_factory=PushSeen)
     failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
-    lies: dict[str, datetime | None] = field(default_factory=dict)
-    lies_read: bool = False
+    lies: dict[str, datetime | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take over from the book where answers were wrong, by `Finding.about`."""
+        self.lies = {
+            about: parse_instant(str(identifier_of(about[1:])).removeprefix(_FROM))
+            for about in self.book.abouts(FindingClass.ANSWER_WRONG)
+        }
 
     async def front(self, deadline: float) -> None:
         """From the front, less an overlap, to now, less the time that a session needs to appear.
@@ -296,23 +302,13 @@ class Walking:
         """An answer that was wrong once, where one came by now that is not."""
         compared = [
             about
-            for about, start in self._known_lies.items()
+            for about, start in self.lies.items()
             if picture.span.holds(start) and (start is not None or picture.span.start is None)
         ]
         for about in compared:
             del self.lies[about]
         classes = (FindingClass.ANSWER_WRONG,)
         return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
-
-    @property
-    def _known_lies(self) -> dict[str, datetime | None]:
-        """Where answers were wrong, by `Finding.about`: as the book has it, and what came since."""
-        if not self.lies_read:
-            self.lies_read = True
-            for about in self.book.abouts(FindingClass.ANSWER_WRONG):
-                text = str(identifier_of(about[1:])).removeprefix(_FROM)
-                self.lies.setdefault(about, parse_instant(text))
-        return self.lies
 
     async def _open_sessions(self, task: Task, budget: Budget) -> None:
         """The open sessions against those that go on; the daily pass asks for those that do not."""

@@ -364,9 +364,10 @@ async def test_the_timer_refreshes_at_most_every_so_often() -> None:
     chargers = Chargers(charger(1), charger(2))
     timer = Timer(chargers)
 
-    told = [(await timer.tick()).get("inventory") for _ in range(6)]
+    ticks = [await timer.tick() for _ in range(6)]
 
-    assert told == [
+    assert all(tick["windows"] for tick in ticks)
+    assert [tick.get("inventory") for tick in ticks] == [
         {"listed": 2, "rows_written": 4},
         None,
         None,
@@ -374,7 +375,6 @@ async def test_the_timer_refreshes_at_most_every_so_often() -> None:
         {"listed": 2},
         None,
     ]
-    assert chargers.sessions_asked >= 6
 
 
 async def test_the_timer_can_do_without_an_inventory() -> None:
