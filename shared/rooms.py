@@ -281,14 +281,13 @@ class Rooms:
         self.settings.require(RETENTION)
         await self.stamp.check()
         # Loaded at the first run: no tap needs it.
+        from shared.retention.policies import AGE_SETTINGS  # noqa: PLC0415
         from shared.retention.retain import Retention  # noqa: PLC0415
 
-        kinds = ["JOURNAL", "SESSIONS", "AUTHORIZATION", "PARKED", "RUNS", "WINDOWS", "FINDINGS"]
-        settings = [f"RETENTION_{kind}_DAYS" for kind in kinds]
         done = await Retention(
             self.tables,
             self.blobs,
-            ages={name: timedelta(days=self.settings[name]) for name in settings},
+            ages={name: timedelta(days=self.settings[name]) for name in AGE_SETTINGS},
             buckets=self.settings["STORE_BUCKETS"],
             hash_keys=self.tag_hash_keys,
             clock=self._clock,

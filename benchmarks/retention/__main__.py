@@ -21,6 +21,7 @@ from rich.console import Console
 
 from local.azurite import Azurite
 from shared.instants import day_of
+from shared.retention.policies import AGE_SETTINGS
 from shared.retention.retain import Retention
 from shared.settings import read_settings
 from shared.storage.beside import PrefixedTables
@@ -35,7 +36,6 @@ AGE = timedelta(days=400)
 DAYS, DUE_DAYS = 10, 6
 KILLS = 2
 _AT_ONCE = 1_600
-_EVERYTHING = ("RETENTION_SESSIONS_DAYS", "RETENTION_AUTHORIZATION_DAYS", "RETENTION_PARKED_DAYS")
 
 
 def days_of(now: datetime) -> tuple[list[str], list[str]]:
@@ -91,7 +91,7 @@ async def retain(connection: str, now: datetime) -> int:
     """One run of retention, in a process that may be killed; 0 when it came to its end."""
     settings = read_settings({"DataStorageConnection": connection})
     tables, blobs = connect_tables(settings), connect_blobs(settings)
-    ages = dict.fromkeys(_EVERYTHING, 10 * AGE) | {"RETENTION_JOURNAL_DAYS": AGE}
+    ages = dict.fromkeys(AGE_SETTINGS, 10 * AGE) | {"RETENTION_JOURNAL_DAYS": AGE}
     # What lies before the noon after `now` is beyond the age: the days that are due, and the
     # writing of every row.
     moved = now + timedelta(days=1) + AGE

@@ -208,3 +208,21 @@ POLICIES: tuple[Policy, ...] = (
 """In the order in which a run goes through them."""
 
 WALKED_FOR_TAGS = tuple(policy.name for policy in POLICIES if policy.walked)
+
+
+def _settings_of(ages: Ages) -> tuple[str, ...]:
+    match ages:
+        case Kept():
+            return ()
+        case ByPrefix():
+            return tuple(part.setting for part in ages.parts)
+        case BySession():
+            return (ages.setting, ages.journal)
+        case _:
+            return (ages.setting,)
+
+
+AGE_SETTINGS = tuple(
+    dict.fromkeys(name for policy in POLICIES for name in _settings_of(policy.ages))
+)
+"""Each setting that tells an age (days), once: what a run of retention has to be given."""
