@@ -23,6 +23,7 @@ from shared.reconciliation.findings import (
 from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
+from shared.storage.together import both
 
 
 class Kind(Enum):
@@ -99,7 +100,8 @@ class FindingBook:
             StoreUnavailableError: It cannot be read now.
         """
         book = cls()
-        for prefix in (OPEN_ROWS, RESOLVED_ROWS):
+
+        async def take(prefix: str) -> None:
             async for row in tables.range(RECONCILIATION, PARTITION, prefix, f"{prefix}~"):
                 known = known_from_row(row)
                 book._put(
@@ -113,6 +115,8 @@ class FindingBook:
                         known.state is State.RESOLVED,
                     ),
                 )
+
+        await both(take(OPEN_ROWS), take(RESOLVED_ROWS))
         return book
 
     def open(self) -> Counter[FindingClass]:

@@ -84,7 +84,14 @@ class Ledger:
 
     @classmethod
     async def take(
-        cls, tables: Tables, clock: Clock, *, run: str, holder: str, lasts: timedelta
+        cls,
+        tables: Tables,
+        clock: Clock,
+        *,
+        run: str,
+        holder: str,
+        lasts: timedelta,
+        opening: RunRow | None = None,
     ) -> Ledger:
         """Take the lease.
 
@@ -95,6 +102,7 @@ class Ledger:
             holder: Who runs it, for people.
             lasts: How long the lease lasts from each write on: longer than the longest step
                 between two of them, or the run loses it.
+            opening: The row of the run, which is listed from the taking on; None: later.
 
         Raises:
             LeaseHeldError: Another run holds it.
@@ -113,12 +121,16 @@ class Ledger:
                 took_over = took_over or bool(before.abandoned)
                 return cls(tables, clock, before, etag, lasts=lasts, took_over=took_over)
             taken = _taken(before, now, run=run, holder=holder, lasts=lasts)
+            listed: list[Operation] = []
+            if opening is not None:
+                taken = replace(taken, row=opening.key)
+                listed.append(Upsert(run_row(opening)))
             ours = standing_row(taken, etag)
             took_over = before is not None and before.held
             died = await _died(tables, before, now) if before is not None and took_over else []
             try:
                 taking: Operation = Insert(ours) if row is None else Replace(ours)
-                etag = (await tables.write(RECONCILIATION, [taking, *died]))[0]
+                etag = (await tables.write(RECONCILIATION, [taking, *died, *listed]))[0]
             except RowConflictError:
                 continue
             return cls(tables, clock, taken, etag, lasts=lasts, took_over=took_over)

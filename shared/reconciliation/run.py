@@ -120,7 +120,8 @@ class Reconciliation:
                     run.complete = False
                     end = each.span.end
                     return None if end is None or end == span.end else Span(end, span.end)
-                worked = await WindowWork(self._means).work(each, began=began, dry_run=True)
+                rows = await self._means.rows(each.span)
+                worked = await WindowWork(self._means).work(each, rows, began=began, dry_run=True)
                 run.count(str(Pass.RANGE), each, worked.counts)
                 run.complete &= not worked.lies
                 findings += [*worked.findings, *worked.repaired]
@@ -156,12 +157,16 @@ class Reconciliation:
         """Take the lease, do it, write down how it ended, give the lease back."""
         means, terms = self._means, self._terms
         ledger = await Ledger.take(
-            means.tables, self._clock, run=run.id, holder=run.holder, lasts=terms.lease
+            means.tables,
+            self._clock,
+            run=run.id,
+            holder=run.holder,
+            lasts=terms.lease,
+            opening=run.row(means.client.counts, Outcome.RUNNING),
         )
         run.front = ledger.front
         settled = True
         try:
-            await ledger.commit(run=run.row(means.client.counts, Outcome.RUNNING))
             walking = Walking(
                 means=means,
                 ledger=ledger,

@@ -16,6 +16,7 @@ from shared.reconciliation.windows import (
 from shared.storage.ledger_keys import PARTITION, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
+from shared.storage.together import all_done
 
 _AHEAD = timedelta(days=1)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -82,18 +83,20 @@ class Shelf:
         self._planned = Change((), ())
 
     async def _load(self, windows: Sequence[Window]) -> None:
-        if self._wide is None:
-            self._wide = await self._rows(WIDE_ROWS, f"{WIDE_ROWS}~")
         wanted = _merged((each.first, each.last) for each in windows)
-        if self._read is not None:
+        if self._wide is not None and self._read is not None:
             first, last = self._read
             if first <= wanted[0][0] and wanted[-1][1] <= last:
                 return
-        self._near = {}
         final, end = wanted[-1]
         wanted[-1] = (final, end if end >= _LAST - _AHEAD else end + _AHEAD)
-        for first, last in wanted:
-            self._near |= await self._rows(*_keys(first, last))
+        ranges = [_keys(first, last) for first, last in wanted]
+        if self._wide is None:
+            ranges.append((WIDE_ROWS, f"{WIDE_ROWS}~"))
+        read = await all_done(self._rows(first, last) for first, last in ranges)
+        if self._wide is None:
+            self._wide = read.pop()
+        self._near = {key: window for rows in read for key, window in rows.items()}
         self._read = wanted[-1]
 
     async def _rows(self, start: str, end: str) -> dict[str, Window]:

@@ -78,6 +78,10 @@ class Span:
             self.end is None or end <= self.end + by
         )
 
+    def owns(self, end: datetime | None) -> bool:
+        """Whether an end is counted here: one that is its own end is the next span's."""
+        return self.holds(end) and (end is None or end != self.end)
+
     def asked_for(self, end: datetime | None) -> bool:
         """Whether an end lies in what `query` asks for."""
         return self.holds(end, by=OVERLAP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from shared.reconciliation.terms import Run, Terms, Told
 from shared.reconciliation.window_work import WindowWork
 from shared.reconciliation.windows import Window, windows_of
 from shared.storage.rows import Value
+from shared.storage.together import both
 
 MOST_LIES = 3
 """How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
@@ -77,6 +79,7 @@ class Walking:
     push: PushSeen = field(default_factory=PushSeen)
     failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
     lies: dict[str, datetime | None] = field(init=False)
+    _writing: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Take over from the book where answers were wrong, by `Finding.about`."""
@@ -233,12 +236,17 @@ class Walking:
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""
         client = self.means.client
-        async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
-            async for each in found:
-                if isinstance(each, Lie):
-                    await self._write(self._lied(each, each.span))
-                    return each
-                await self._take(walk, each)
+        try:
+            async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
+                async for each in found:
+                    if isinstance(each, Lie):
+                        await self._written_down()
+                        await self._write(self._lied(each, each.span))
+                        return each
+                    await self._take(walk, each)
+        finally:
+            # Also where the walk ends early: what was worked on is proven.
+            await self._written_down()
         await self._end_round(walk)
         return None
 
@@ -247,14 +255,18 @@ class Walking:
             await self.ledger.commit(marks=finished(self.ledger.marks, walk.task))
 
     async def _take(self, walk: _Walk, picture: Picture) -> None:
-        """Work on a picture, then write down that it is proven.
+        """Work on a picture; that it is proven is written down while the next one's rows are read.
 
         A stop that could not be looked up, since the answers on it lie, is a finding like others.
         """
         span, ledger = picture.span, self.ledger
+        # Before the first claim of this picture the one before is written down: a run that died
+        # costs one window.
+        rows, _ = await both(self.means.rows(span), self._written_down())
         await ledger.announce(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
             picture,
+            rows,
             began=ledger.began,
             raising=ledger.raising(span.start, span.end),
             budget=walk.budget,
@@ -266,7 +278,14 @@ class Walking:
         )
         findings += self._repaired(worked)
         findings += self._lied(worked.lies[0], span) if worked.lies else self._truthful(picture)
-        ends = [item.end for item in picture.items if span.holds(item.end)]
+        self._writing = asyncio.create_task(self._write_down(walk, picture, findings))
+
+    async def _write_down(
+        self, walk: _Walk, picture: Picture, findings: Sequence[FindingWrite]
+    ) -> None:
+        """Say in the ledger that a picture is proven, and what was found."""
+        span, ledger = picture.span, self.ledger
+        ends = [item.end for item in picture.items if span.owns(item.end)]
         window = Window(
             span.start,
             span.end,
@@ -283,6 +302,15 @@ class Walking:
         )
         self.run.front = ledger.front
         self.run.tell(self.told, walk.span, span)
+
+    async def _written_down(self) -> None:
+        """Wait until what was worked on last is written down.
+
+        Raises: as `Ledger.commit`.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
 
     def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
         """Note an answer that stayed wrong, by where its span begins."""

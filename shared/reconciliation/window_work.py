@@ -42,7 +42,7 @@ from shared.sessions.indexes import rest_row
 from shared.sessions.planning import Written
 from shared.sessions.reading import read_session
 from shared.sessions.summary import Summary, fold
-from shared.storage.rows import Value
+from shared.storage.rows import Row, Value
 from shared.storage.together import all_done
 
 
@@ -55,6 +55,7 @@ class WindowWork:
     async def work(
         self,
         picture: Picture,
+        rows: Sequence[Row],
         *,
         began: datetime | None,
         raising: bool = False,
@@ -65,6 +66,8 @@ class WindowWork:
 
         Args:
             picture: eMabler's answer for the window.
+            rows: The store's rows by end of its span (`Means.rows`), read when all that was to be
+                written before is.
             began: When this store was first reconciled: what ended before and is not in it is
                 history. None: nothing is.
             raising: The run before may still be writing what it saw: see `SessionWriter.write`.
@@ -77,7 +80,7 @@ class WindowWork:
             StoreUnavailableError: Some is written; the same call makes it whole.
         """
         task = _Task(self._means, picture, began, raising=raising, dry_run=dry_run)
-        return await task.run(budget or Budget(self._means.client.counts))
+        return await task.run(rows, budget or Budget(self._means.client.counts))
 
 
 @dataclass(slots=True)
@@ -115,12 +118,13 @@ class _Task:
         self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
 
-    async def run(self, budget: Budget) -> Worked:
+    async def run(self, rows: Sequence[Row], budget: Budget) -> Worked:
         """Do it all."""
         picture, worked = self._picture, self._worked
-        found = compare(await self._means.rows(picture.span), picture, raising=self._raising)
-        held = sum(picture.span.holds(item.end) for item in picture.items)
-        worked.counts[Outcome.UNCHANGED] += held - len(found.changed)
+        found = compare(rows, picture, raising=self._raising)
+        held = sum(picture.span.owns(item.end) for item in picture.items)
+        changed = sum(picture.span.owns(item.end) for item in found.changed)
+        worked.counts[Outcome.UNCHANGED] += held - changed
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
         self._nameless |= dict.fromkeys(found.nameless)
         self._near += [
@@ -295,7 +299,9 @@ class _Task:
             told, self._means.rules.tolerances, worked.as_of, self._means.hashed
         )
         started = str(told.row.columns.get("start", "~"))
-        if started <= self._told_of_by_now and self._picture.span.holds(told.end):
+        # What ended before the store was first reconciled nobody may have pushed: silence is later.
+        expected = started <= self._told_of_by_now and not self._is_history(told.end)
+        if expected and self._picture.span.holds(told.end):
             pushed = "push" in told.row.columns
             worked.push.note(told.charger_part, told.session, started, pushed=pushed)
 
@@ -306,24 +312,26 @@ class _Task:
         if outcome is Outcome.REPAIRED and summary.pushed is not None:
             outcome = Outcome.CONFIRMED  # it was paired with what push told
         if outcome is Outcome.REPAIRED and rest is not None:
-            if self._is_history(rest):
+            if self._is_history(rest.end):
                 outcome = Outcome.HISTORY
             else:
                 worked.repaired.append(self._missing_in_store(rest))
         if self._raising and outcome is Outcome.UNCHANGED and summary.pushed is None:
             # A run that was lost may have repaired it, and not come to say so.
             kept = summary.rest_claim
-            if kept is not None and not self._is_history(kept):
+            if kept is not None and not self._is_history(kept.end):
                 worked.repaired.append(self._missing_in_store(kept))
-        worked.counts[outcome] += 1
+        end = None if summary.rest_claim is None else summary.rest_claim.end
+        # What ends with the window the next one counts.
+        worked.counts[outcome] += end is None or end != self._picture.span.end
         if outcome is Outcome.CHANGED and rest is not None and written.before is not None:
             former = written.before.claims.get(rest.key)
             if former is not None:
                 change = change_of(former[0], rest, worked.as_of, self._means.hashed)
                 worked.repaired += [change] if change is not None else []
 
-    def _is_history(self, rest: Claim) -> bool:
-        return self._began is not None and rest.end is not None and rest.end < self._began
+    def _is_history(self, end: datetime | None) -> bool:
+        return self._began is not None and end is not None and end < self._began
 
     def _missing_in_store(self, rest: Claim) -> Finding:
         return missing_in_store(rest, self._worked.as_of, self._means.hashed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from typing import cast
 
 from shared.storage import limits
 from shared.storage.rows import Operation, Row, Tables, Upsert, address
@@ -31,6 +32,15 @@ async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
             raise result
         done.append(result)
     return done
+
+
+async def both[A, B](one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
+    """Wait for both, then raise the first error; see `all_done`."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    for result in (first, second):
+        if isinstance(result, BaseException):
+            raise result
+    return cast("A", first), cast("B", second)
 
 
 async def in_order(stretches: Iterable[AsyncIterator[Row]]) -> AsyncIterator[Row]:

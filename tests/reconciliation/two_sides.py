@@ -197,7 +197,8 @@ class TwoSides:
         async with aclosing(pictures(self.client, span, longest=timedelta.max)) as found:
             async for each in found:
                 assert not isinstance(each, Lie)
-                worked = await work.work(each, began=began, **how)
+                rows = await self.means.rows(each.span)
+                worked = await work.work(each, rows, began=began, **how)
                 self._note(worked, OF_WINDOWS)
                 total = worked if total is None else _sum(total, worked)
         assert total is not None
