@@ -16,7 +16,7 @@ from shared.reconciliation.pairing_writer import Pairing
 from shared.reconciliation.silence import PushSeen
 from shared.reconciliation.spans import OVERLAP, Lie, Span
 from shared.sessions.claims import Claim
-from shared.sessions.indexes import END_ROWS, UNDATED
+from shared.sessions.indexes import END_COLUMNS, END_ROWS, UNDATED
 from shared.sessions.planning import Written
 from shared.sessions.writer import SessionWriter
 from shared.storage.rows import Row, Tables
@@ -92,7 +92,8 @@ class Means:
         return [row for rows in found for row in rows]
 
     async def _range(self, bucket: str, start: str, end: str) -> list[Row]:
-        return [row async for row in self.tables.range(SESSIONS, bucket, start, end)]
+        rows = self.tables.range(SESSIONS, bucket, start, end, columns=END_COLUMNS)
+        return [row async for row in rows]
 
     async def write(
         self,

@@ -28,6 +28,13 @@ CONFLICTS = frozenset(("stop_conflict", "transaction_id_reused"))
 """Findings of a session whose claims contradict each other: see `shared.sessions.plausibility`."""
 
 _COMPARED = ("energy_wh", "tag", "socket")
+_TIMES = ("start", "end")
+END_COLUMNS = (
+    *("digest", "start", "part_of", "other", "rests", "conflict", "push"),
+    *_COMPARED,
+    *(f"push_{name}" for name in (*_TIMES, *_COMPARED)),
+)
+"""The columns of a row by end; one has those of them that it needs, and `schema`."""
 
 
 def index_rows(bucket: str, session: str, claims: Collection[Claim], summary: Summary) -> list[Row]:
@@ -93,7 +100,7 @@ def _beside(claim: Claim, summary: Summary) -> dict[str, Value]:
     if pushed is None:
         return columns
     columns["push"] = ",".join(pushed.sources)
-    for name in ("start", "end"):
+    for name in _TIMES:
         instant: datetime | None = getattr(pushed, name)
         told: datetime | None = getattr(claim, name)
         if instant and (told is None or abs(instant - told) > AGREEMENT):

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _INT32 = range(-(2**31), 2**31)
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _PRECONDITION, _TOO_LARGE = 400, 404, 409, 412, 413
 _KEYS = frozenset(("PartitionKey", "RowKey"))
-_SENT_ALWAYS = (*sorted(_KEYS), "Timestamp")
 
 
 class AzureTables:
@@ -63,7 +62,13 @@ class AzureTables:
             return None
 
     def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
+        self,
+        table: str,
+        partition: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of one partition with `start <= key < end`, by key."""
         query = "PartitionKey eq @partition and RowKey ge @start"
@@ -71,7 +76,7 @@ class AzureTables:
         if end is not None:
             query += " and RowKey lt @end"
             parameters["end"] = end
-        return self._query(table, "range", query, parameters)
+        return self._query(table, "range", query, parameters, columns)
 
     def scan(
         self,
@@ -105,7 +110,7 @@ class AzureTables:
         parameters: Mapping[str, str],
         columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
-        select = None if columns is None else [*_SENT_ALWAYS, *columns]
+        select = None if columns is None else [*sorted(_KEYS), *columns]
         # A page is one request: a query of many pages is counted and charged page by page.
         pages = (
             self._client(table)

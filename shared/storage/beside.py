@@ -21,10 +21,16 @@ class PrefixedTables:
         return await self._tables.get(self.prefix + table, partition, key)
 
     def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
+        self,
+        table: str,
+        partition: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of one partition with `start <= key < end`, by key."""
-        return self._tables.range(self.prefix + table, partition, start, end)
+        return self._tables.range(self.prefix + table, partition, start, end, columns=columns)
 
     def scan(
         self,

@@ -50,7 +50,13 @@ class MemoryTables:
             return self._table(table).get((partition, key))
 
     async def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
+        self,
+        table: str,
+        partition: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         """The rows of one partition with `start <= key < end`, by key."""
         with request(table, "range"):
@@ -63,7 +69,7 @@ class MemoryTables:
                 and (end is None or row.key < end)
             )
         for _, row in found:
-            yield row
+            yield row if columns is None else _only(row, columns)
 
     async def scan(
         self,
@@ -87,11 +93,7 @@ class MemoryTables:
                 and (keys_to is None or address_[1] < keys_to)
             )
         for _, row in found:
-            if columns is not None:
-                sent = {name: row.columns[name] for name in columns if name in row.columns}
-                yield replace(row, columns=sent)
-            else:
-                yield row
+            yield row if columns is None else _only(row, columns)
 
     async def write(self, table: str, operations: Sequence[Operation]) -> list[str | None]:
         """Do all operations or none."""
@@ -151,3 +153,8 @@ class MemoryTables:
         except KeyError:
             message = f"there is no table {name}"
             raise StoreUnavailableError(message, code="table_missing") from None
+
+
+def _only(row: Row, columns: Sequence[str]) -> Row:
+    sent = {name: row.columns[name] for name in columns if name in row.columns}
+    return replace(row, columns=sent, timestamp=None)

@@ -83,9 +83,18 @@ class Tables(Protocol):
         ...
 
     def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
+        self,
+        table: str,
+        partition: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
-        """The rows of one partition with `start <= key < end`, by key; `end` None is no bound."""
+        """The rows of one partition with `start <= key < end`, by key; `end` None is no bound.
+
+        With `columns` it sends of each row only these that it has: no `timestamp` either.
+        """
         ...
 
     def scan(
@@ -101,7 +110,7 @@ class Tables(Protocol):
         """The rows of all partitions with `start <= partition < end`, by partition and key.
 
         Of each partition those with `keys_from <= key < keys_to`: the service still walks over the
-        others, but does not send them. With `columns` it sends of each row only these that it has.
+        others, but does not send them. `columns` as of `range`.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
@@ -21,7 +21,7 @@ from shared.reconciliation.spans import Picture
 from shared.reconciliation.window_work import WindowWork
 from shared.sessions import planning
 from shared.sessions.claims import Claim
-from shared.storage.rows import Insert
+from shared.storage.rows import Insert, Row
 from tests.simulation.ingestion import Take, take_as_the_product_does
 
 _WHOLE = digest._known_fields
@@ -61,11 +61,11 @@ async def _completed_before_written(taker: Delivery, batch: list[IncomingMessage
 class _WorkWrittenLater(WindowWork):
     """Work on a window that is called done, while its claims are still to be written."""
 
-    async def work(self, picture: Picture, **how: Any) -> Worked:
+    async def work(self, picture: Picture, rows: Sequence[Row], **how: Any) -> Worked:
         async def write() -> None:
             await asyncio.sleep(5)
             with suppress(TransientError):
-                await super(_WorkWrittenLater, self).work(picture, **how)
+                await super(_WorkWrittenLater, self).work(picture, rows, **how)
 
         task = asyncio.create_task(write())
         task.add_done_callback(lambda done: done.cancelled() or done.exception())

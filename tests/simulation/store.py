@@ -71,10 +71,17 @@ class StoreOfOneWorker:
         return row
 
     async def range(
-        self, table: str, partition: str, start: str = "", end: str | None = None
+        self,
+        table: str,
+        partition: str,
+        start: str = "",
+        end: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> AsyncIterator[Row]:
         await self._reach()
-        rows = [row async for row in self._tables.range(table, partition, start, end)]
+        found = self._tables.range(table, partition, start, end, columns=columns)
+        rows = [row async for row in found]
         await self._answer()
         for row in rows:
             yield row
