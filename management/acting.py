@@ -8,7 +8,13 @@ import sys
 
 from management.context import Context
 
-WRONG_USAGE = 2
+
+def text_argument(text: str) -> str:
+    """A text for the trace, that says something."""
+    if not text.strip():
+        message = 'a text is needed. Example: "ticket 4711"'
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def name_argument(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +22,7 @@ def name_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as",
         dest="name",
+        type=text_argument,
         metavar="NAME",
         help="whose doing it is, for the trace (otherwise the user signed in on this machine)",
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from management.output import Output
 from shared.instants import parse_instant
@@ -58,6 +59,15 @@ def end_argument(text: str) -> datetime:
     except OverflowError as error:
         message = f"{text!r} has no end that a calendar knows: leave it out"
         raise argparse.ArgumentTypeError(message) from error
+
+
+def url_argument(text: str) -> str:
+    """The address of the app, as an argument."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = f"{text!r} is no address. Example: http://localhost:7071/api/emabler/push"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def time_arguments(parser: argparse.ArgumentParser) -> None:

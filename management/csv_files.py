@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from management.context import Context
+from management.refusals import file_unusable
 from shared.tags.importing import write_csv
 
 
@@ -48,12 +49,6 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def tell_unusable(context: Context, error: Exception) -> int:
-    """Tell that the file cannot be read or written; the exit code."""
-    context.output.error("file_unusable", f"{context.options.file}: {error}")
-    return 2
-
-
 def tell_wrong_lines(context: Context, wrong: int, count: int) -> int:
     """Tell that lines are wrong and nothing was written; the exit code."""
     context.output.error(
@@ -71,8 +66,14 @@ async def export[T](
     fields: Callable[[T], dict[str, str]],
     noun: str,
 ) -> int:
-    """Write records as CSV, as they come; the exit code."""
+    """Write records as CSV, as they come; with `--json` print them as JSON; the exit code."""
     count = 0
+    if context.output.as_json and context.options.file == "-":
+        async for record in records:
+            context.output.row(fields(record))
+            count += 1
+        context.output.say(f"{count} {noun}")
+        return 0
     try:
         with _opened(context.options.file) as file, context.output.progress(noun, None) as progress:
             writer = write_csv(file, columns)
@@ -81,7 +82,7 @@ async def export[T](
                 count += 1
                 progress.advance(progress.task_ids[0])
     except OSError as error:
-        return tell_unusable(context, error)
+        return file_unusable(context, context.options.file, error)
     context.output.say(f"{count} {noun}")
     return 0
 

@@ -7,15 +7,18 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from management.acting import WRONG_USAGE
 from management.context import Context
 from management.exporting import FORMATS, Fields, export, whole_file
+from management.refusals import file_unusable
+from management.usage import WRONG_USAGE
 from shared.sessions.columns import Column
 
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments `--format` and `--output`."""
-    parser.add_argument("--format", choices=FORMATS, default="csv", help="csv where none is given")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="csv where none is given; with --json JSON lines"
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -29,22 +32,25 @@ async def write_rows(
 ) -> int:
     """Write rows where the arguments say, and tell how many there were; the exit code."""
     output, options = context.output, context.options
+    form = options.format or ("jsonl" if options.json else "csv")
+    if options.output is None and options.json and form != "jsonl":
+        output.error("wrong_format", f"{form} is no JSON. What to do: leave out --json or --format")
+        return WRONG_USAGE
     with output.progress(noun, None) as progress:
 
         def told(more: int) -> None:
             progress.advance(progress.task_ids[0], more)
 
         if options.output is None:
-            if options.format == "parquet" and sys.stdout.isatty():
+            if form == "parquet" and sys.stdout.isatty():
                 output.error("output_missing", "Parquet is no text. What to do: give --output FILE")
                 return WRONG_USAGE
-            count = await export(rows, sys.stdout.buffer, columns, options.format, told)
+            count = await export(rows, sys.stdout.buffer, columns, form, told)
         else:
             try:
                 with whole_file(options.output) as out:
-                    count = await export(rows, out, columns, options.format, told)
+                    count = await export(rows, out, columns, form, told)
             except OSError as error:
-                output.error("file_unusable", f"{options.output}: {error.strerror}")
-                return WRONG_USAGE
+                return file_unusable(context, options.output, error)
     output.say(f"{count} {noun}")
     return 0

@@ -177,9 +177,15 @@ async def export(
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name when it is whole; what is cut off leaves nothing.
 
+    What is there already and is no file (a device, a named pipe) is written to as it is.
+
     Raises:
         OSError: The file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as out:
+            yield out
+        return
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as out:

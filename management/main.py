@@ -17,8 +17,10 @@ from pathlib import Path
 from management.azd import AZD, load_azd_environment
 from management.commands import COMMANDS
 from management.context import Command, Context
-from management.environment import load_environment
+from management.environment import FILE, load_environment
 from management.output import Output
+from management.streams import make_writable, write_no_more
+from management.usage import WRONG_USAGE, Parser, wrong_range
 from shared.errors import (
     EmablerFunctionsError,
     LeaseHeldError,
@@ -28,7 +30,7 @@ from shared.errors import (
 )
 from shared.rooms import Rooms
 
-DONE, FOUND_WRONG, WRONG_USAGE = 0, 1, 2
+DONE, FOUND_WRONG = 0, 1
 
 _EXAMPLES = """examples:
   python manage.py doctor
@@ -41,12 +43,11 @@ _EXAMPLES = """examples:
   python manage.py reconcile --from 2026-11-01 --to 2026-11-07 --dry-run
   python manage.py findings list --state open
   python manage.py windows list
-  python manage.py findings list --state open
   python manage.py doctor --env azd
   python manage.py smoke --env azd
 
-Settings come from the environment, over local.settings.json in this folder, or with --env azd over
-those of a deployed environment.
+Settings come from the environment, over local.settings.json in the current folder, or with --env
+azd over those of a deployed environment.
 Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
 
 _GROUPS = {
@@ -67,13 +68,13 @@ _GROUPS = {
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="manage.py",
         description="Look into and look after the store of your eMabler integration.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "--json",
         action="store_true",
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
         help="work on the deployed environment that azd has selected, or on the one named",
     )
     groups = top.add_subparsers(dest="group", metavar="COMMAND", required=True)
-    nested: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    nested: dict[str, argparse._SubParsersAction[Parser]] = {}
     for command in COMMANDS:
         group, _, verb = command.name.partition(" ")
         if not verb:
@@ -102,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
                 verb, help=command.help, description=command.help, parents=[common]
             )
         command.arguments(leaf)
-        leaf.set_defaults(command=command)
+        leaf.set_defaults(command=command, parser=leaf)
     return top
 
 
@@ -118,8 +119,35 @@ def _env_argument(text: str) -> str:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     logging.getLogger("azure").setLevel(logging.WARNING)
-    options = parser().parse_args(arguments)
+    make_writable()
+    options = _read(arguments)
     output = Output(as_json=options.json)
+    if wrong := wrong_range(options):
+        output.error("wrong_range", wrong)
+        return WRONG_USAGE
+    try:
+        return _run_telling(options, output)
+    except BrokenPipeError:
+        # Whoever read our rows has enough of them.
+        write_no_more()
+        return DONE
+    except OSError as error:
+        what = f"{error.filename or 'standard output'}: {error.strerror or error}"
+        output.error("file_unusable", f"{what}. What to do: give it room or rights, then repeat")
+        write_no_more()
+        return FOUND_WRONG
+
+
+def _read(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments; what no command knows is told with the usage of the command meant."""
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def _run_telling(options: argparse.Namespace, output: Output) -> int:
+    """Run the command and tell the errors that have a code; the exit code."""
     try:
         if options.env is None:
             environ = load_environment(Path.cwd(), os.environ)
@@ -129,19 +157,32 @@ def run(arguments: Sequence[str]) -> int:
         # Here, where a reader who has gone is no fault; when Python ends it would be one.
         sys.stdout.flush()
     except SettingError as error:
-        output.error(error.code, str(error))
+        output.error(error.code, _with_remedy(error, _where_settings_are(options)))
         return WRONG_USAGE
     except RowRejectedError as error:
         output.error(error.code, str(error))
         return WRONG_USAGE
     except EmablerFunctionsError as error:
-        output.error(error.code, f"{error}. What to do: {_what_to_do(error)}")
+        output.error(error.code, _with_remedy(error, _what_to_do(error)))
         return FOUND_WRONG
-    except BrokenPipeError:
-        # Whoever read our rows has enough of them. Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
     return code
+
+
+def _with_remedy(error: EmablerFunctionsError, remedy: str) -> str:
+    """What is wrong and what to do, said once."""
+    told = str(error)
+    return told if "What to do:" in told else f"{told}. What to do: {remedy}"
+
+
+def _where_settings_are(options: argparse.Namespace) -> str:
+    if options.env is not None:
+        return "`azd provision` sets it; docs/settings.md explains each setting"
+    if Path(FILE).exists():
+        return f"mend it in the environment or in {FILE}; docs/settings.md explains each setting"
+    return (
+        f"there is no {FILE} in this folder: run `python dev.py up`, which writes one, go where "
+        "yours is, set it in the environment, or use --env azd"
+    )
 
 
 def _what_to_do(error: EmablerFunctionsError) -> str:

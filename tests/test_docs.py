@@ -18,7 +18,7 @@ from shared.errors import RestRefusedError, RestUnavailableError
 from shared.ingestion import ingest
 from shared.ingestion.parking import UNEXPECTED
 from shared.inventory.refresh import Refreshed
-from shared.parked.records import DEAD_LETTERED
+from shared.parked.records import DEAD_LETTERED, REASONS
 from shared.push import decode, fields, json_reading
 from shared.reconciliation.finding_reading import COLUMNS as FINDING_COLUMNS
 from shared.reconciliation.findings import CLASSES, FindingClass, State
@@ -93,6 +93,7 @@ def test_each_reason_for_parking_is_documented() -> None:
     codes |= {UNEXPECTED, DEAD_LETTERED}
     text = page("docs/promises.md").partition("## Why a message is parked")[2]
 
+    assert set(REASONS) == codes
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == codes
     assert len(codes) == 9
 

@@ -32,8 +32,12 @@ async def _authorize(context: Context) -> int:
     judged = await authorization.judge(tap, hashes, fresh=True)
     decision, now = judged.decision, system_clock()
     output.columns({"rule": 16, "applies": 7, "when": 0})
+    applied = False
     for rule in RULES:
+        # The last one says that nothing above applies: by itself it would always.
         applies = rule.applies(judged.situation, judged.policy, now)
+        applies = applies and not (applied and rule is RULES[-1])
+        applied = applied or applies
         output.row({"rule": str(rule.cause), "applies": applies, "when": rule.when})
     if not judged.policy.chargers_are_judged:
         output.say("no inventory was ever loaded, so an unknown charger is not judged")

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
+from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.commands.rebuild import mend_all
 from management.context import Command, Context
+from management.usage import WRONG_USAGE
 from shared.backup.comparing import compare
 from shared.backup.manifest import Manifest, backup_ids, read_manifest
 from shared.backup.restore import Passing, Reader, Restore

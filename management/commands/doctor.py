@@ -11,7 +11,7 @@ import asyncio
 
 from management.backup_checks import backups, containers
 from management.checks import Finding, checked
-from management.context import Command, Context
+from management.context import Command, Context, url_argument
 from management.push_checks import (
     ENDPOINT,
     chargers_finding,
@@ -38,6 +38,7 @@ _PREVIOUS = ("WEBHOOK_AUTHORIZATION_PREVIOUS", "TAG_HASH_KEY_PREVIOUS")
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--endpoint",
+        type=url_argument,
         metavar="URL",
         help=f"the address that eMabler calls, to be asked from here (default: {ENDPOINT}, which "
         "--env azd knows)",

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
+from management.acting import confirmed, name_argument, sure_arguments, text_argument, whose
 from management.commands.findings import (
     filter_arguments,
     filter_of,
@@ -17,6 +17,7 @@ from management.commands.findings import (
 from management.context import Command, Context, limit_argument
 from management.export_command import export_arguments, write_rows
 from management.exporting import Fields
+from management.usage import WRONG_USAGE
 from shared.instants import system_clock
 from shared.reconciliation.finding_reading import COLUMNS, exported, read_findings, resolve
 from shared.reconciliation.findings import Known, State
@@ -34,7 +35,11 @@ def _resolve_arguments(parser: argparse.ArgumentParser) -> None:
         help="this one only, by its id or the first 6 characters of it; may be repeated",
     )
     parser.add_argument(
-        "--note", required=True, metavar="TEXT", help="what was done about it, for the trace"
+        "--note",
+        type=text_argument,
+        required=True,
+        metavar="TEXT",
+        help="what was done about it, for the trace",
     )
     limit_argument(parser)
     sure_arguments(parser)

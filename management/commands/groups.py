@@ -12,10 +12,10 @@ from management.csv_files import (
     export,
     export_arguments,
     import_arguments,
-    tell_unusable,
     tell_wrong_lines,
 )
 from management.listing import print_rows
+from management.refusals import file_unusable
 from shared.tags.groups import Group, read_group, read_members
 from shared.tags.groups_csv import COLUMNS, all_groups, change_group, fields_of, read_groups
 
@@ -48,7 +48,7 @@ async def _import(context: Context) -> int:
         with options.file.open(encoding="utf-8-sig", newline="") as lines:
             read = list(read_groups(lines))
     except (OSError, ValueError) as error:
-        return tell_unusable(context, error)
+        return file_unusable(context, options.file, error)
     wrong = [line for line in read if line.fault]
     if wrong:
         output.columns({"line": 8, "fault": 0})

@@ -13,7 +13,7 @@ from shared.instants import system_clock
 from shared.parked.collecting import collect, count
 from shared.parked.guess import TYPES
 from shared.parked.reading import ParkedFilter, ParkedMessage, read_parked
-from shared.parked.records import ParkedState, number_of, properties_of, state_of, trace_of
+from shared.parked.records import REASONS, ParkedState, number_of, properties_of, state_of, trace_of
 
 _WIDTHS = {
     "parked_at": 27,
@@ -30,7 +30,12 @@ _SHORTEST_DIGEST = 6
 
 def filter_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments by which parked messages are chosen."""
-    parser.add_argument("--reason", metavar="CODE", help="those of this reason only")
+    parser.add_argument(
+        "--reason",
+        choices=REASONS,
+        metavar="CODE",
+        help=f"those of this reason only: {', '.join(REASONS)}",
+    )
     parser.add_argument(
         "--type", choices=TYPES, help="those that look like this type, as far as they can be read"
     )

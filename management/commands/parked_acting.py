@@ -6,9 +6,10 @@ import argparse
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
+from management.acting import confirmed, name_argument, sure_arguments, text_argument, whose
 from management.commands.parked import digest_argument, filter_arguments, filter_of
 from management.context import Command, Context, limit_argument
+from management.usage import WRONG_USAGE
 from shared.instants import system_clock
 from shared.parked.reading import ParkedMessage, read_parked
 from shared.parked.records import ParkedState, state_of
@@ -46,7 +47,13 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _discard_arguments(parser: argparse.ArgumentParser) -> None:
     _choosing_arguments(parser)
-    parser.add_argument("--because", required=True, metavar="TEXT", help="why, for the trace")
+    parser.add_argument(
+        "--because",
+        type=text_argument,
+        required=True,
+        metavar="TEXT",
+        help="why, for the trace",
+    )
     parser.add_argument(
         "--delete-body", action="store_true", help="delete the bytes too; they cannot come back"
     )

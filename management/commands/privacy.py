@@ -10,8 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from management.acting import WRONG_USAGE, confirmed, name_argument, sure_arguments, whose
+from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
+from management.refusals import file_unusable
+from management.usage import WRONG_USAGE
 from shared.backup_room import BackupRoom
 from shared.instants import system_clock
 from shared.privacy.erasing import Erasure
@@ -68,8 +70,7 @@ async def _export(context: Context) -> int:
     try:
         file = None if target is None else target.open("w", encoding="utf-8")
     except OSError as error:
-        output.error("file_unusable", f"{target}: {error.strerror}")
-        return WRONG_USAGE
+        return file_unusable(context, str(target), error)
     try:
         async for found in search.all():
             counts[found.table] += 1

@@ -6,8 +6,9 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
-from management.acting import WRONG_USAGE, name_argument, whose
+from management.acting import name_argument, whose
 from management.context import Command, Context, time_arguments
+from management.usage import WRONG_USAGE
 from shared.instants import format_instant, system_clock
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.outcomes import WRITTEN
@@ -51,7 +52,8 @@ async def _reconcile(context: Context) -> int:
     now = system_clock()
     end = options.end or now
     if options.start >= end:
-        output.error("wrong_range", "--from is not before --to. Example: --from 2026-11-01")
+        last = "--to" if options.end else "now"
+        output.error("wrong_range", f"--from is not before {last}. Example: --from 2026-11-01")
         return WRONG_USAGE
     return await _stretch(context, Span(options.start, end))
 
@@ -144,7 +146,8 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 
 def _in_words(run: Run, number: int) -> str:
-    told = f"{run.sessions.total()} sessions compared ({_counts(run.sessions)}), "
+    kinds = f" ({_counts(run.sessions)})" if run.sessions else ""
+    told = f"{run.sessions.total()} sessions compared{kinds}, "
     told += f"{number} findings; nothing was written"
     return told if run.complete else f"{told}; an answer of eMabler's contradicts itself"
 

@@ -9,10 +9,12 @@ from typing import Any
 from management.context import Command, Context, limit_argument, time_arguments
 from management.listing import print_rows
 from shared.instants import format_instant
+from shared.sessions.plausibility import FINDINGS
 from shared.sessions.reading import read_summaries
 from shared.sessions.summary import State
 from shared.storage.rows import Row
 
+ANY = "any"
 _WIDTHS = {
     "start": 27,
     "end": 27,
@@ -49,7 +51,10 @@ def filter_arguments(parser: argparse.ArgumentParser) -> None:
         "to be part of another session, which are not listed otherwise",
     )
     parser.add_argument(
-        "--finding", metavar="NAME", help="those with this finding only; `any`: with one at all"
+        "--finding",
+        choices=[*FINDINGS, ANY],
+        metavar="NAME",
+        help=f"those with this finding only: {', '.join(FINDINGS)}; `{ANY}`: with one at all",
     )
     time_arguments(parser)
     limit_argument(parser)
@@ -88,7 +93,7 @@ def _wanted(row: Row, options: argparse.Namespace) -> bool:
     if options.state and row.columns["state"] != options.state:
         return False
     findings = str(row.columns.get("findings", "")).split(",")
-    if options.finding and options.finding not in (*findings, "any" if findings[0] else ""):
+    if options.finding and options.finding not in (*findings, ANY if findings[0] else ""):
         return False
     start = str(row.columns.get("start", ""))
     end = str(row.columns.get("end", "")) or start

@@ -6,11 +6,12 @@ import argparse
 import secrets
 from time import monotonic
 
-from management.context import Command, Context
+from management.context import Command, Context, url_argument
 from management.smoke.marked import Marked, marked, new_mark
 from management.smoke.sender import sender_connection
 from management.smoke.steps import Smoke, Step, StepFailedError
 from management.smoke.traces import Traces
+from management.usage import WRONG_USAGE
 from shared.errors import EmablerFunctionsError
 from shared.instants import system_clock
 from shared.messaging.connect import connect_service_bus, modules_of
@@ -18,7 +19,6 @@ from shared.messaging.queue import ServiceBusQueue
 from shared.settings import read_settings
 
 PUSH_URL = "EMABLER_PUSH_URL"
-WRONG_USAGE = 2
 _WIDTHS = {"step": 10, "well": 5, "seconds": 8, "detail": 0}
 _TRIES = 5
 
@@ -26,6 +26,7 @@ _TRIES = 5
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
+        type=url_argument,
         metavar="URL",
         help="where eMabler calls the app (with --env azd: the deployment's own; else the "
         f"environment variable {PUSH_URL})",

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from management.commands.tags_from_emabler import import_from_emabler
 from management.context import Command, Context
-from management.csv_files import import_arguments, tell_unusable, tell_wrong_lines
-from management.refusals import tags_unusable
+from management.csv_files import import_arguments, tell_wrong_lines
+from management.refusals import file_unusable, tags_unusable
 from shared.tags.csv_reading import Line
 from shared.tags.groups import MOST_MEMBERS_TO_COUNT, read_members
 from shared.tags.groups_csv import all_groups
@@ -54,7 +54,7 @@ async def _import(context: Context) -> int:
     try:
         checked = await _check(context)
     except (OSError, ValueError) as error:
-        return tell_unusable(context, error)
+        return file_unusable(context, options.file, error)
     if checked.wrong and not options.skip_invalid:
         return tell_wrong_lines(context, len(checked.wrong), checked.count)
     if not options.dry_run:

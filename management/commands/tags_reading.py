@@ -79,17 +79,20 @@ async def _show(context: Context) -> int:
     hashes = hashes_of(context.options.tag, terms.hash_keys, terms.spellings)
     known = await read_tag(rooms.tables, hashes, system_clock() - terms.longest_open)
     inbox = await rooms.tables.get(UNKNOWN_TAGS, hashes[0][:2], hashes[0])
-    output.columns({"what": 16, "value": 0})
+    if known.tag is None:
+        output.error(
+            "tag_unknown",
+            "no such tag is known. What to do: look for its spelling with `tags list`",
+        )
+    if known.tag or known.open_sessions or inbox:
+        output.columns({"what": 16, "value": 0})
     for name, value in (_shown(known.tag) if known.tag else {}).items():
         output.row({"what": name, "value": value})
     for session in known.open_sessions:
         output.row({"what": "open session", "value": f"{session.session} {session.start:%FT%TZ}"})
     if inbox is not None:
         output.row({"what": "tapped unknown", "value": f"{inbox.columns['count']!s} times"})
-    if known.tag is None:
-        output.say("no such tag is known")
-        return 1
-    return 0
+    return 1 if known.tag is None else 0
 
 
 async def _export(context: Context) -> int:

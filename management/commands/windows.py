@@ -34,7 +34,8 @@ async def _list(context: Context) -> int:
     end = options.end or now
     start = options.start or _midnight(end - _USUAL)
     if start >= end:
-        output.error("wrong_range", "--from is not before --to. Example: --from 2026-11-01")
+        last = "--to" if options.end else "now"
+        output.error("wrong_range", f"--from is not before {last}. Example: --from 2026-11-01")
         return 2
     windows = [each async for each in read_windows(tables, start, end)]
     if options.each:

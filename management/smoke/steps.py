@@ -73,8 +73,9 @@ class Smoke:
             Step(
                 "webhook",
                 self._webhook,
-                "401: the app has another WEBHOOK_AUTHORIZATION than the vault; 403: your address "
-                "is not among emablerAddresses and operatorAddresses; 5xx: the log of push_webhook",
+                "no answer: does the address lead to the app, and does it run? 401: the app has "
+                "another WEBHOOK_AUTHORIZATION than the vault; 403: your address is not among "
+                "emablerAddresses and operatorAddresses; 5xx: the log of push_webhook",
             ),
             Step(
                 "tap",

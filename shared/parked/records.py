@@ -19,6 +19,19 @@ from shared.storage.tables import PARKED
 DEAD_LETTERED = "dead_lettered"
 """The reason of a message that was fetched out of the queue's dead letters."""
 
+REASONS = (
+    "not_json",
+    "not_text",
+    "too_deep",
+    "too_large",
+    "unknown_shape",
+    "bad_field",
+    "older_than_retention",
+    "unexpected",
+    DEAD_LETTERED,
+)
+"""All reasons that a row can have; docs/promises.md holds the same table."""
+
 _MAX_DETAIL_CHARACTERS = 8_000
 _MAX_PROPERTIES_CHARACTERS = 30_000
 _MAX_TRACE = 60

@@ -230,6 +230,65 @@ async def test_a_reader_who_has_enough_is_no_fault(
     assert err.decode().strip() in ("", "3 events")
 
 
+async def test_each_character_is_written_whatever_the_locale(store: Operator) -> None:
+    """Where the locale names another encoding, pipes and files get UTF-8 all the same."""
+    bare = Operator(store.folder, {**store.settings, "PYTHONIOENCODING": "ascii"})
+
+    listed, exported = await asyncio.gather(
+        bare.run("sessions", "list", "--json", "--charger", "CH/Säule 🚗"),
+        bare.run("sessions", "export", "--charger", "CH/Säule 🚗"),
+    )
+
+    assert (listed.code, listed.rows[0]["charger"]) == (0, "CH/Säule 🚗")
+    assert exported.code == 0
+    assert exported.out.splitlines()[1].startswith("CH/Säule 🚗,7,")
+
+
+async def test_json_is_asked_of_exports_too(store: Operator) -> None:
+    """`--json` makes an export JSON lines; together with another format it is refused."""
+    sessions, tags, both = await asyncio.gather(
+        store.run("sessions", "export", "--json"),
+        store.run("tags", "export", "-", "--json"),
+        store.run("sessions", "export", "--json", "--format", "csv"),
+    )
+
+    assert (sessions.code, tags.code) == (0, 0)
+    assert {row["charger"] for row in sessions.rows} == {"CH-0042", "CH/Säule 🚗"}
+    assert all("blocked" in row for row in tags.rows)
+    assert (both.code, both.out) == (2, "")
+    assert both.err.startswith("error: wrong_format: csv is no JSON. What to do: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize("ending", [">/dev/full", ">&-"])
+async def test_rows_that_cannot_be_written_leave_no_traceback(store: Operator, ending: str) -> None:
+    """A full disk is told with a code, exit 1; a closed standard output takes nothing, exit 0."""
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} {MANAGE} events list {ending}",
+        cwd=store.folder,
+        env=store.environ,
+        stderr=subprocess.PIPE,
+    )
+    _, told = await process.communicate()
+
+    last = told.decode().splitlines()[-1]
+    if ending == ">&-":
+        assert (process.returncode, last.split()[1]) == (0, "events")
+    else:
+        assert process.returncode == 1
+        assert last.startswith("error: file_unusable: standard output: No space left on device. ")
+    assert "Traceback" not in told.decode()
+
+
+async def test_an_error_says_once_what_to_do(store: Operator) -> None:
+    """An error that brings a remedy of its own gets no second one."""
+    ended = await store.run("backup", "restore", "20200101T000000Z", "--compare")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: backup_missing: ")
+    assert ended.err.count("What to do:") == 1
+
+
 def older_python() -> str | None:
     """A Python of this machine that is too old for the packages, or none."""
     names = ["/usr/bin/python3", *(f"python3.{minor}" for minor in range(12, 7, -1))]
