@@ -77,9 +77,11 @@ HELP = {
       python dev.py bench ingest
       python dev.py bench authorize
       python dev.py bench decode --help""",
-    "simulate": """simulate [--seeds N] [--seed N] [--shrink] [--bug NAME]
-  Play histories of ingestion in virtual time: stopped workers, lost locks, late writes, outages.
+    "simulate": """simulate [--of ingestion|reconciliation] [--seeds N] [--first N] [--seed N]
+   [--bug NAME] [--until-found] [--shrink]
+  Play histories in virtual time: stopped workers, lost locks, late writes, outages.
       python dev.py simulate --seeds 20000
+      python dev.py simulate --of reconciliation
       python dev.py simulate --seed 7     # one of them again, with its story""",
     "lock": """lock
   Make requirements*.txt anew from requirements*.in, with hashes.
@@ -93,6 +95,7 @@ HELP = {
       python dev.py format""",
 }
 WITH_NODE_TOOLS = ("test", "format", "setup")
+PASSING_ON = ("test", "bench", "simulate")
 WITHOUT_NODE = ("lock", "sbom", "simulate")
 
 
@@ -109,6 +112,10 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read has enough, as after `| head`. Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
 
 
 def run(arguments: list[str]) -> int:
@@ -119,7 +126,7 @@ def run(arguments: list[str]) -> int:
     """
     command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if not command or command in {"-h", "--help", "help"}:
-        print(usage(rest))
+        print(usage(rest), flush=True)
         return 0 if command else 2
     if command not in HELP:
         raise InstallationError(
@@ -127,8 +134,8 @@ def run(arguments: list[str]) -> int:
             f"'{command}' is no command",
             f"use one of {', '.join(HELP)}; `python dev.py --help` shows examples",
         )
-    if rest and rest[0] in {"-h", "--help"}:
-        print(usage([command]))
+    if _wants_help(command, rest):
+        print(usage([command]), flush=True)
         return 0
     environment = prepare(command)
     if command == "setup":
@@ -138,6 +145,12 @@ def run(arguments: list[str]) -> int:
     if command == "bench":
         return hand_over(["-m", f"benchmarks.{bench_of(rest)}", *rest[1:]], environment)
     return hand_over(["-m", f"local.commands.{command}", *rest], environment)
+
+
+def _wants_help(command: str, rest: list[str]) -> bool:
+    """Tell whether help is asked for here; what follows a first word may be another program's."""
+    asked = rest if command not in PASSING_ON else rest[:1]
+    return not {"-h", "--help"}.isdisjoint(asked)
 
 
 def bench_of(rest: list[str]) -> str:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import IO, Self
 
-from local.errors import LocalError
+from local.errors import FolderError, LocalError
 
 SECRET_NAMES = ("WEBHOOK_AUTHORIZATION", "TAG_HASH_KEY", "EMABLER_API_KEY")
 _OURS = "secrets.json"
@@ -41,7 +41,8 @@ class DataFolder:
 
         Raises:
             LocalError: `data_in_use` when another run works in it, `data_folder_foreign` when it
-                is to be emptied and was not made by this class.
+                is to be emptied and was not made by this class, `folder_unusable` when it cannot
+                be made or written.
         """
         if reset and path.is_dir() and any(path.iterdir()) and not (path / _OURS).is_file():
             raise LocalError(
@@ -49,8 +50,12 @@ class DataFolder:
                 f"{path} holds files that the local Azure did not make, so it is not emptied",
                 "give another folder with --data, or empty this one by hand",
             )
-        path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path / _LOCK)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            opened = (path / _LOCK).open("ab")
+        except OSError as error:
+            raise FolderError(path, "--data", error) from error
+        lock = _locked(opened, path)
         try:
             if reset:
                 _empty(path)
@@ -64,9 +69,8 @@ class DataFolder:
         self._lock.close()
 
 
-def _locked(path: Path) -> IO[bytes]:
-    """Open the file and lock it for this process; the lock ends with the process."""
-    file = path.open("ab")
+def _locked(file: IO[bytes], path: Path) -> IO[bytes]:
+    """Lock the folder's file for this process; the lock ends with the process."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - there is none elsewhere
@@ -81,7 +85,7 @@ def _locked(path: Path) -> IO[bytes]:
         file.close()
         raise LocalError(
             "data_in_use",
-            f"another run works in {path.parent}",
+            f"another run works in {path}",
             "stop that one (Ctrl-C where it runs), or give another folder with --data",
         ) from error
     return file

@@ -13,6 +13,7 @@ The codes, so that they can be searched for:
 | `func_missing` | `--func` without Azure Functions Core Tools on PATH |
 | `setting_wrong` | a settings file cannot be read, or a value in it cannot be used |
 | `data_in_use` | another run works in the same data folder |
+| `folder_unusable` | a folder that was named cannot be made or written |
 | `data_folder_foreign` | `--reset` on a folder that is not one of ours |
 | `usage_wrong` | the command line is not understood |
 | `command_failed` | a command of the product, run by a demo or a proof, ended with an error |
@@ -23,6 +24,8 @@ The codes, so that they can be searched for:
 | `rhea_mismatch` | of the broker: rhea is not the release whose internals it replaces |
 | `answer_missing` | something that was waited for did not come in time |
 """
+
+from pathlib import Path
 
 
 class LocalError(Exception):
@@ -39,6 +42,17 @@ class LocalError(Exception):
         self.code = code
         self.what = what
         self.remedy = remedy
+
+
+class FolderError(LocalError):
+    """A folder that was named cannot be made or written."""
+
+    def __init__(self, path: Path, option: str, error: OSError) -> None:
+        super().__init__(
+            "folder_unusable",
+            f"{path} cannot be used ({error.strerror})",
+            f"give another folder with {option}",
+        )
 
 
 class StartError(LocalError):

@@ -1,5 +1,6 @@
 """Ports on 127.0.0.1: free ones, taken ones, the preferred one if it can be had."""
 
+import argparse
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from local.errors import PortInUseError
 
 LOOPBACK = "127.0.0.1"
+MOST = 65_535
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,17 @@ class Ports:
     broker: int = 0
     emabler: int = 0
     insights: int = 0
+
+
+def port_argument(text: str) -> int:
+    """Read a port of a command line; 0 means any.
+
+    Raises:
+        ArgumentTypeError: it is no port.
+    """
+    if not text.isascii() or not text.isdecimal() or int(text) > MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port from 0 to {MOST}")
+    return int(text)
 
 
 def free_port() -> int:

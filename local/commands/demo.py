@@ -9,7 +9,6 @@ charger by charger. What must be is what the fleet says (`local.emabler.fleet.ex
 import argparse
 import asyncio
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -26,16 +25,17 @@ from local.commands.playing.operator import Operator, forget_app_settings
 from local.commands.playing.verdict import Verdict, judge
 from local.commands.playing.watching import kafka_behind, queue_counts, until_drained
 from local.commands.playing.wide_events import read_wide_events
-from local.emabler.fleet.command_line import chargers, speed
+from local.emabler.fleet.command_line import chargers, speed, transport
 from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.faults import Rates, describe
 from local.emabler.fleet.order import Transport
-from local.errors import LocalError
+from local.errors import FolderError, LocalError
 from local.service_bus import Counts
 from local.stack import LocalAzure
 
 LIST: Final = "list"
 LOGS: Final = STATE / "logs" / "demo"
+LOG_NAMES: Final = ("azurite.log", "broker.log", "emabler.log", "host.log")
 _CALM_STEPS: Final = 20
 _CALM_STEP_SECONDS: Final = 5
 _HOURS_BETWEEN_LINES: Final = timedelta(hours=3)
@@ -56,7 +56,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--chargers", type=chargers, default=24)
     parser.add_argument("--faults", default="default")
     parser.add_argument("--speed", type=speed, default=3600.0)
-    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
+    parser.add_argument("--push", type=transport, default=Transport.SERVICE_BUS)
     parser.add_argument("--app", type=Path, default=ROOT)
     parser.add_argument("--logs", type=Path, default=LOGS)
     arguments = parser.parse_args(words)
@@ -72,7 +72,7 @@ async def demo() -> int:
         print(describe())
         return DONE
     forget_app_settings()
-    shutil.rmtree(arguments.logs, ignore_errors=True)
+    make_room_for_logs(arguments.logs)
     console = Console(highlight=False)
     began = time.monotonic()
     console.print("[bold]Azure and eMabler on this machine[/]")
@@ -92,6 +92,20 @@ async def demo() -> int:
         return FAILED
     console.print("[bold green]The store holds exactly what it must.[/]")
     return DONE
+
+
+def make_room_for_logs(folder: Path) -> None:
+    """Take away the logs of the demo before, and nothing else: the folder may be anybody's.
+
+    Raises:
+        LocalError: `folder_unusable`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in LOG_NAMES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise FolderError(folder, "--logs", error) from error
 
 
 async def _play(azure: LocalAzure, arguments: argparse.Namespace, console: Console) -> Verdict:

@@ -54,6 +54,20 @@ def read(path: Path) -> LocalSettings:
     return LocalSettings(values, users_own=True)
 
 
+def require_folder(path: Path) -> None:
+    """Refuse, before anything starts, a file that cannot be written later.
+
+    Raises:
+        LocalError: `setting_wrong`.
+    """
+    if not path.parent.is_dir():
+        raise LocalError(
+            "setting_wrong",
+            f"there is no folder {path.parent} for {path.name}",
+            "make it, or give another file with --settings",
+        )
+
+
 def _means_the_local_one(value: str) -> bool:
     """Whether a value leaves the choice to the local Azure: empty, or the emulators' own names."""
     return not value or "UseDevelopmentStorage=true" in value or _EMULATED_BUS in value

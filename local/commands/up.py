@@ -15,11 +15,11 @@ from local.commands import local_settings
 from local.commands.frame import DONE, ROOT, STATE, Arguments, run_command
 from local.commands.playing.operator import Operator, app_settings_of
 from local.emabler import examples
-from local.emabler.fleet.command_line import chargers
+from local.emabler.fleet.command_line import chargers, transport
 from local.emabler.fleet.faults import Rates
 from local.emabler.fleet.order import Transport
 from local.errors import LocalError
-from local.ports import AzuritePorts, Ports, choose_port
+from local.ports import AzuritePorts, Ports, choose_port, port_argument
 
 if TYPE_CHECKING:
     from local.stack import LocalAzure, Part
@@ -35,10 +35,10 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
         LocalError: `usage_wrong`.
     """
     parser = Arguments("up")
-    parser.add_argument("--port", type=int)
+    parser.add_argument("--port", type=port_argument)
     parser.add_argument("--azurite-ports", type=_three_ports)
-    parser.add_argument("--broker-port", type=int)
-    parser.add_argument("--emabler-port", type=int)
+    parser.add_argument("--broker-port", type=port_argument)
+    parser.add_argument("--emabler-port", type=port_argument)
     parser.add_argument("--data", type=Path, default=STATE / "data")
     parser.add_argument("--reset", action="store_true")
     parser.add_argument("--settings", type=Path, default=ROOT / "local.settings.json")
@@ -48,7 +48,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fleet", type=chargers)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="off")
-    parser.add_argument("--push", type=Transport, default=Transport.SERVICE_BUS)
+    parser.add_argument("--push", type=transport, default=Transport.SERVICE_BUS)
     arguments = parser.parse_args(words)
     if arguments.fleet is not None and arguments.no_simulator:
         parser.error(
@@ -86,6 +86,7 @@ async def up() -> int:
     """Start everything, tell where it is, and wait for Ctrl-C or for a part to end."""
     arguments = read_arguments(sys.argv[1:])
     file = local_settings.read(arguments.settings)
+    local_settings.require_folder(arguments.settings)
     environment = app_settings_of(os.environ)
     environment |= {name: os.environ[name] for name in file.values if name in os.environ}
     ports = choose_ports(arguments)
@@ -226,7 +227,7 @@ def _tell(console: Console, azure: "LocalAzure", arguments: argparse.Namespace) 
 
 
 def _three_ports(text: str) -> tuple[int, int, int]:
-    numbers = [int(part) for part in text.split(",")]
+    numbers = [port_argument(part) for part in text.split(",")]
     if len(numbers) != len(AZURITE_PORTS):
         raise argparse.ArgumentTypeError("three ports are needed: BLOB,QUEUE,TABLE")
     return numbers[0], numbers[1], numbers[2]

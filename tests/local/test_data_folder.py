@@ -52,6 +52,15 @@ def test_a_reset_empties_what_is_ours(tmp_path: Path) -> None:
     assert before.secrets != after.secrets
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A file where the folder should be is an error with a code."""
+    (tmp_path / "file").touch()
+
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(LocalError, match="folder_unusable: "):
+            DataFolder.open(path)
+
+
 def test_a_reset_leaves_what_is_not_ours(tmp_path: Path) -> None:
     """A folder with somebody else's files is refused, and nothing in it is touched."""
     (tmp_path / "thesis.txt").write_text("years of work")

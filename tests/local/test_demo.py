@@ -61,6 +61,18 @@ def test_the_command_line_is_checked_first() -> None:
             demo.read_arguments(words)
 
 
+def test_a_folder_for_logs_keeps_what_is_in_it(tmp_path: Path) -> None:
+    """Only the logs of the demo before go, since any folder can be named; a file is refused."""
+    for name in ("host.log", "thesis.txt"):
+        (tmp_path / name).touch()
+
+    demo.make_room_for_logs(tmp_path)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(LocalError, match="folder_unusable"):
+        demo.make_room_for_logs(tmp_path / "thesis.txt")
+
+
 @pytest.mark.timeout(300)
 async def test_a_day_ends_equal(tmp_path: Path) -> None:
     """With the default faults the demo ends with the verdict equal and exit code 0."""

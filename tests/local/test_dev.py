@@ -131,7 +131,7 @@ def test_it_needs_the_standard_library_only() -> None:
 
 def test_help_installs_nothing(machine: Machine) -> None:
     """Help shows every command with examples, and touches nothing."""
-    for words in (("--help",), ("up", "--help")):
+    for words in (("--help",), ("up", "--help"), ("up", "--port", "8000", "--help")):
         shown = machine.dev(*words)
         assert shown.returncode == 0
         assert "python dev.py up --port 8000" in shown.stdout
@@ -140,6 +140,15 @@ def test_help_installs_nothing(machine: Machine) -> None:
     assert machine.dev().returncode == 2
     assert not (machine.checkout / ".local").exists()
     assert machine.called() == []
+
+
+def test_a_reader_of_the_help_who_has_enough_is_no_fault(machine: Machine) -> None:
+    """Help that nobody reads to its end, as after `| head -1`, leaves no traceback: exit 0."""
+    into_nothing = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1)"
+
+    for words in (("--help",), ("demo", "--help")):
+        shown = machine.dev(*words, prelude=into_nothing)
+        assert (shown.returncode, shown.stderr) == (0, "")
 
 
 def test_an_unknown_command_is_told_which_there_are(machine: Machine) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from local.commands import local_settings
 from local.commands.claims import CLAIMS, messages
+from local.commands.playing import telling
 from local.commands.playing.operator import app_settings_of, without_app_settings
+from local.emabler.fleet.expected import Expected
 from local.errors import LocalError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -28,6 +32,23 @@ def test_messages_of_proofs_are_tallied() -> None:
     assert messages.tally(bodies, rows) == (0, 0, 0)
     assert messages.tally(bodies, [*rows[2:], rows[5]]) == (2, 1, 0)
     assert messages.tally(bodies[1:], rows) == (0, 0, 1)
+
+
+def test_what_is_not_counted_exactly_is_not_told_as_if_it_were() -> None:
+    """Where one invocation counts at most and at least, so do the sums of the day."""
+
+    def told(exact: tuple[bool, ...]) -> str:
+        out = StringIO()
+        nothing = Expected(sessions=(), sockets=(), taps=(), events=(), parked={})
+        wide = [
+            {"function": "ingest_push_events", "stored": 2, "repeated": 1, "counts_exact": each}
+            for each in exact
+        ]
+        telling.day(Console(file=out, width=40), nothing, wide)
+        return out.getvalue()
+
+    assert "The app says: 4 events stored, 2 repeats, parked: none" in told((True, True))
+    assert "The app says: at most 4 events stored, at least 2 repeats" in told((True, False))
 
 
 def test_each_claim_stands_in_the_promises() -> None:

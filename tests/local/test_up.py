@@ -196,13 +196,32 @@ async def test_core_tools_that_are_missing_are_told(
     assert line.startswith("error: func_missing: ")
 
 
-@pytest.mark.parametrize("words", [("--prot=1",), ("--azurite-ports=1,2",), ("--port=x",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--prot=1",),
+        ("--azurite-ports=1,2",),
+        ("--azurite-ports=a,b,c",),
+        ("--port=x",),
+        ("--port=99999",),
+        ("--push=rabbit",),
+    ],
+)
 async def test_wrong_use_is_told(tmp_path: Path, words: tuple[str, ...]) -> None:
     """What the command line does not know is one line with a hint at the examples."""
     line = await one_line_error(await start(tmp_path, *words))
 
     assert line.startswith("error: usage_wrong: ")
     assert "python dev.py up --help" in line
+
+
+async def test_settings_that_cannot_be_written_are_told_first(tmp_path: Path) -> None:
+    """A folder that is not there is an error before anything starts."""
+    away = tmp_path / "away" / "local.settings.json"
+    line = await one_line_error(await start(tmp_path, *ANY_PORTS, "--settings", str(away)))
+
+    assert line.startswith("error: setting_wrong: there is no folder ")
+    assert not (tmp_path / "data").exists()
 
 
 async def test_ctrl_c_while_starting(tmp_path: Path) -> None:

@@ -26,18 +26,25 @@ def day(console: Console, expected: Expected, wide: list[dict[str, Any]]) -> Non
     console.print()
     console.print(_events(expected))
     console.print(_taps(expected.taps))
-    journal = total(wide, "ingest_push_events", "stored") + total(
-        wide, "ingest_push_events", "repeated"
-    )
-    console.print(
-        f"The app says: {journal['stored']} events stored, {journal['repeated']} repeats, "
-        f"parked: {_counted(total(wide, 'ingest_push_events', 'parked')) or 'none'}"
-    )
+    console.print(_what_the_app_says(wide), soft_wrap=True)
     found = total(wide, "reconcile", "sessions")
     console.print(f"Reconciliation found: {_counted(found) or 'nothing'}")
     nature = Counter(session.differs for session in expected.sessions if session.differs)
     for fault, count in sorted(nature.items()):
         console.print(f"  {count} differ from the books by nature: {_DIFFERS.get(fault, fault)}")
+
+
+def _what_the_app_says(wide: list[dict[str, Any]]) -> str:
+    """Add up the wide events; what they do not know to the last event is said as they say it."""
+    function = "ingest_push_events"
+    stored = total(wide, function, "stored")["stored"]
+    repeated = total(wide, function, "repeated")["repeated"]
+    parked = _counted(total(wide, function, "parked")) or "none"
+    exact = all(each.get("counts_exact", True) for each in wide if each["function"] == function)
+    most, least = ("", "") if exact else ("at most ", "at least ")
+    return (
+        f"The app says: {most}{stored} events stored, {least}{repeated} repeats, parked: {parked}"
+    )
 
 
 def verdict(judged: Verdict) -> Group:

@@ -78,6 +78,18 @@ def speed(text: str) -> float | None:
     return number
 
 
+def transport(text: str) -> Transport:
+    """Read by what eMabler pushes.
+
+    Raises:
+        ArgumentTypeError: it is none of the ways.
+    """
+    try:
+        return Transport(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(Transport)}") from None
+
+
 def begin_of(days: int | None, pace: float | None, now: datetime) -> datetime:
     """When a play that starts now begins, for its end to be the very now of that moment.
 
