@@ -124,6 +124,7 @@ async def up() -> int:
             port = int(azure.host.url.rsplit(":", 1)[1])
             local_settings.write(arguments.settings, azure.settings, port=port)
         _tell(console, azure, arguments)
+        await _introduce(azure, arguments)
         if arguments.fleet is not None:
             await _bring_to_life(azure, arguments)
             told = "eMabler's log tells when they cannot reach the app"
@@ -161,6 +162,14 @@ def _expect_an_emabler(settings: Mapping[str, str]) -> None:
             "set it in the environment or in local.settings.json, and EMABLER_BASE_URL where it "
             "is not the environment's own address",
         )
+
+
+async def _introduce(azure: "LocalAzure", arguments: argparse.Namespace) -> None:
+    """Let eMabler know where it pushes to, as an operator would; a fleet brings that itself."""
+    from local.commands.playing.fleet import configure_push  # noqa: PLC0415 - with the stack
+
+    if arguments.fleet is None and not arguments.no_simulator:
+        await configure_push(azure)
 
 
 async def _bring_to_life(azure: "LocalAzure", arguments: argparse.Namespace) -> None:

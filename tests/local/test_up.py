@@ -97,15 +97,20 @@ async def one_line_error(process: Process) -> str:
 
 async def journal(tmp_path: Path) -> list[str]:
     """The chargers in the journal, as `manage.py` shows them with the file that was written."""
+    return [row["charger"] for row in await managed(tmp_path, "events", "list")]
+
+
+async def managed(tmp_path: Path, *words: str) -> list[dict[str, Any]]:
+    """The rows that a command of `manage.py`, which has to exit 0, prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, CHECKOUT / "manage.py", "events", "list", "--json"),
+        *(sys.executable, str(CHECKOUT / "manage.py"), *words, "--json"),
         cwd=tmp_path,
         stdout=PIPE,
         stderr=PIPE,
     )
     out, said = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, said.decode()
-    return [json.loads(line)["charger"] for line in out.splitlines()]
+    assert process.returncode == 0, out.decode() + said.decode()
+    return [json.loads(line) for line in out.splitlines()]
 
 
 async def test_a_day_with_up(tmp_path: Path) -> None:
@@ -213,6 +218,15 @@ async def test_wrong_use_is_told(tmp_path: Path, words: tuple[str, ...]) -> None
 
     assert line.startswith("error: usage_wrong: ")
     assert "python dev.py up --help" in line
+
+
+async def test_the_doctor_finds_it_well(tmp_path: Path) -> None:
+    """As it comes up it lacks nothing that the doctor looks for, a push configuration included."""
+    async with running(tmp_path):
+        checks = await managed(tmp_path, "doctor")
+
+    assert all(row["well"] for row in checks), checks
+    assert any(row["check"].startswith("push configuration") for row in checks)
 
 
 async def test_settings_that_cannot_be_written_are_told_first(tmp_path: Path) -> None:

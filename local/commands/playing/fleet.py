@@ -11,6 +11,7 @@ import msgspec
 
 from local.commands.playing.csv_tags import CsvTag, write_tags
 from local.commands.playing.sender import WEBHOOK
+from local.emabler.fleet.booking import push_configuration
 from local.emabler.fleet.command_line import begin_of
 from local.emabler.fleet.expected import Expected
 from local.emabler.fleet.network import Standing, Tag
@@ -35,6 +36,18 @@ class Progress(msgspec.Struct, frozen=True):
     ended: int
     asked: int
     denied: int
+
+
+async def configure_push(azure: LocalAzure) -> None:
+    """Give eMabler a push configuration where it has none, so that the doctor finds one.
+
+    A sender of one's own pushes as it likes; the small eMabler pushes for a fleet alone.
+    """
+    shelf = f"{azure.emabler.books_url}/push_configurations"
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        if not (await client.get(shelf)).json():
+            made = msgspec.json.encode([push_configuration("AzureServiceBus")])
+            (await client.put(shelf, content=made)).raise_for_status()
 
 
 class FleetOnStack:
