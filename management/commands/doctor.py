@@ -18,6 +18,7 @@ from management.push_checks import (
     configuration_findings,
     endpoint_findings,
 )
+from management.tag_key_check import tag_key
 from management.vault import VAULT, vault_finding
 from shared.backup_settings import BACKUP
 from shared.emabler.client import EmablerClient
@@ -95,6 +96,8 @@ async def _store(rooms: Rooms) -> list[Finding]:
         await checked("containers", containers(rooms)),
         await checked("store's stamp", _stamp(rooms)),
     ]
+    if "TAG_HASH_KEY" not in {problem.setting for problem in rooms.settings.problems}:
+        found.append(await checked("tags' key", tag_key(rooms)))
     if not rooms.settings.problems_of(BACKUP):
         found.append(await checked("backups", backups(rooms)))
     return found

@@ -13,6 +13,7 @@ from typing import Any
 from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
 from management.refusals import file_unusable
+from management.tag_key_check import tag_key
 from management.usage import WRONG_USAGE
 from shared.backup_room import BackupRoom
 from shared.instants import system_clock
@@ -52,6 +53,8 @@ async def _search(context: Context) -> Search | None:
         context.output.error("tag_missing", "there is no tag. Example: privacy export 04A2B1C3")
         return None
     await rooms.stamp.check()
+    # Under another key nothing would be found, and that would be told as "nothing is there".
+    await tag_key(rooms)
     return Search(
         rooms.tables,
         rooms.blobs,
