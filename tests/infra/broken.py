@@ -356,6 +356,14 @@ IN_LARGE = (
         "lets in whoever is not named",
     ),
     Breakage(
+        "an isolated account whose lifecycle policy is turned away",
+        STORAGE,
+        "bypass: empty(expiring) ? 'None' : 'AzureServices'",
+        "bypass: 'None'",
+        "closed_when_isolated",
+        "bypass is None, not AzureServices",
+    ),
+    Breakage(
         "an isolated app that anybody deploys to",
         APP,
         "scmIpSecurityRestrictionsDefaultAction: deploymentRestricted ? 'Deny' : 'Allow'",
@@ -499,5 +507,6 @@ NOT_TOGETHER = {
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
     "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
     f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",
+    "networkIsolation = true\nparam operatorAddresses = ['198.51.100.6/31']": "one by one",
     "optionalSecrets = ['KAFKA_PASSWORD']": "appSettings: Kafka needs KAFKA_BROKER_LIST",
 }

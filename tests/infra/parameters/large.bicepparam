@@ -90,7 +90,7 @@ param backupImmutabilityDays = 35
 param networkIsolation = true
 param secretLifetimeDays = 3650
 param deploymentTime = '20261126T120000Z'
-param alertEmails = 'oncall@operator.example'
+param alertEmails = 'oncall@operator.example, charging@operator.example, oncall@operator.example,'
 param alerts = {
   parked_messages: { enabled: false }
   ingestion_age: { threshold: 50, severity: 1, window: 'PT30M' }
