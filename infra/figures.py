@@ -175,11 +175,16 @@ def timer_seconds(traffic: Traffic) -> float:
     return a_day * DAYS_A_MONTH + runs * RECONCILIATION_SECONDS_A_RUN
 
 
+def ingestion_seconds(traffic: Traffic) -> float:
+    """What batches are paid as in a month."""
+    of_a_batch = SECONDS_OF_A_CALL + traffic.events_a_batch * WORKER_SECONDS_AN_EVENT
+    return paid_seconds(traffic.batches_a_month, of_a_batch, traffic.instances)
+
+
 def on_demand(traffic: Traffic) -> float:
     """Ingestion, backups and reconciliation."""
-    of_a_batch = SECONDS_OF_A_CALL + traffic.events_a_batch * WORKER_SECONDS_AN_EVENT
-    seconds = paid_seconds(traffic.batches_a_month, of_a_batch, traffic.instances)
-    gb_seconds = (seconds + timer_seconds(traffic)) * INSTANCE_GB - FREE_GB_SECONDS
+    seconds = ingestion_seconds(traffic) + timer_seconds(traffic)
+    gb_seconds = seconds * INSTANCE_GB - FREE_GB_SECONDS
     executions = max(0, traffic.batches_a_month - FREE_EXECUTIONS) / MILLION
     return (
         max(0, gb_seconds) * PRICES["on demand, a GB-second"]
@@ -197,6 +202,15 @@ def always_ready(traffic: Traffic) -> float:
             + paid_seconds(calls, 0, 1) * PRICES["always ready, a GB-second of work beside"]
         )
         + calls / MILLION * PRICES["on demand, a million executions"]
+    )
+
+
+def kept_ready(seconds: float) -> float:
+    """What an instance costs more a month, kept ready for so many seconds of work, than without."""
+    return INSTANCE_GB * (
+        HOURS_A_MONTH * 3600 * PRICES["always ready, a GB-second"]
+        + seconds * PRICES["always ready, a GB-second of work beside"]
+        - seconds * PRICES["on demand, a GB-second"]
     )
 
 

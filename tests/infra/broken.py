@@ -390,10 +390,10 @@ IN_LARGE = (
     Breakage(
         "zones with one instance",
         APP,
-        "zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked",
-        "alwaysReadyAsked",
+        "zoneRedundant ? max(group.value, 2) : group.value",
+        "group.value",
         "plan_is_flex",
-        "{'http': 1} are always ready",
+        "{'function:ingest_push_events': 1, 'http': 1} are always ready",
     ),
     Breakage(
         "keys of a namespace that needs none",

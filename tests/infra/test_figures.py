@@ -42,6 +42,8 @@ def test_the_cost_page_is_the_script_s(figures: ModuleType) -> None:
     assert f"{figures.Traffic(1).events_a_day} events a day" in text
     gathered = sum(figures.costs(figures.Traffic(1_000, gathered=20)).values())
     assert f"{gathered:,.0f} dollars" in text
+    saved = -figures.kept_ready(figures.ingestion_seconds(figures.Traffic(1_000)))
+    assert f"saves some {saved:,.0f} dollars" in text
     most = figures.Traffic(50_000).log_gb_a_month / figures.DAYS_A_MONTH
     assert f"the example writes {most:,.0f} GB a day" in page("docs/limits.md")
 

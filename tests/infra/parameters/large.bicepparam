@@ -74,6 +74,7 @@ param scale = {
   instanceMemoryMB: 4096
   maximumInstanceCount: 1000
   alwaysReadyHttp: 1
+  alwaysReadyIngestion: 1
   httpConcurrency: 100
 }
 param queueName = 'push-events-of-the-whole-fleet'
