@@ -539,12 +539,15 @@ module functionApp 'modules/function-app/main.bicep' = {
   ]
 }
 
-module availability 'modules/availability-test/main.bicep' = if (testsAvailability) {
+// There in any case: a deployment takes nothing away, and a test that is left behind where callers
+// were named since would fail, and wake somebody, for ever.
+module availability 'modules/availability-test/main.bicep' = {
   scope: group
   params: {
     name: names.availabilityTest
     location: location
     tags: allTags
+    enabled: testsAvailability
     componentName: names.component
     url: 'https://${functionApp.outputs.hostName}/api/live'
     locations: availabilityLocations
@@ -570,7 +573,8 @@ module alertRules 'modules/alerts/main.bicep' = {
     serviceBusName: names.serviceBus
     queueName: queueName
     dataStorageName: names.dataStorage
-    availabilityTestName: testsAvailability ? names.availabilityTest : ''
+    availabilityTestName: names.availabilityTest
+    testsAvailability: testsAvailability
     runbooksUrl: runbooksUrl
   }
   dependsOn: [

@@ -313,6 +313,14 @@ IN_PLAIN = (
         "Count of availabilityResults/availabilityPercentage means nothing",
     ),
     Breakage(
+        "an availability test without its alert",
+        ALERTS,
+        "&& (testsAvailability || alert.scope != 'component')",
+        "&& alert.scope != 'component'",
+        "alerts_complete",
+        "enabled is False",
+    ),
+    Breakage(
         "an availability test that needs a key",
         "main.bicep",
         "/api/live'",

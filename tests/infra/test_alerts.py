@@ -181,7 +181,11 @@ def test_receivers_are_those_that_were_named() -> None:
 
 def test_the_availability_test_is_where_it_can_call() -> None:
     """By default not where callers are named; let through on request; never, when so set."""
-    tested = {each.name for each in DEPLOYMENTS if each.of("Microsoft.Insights/webtests")}
+    tested = {
+        each.name
+        for each in DEPLOYMENTS
+        if each.one("Microsoft.Insights/webtests")["properties"]["Enabled"]
+    }
 
     assert tested == {"plain", "large", "isolated"}
 

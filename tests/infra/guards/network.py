@@ -88,7 +88,7 @@ def callers_named(deployment: Deployment) -> Iterator[str]:
     config = site["properties"]["siteConfig"]
     rules = config["ipSecurityRestrictions"]
     tags = [rule["ipAddress"] for rule in rules if rule.get("tag") == "ServiceTag"]
-    tested = bool(deployment.of("Microsoft.Insights/webtests"))
+    tested = deployment.one("Microsoft.Insights/webtests")["properties"]["Enabled"]
     if tags != (["ApplicationInsightsAvailability"] if rules and tested else []):
         yield f"{site['name']}: lets in {tags}"
     named = [rule["ipAddress"] for rule in rules if "tag" not in rule]
