@@ -69,7 +69,7 @@ type alertsType = {
   @description('Optional. Invocations fail.')
   invocations_failing: queryAlertType?
 
-  @description('Optional. A function does not do its work.')
+  @description('Optional. A function does not do its work. Its threshold, in hours, is by how much schedules pause longer than the alert expects: reconciliation 2 h, backups 6 h, retention 30 h.')
   function_silent: queryAlertType?
 
   @description('Optional. Taps are answered slowly.')

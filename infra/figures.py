@@ -7,6 +7,7 @@ hold what this prints, and a test keeps them so. Standard library only.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 SECONDS_A_DAY = 86_400
 DAYS_A_MONTH = 30
+SECONDS_A_MONTH = SECONDS_A_DAY * DAYS_A_MONTH
 HOURS_A_MONTH = 730
 MILLION = 1_000_000
 FLEETS = (100, 1_000, 50_000)
@@ -29,12 +31,14 @@ BYTES_OF_A_ROW = 1_500
 
 # Of the product: docs/performance.md, and one wide event for each invocation.
 WORKER_SECONDS_AN_EVENT = 0.0035
-REQUESTS_AN_EVENT = 0.352
-EVENTS_A_BATCH = 50
-"""A full batch holds 100; when the fleet is quiet, batches are smaller."""
+SECONDS_OF_A_CALL = 0.05
+"""What a call takes beside its events: waiting. What comes meanwhile is the next batch."""
+MOST_OF_A_BATCH = 100
+REQUESTS_OF_ONE_EVENT = 1.5
+"""Counted for this mix: 1.3 for an event alone, 11 for 50 in a batch, 15 for 100: as its root."""
 EVENTS_A_SECOND_AN_INSTANCE = 200
-SECONDS_OF_A_TAP = 0.05
 REQUESTS_A_TAP = 1
+RECONCILIATION_SECONDS_A_RUN = 10
 KILOBYTES_OF_LOG_AN_INVOCATION = 3
 """The wide event and what the host says beside it, in the traces and in the app's own log."""
 KILOBYTES_OF_LOG_A_WRITE = 1
@@ -49,9 +53,15 @@ RESTORED_ROWS_A_SECOND = 1_900
 """Half a millisecond of a core for a row, which hides the waiting for 16 requests at once."""
 JOURNAL_DAYS_OF_A_SHORT_BACKUP = 7
 BACKUP_MINUTES_A_RUN, MINUTES_BETWEEN_RUNS = 8, 15
+BACKUP_SHARE = BACKUP_MINUTES_A_RUN / MINUTES_BETWEEN_RUNS
 
 # Of Azure.
 INSTANCE_GB = 2
+SHORTEST_PAID_SECONDS = 1
+"""https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#billing"""
+OPERATIONS_A_MESSAGE = 3
+"""Sent, delivered, completed: "any method call … counts", says Microsoft's Service Bus blog
+(archive/blogs/servicebus/azure-service-bus-billing-vs-metrics-vs-current-monthly-cost)."""
 QUEUE_GB = 5
 STANDARD_OPERATIONS_A_SECOND = 1_000
 ENTITIES_A_SECOND_A_PARTITION = 2_000
@@ -62,11 +72,17 @@ AVAILABILITY_CALLS_AN_HOUR = 12
 PEAK = 3
 """The busiest minutes of a day beside its average."""
 
-# US dollars, of the kind that Azure lists for a European region; not fetched from Azure.
+# US dollars, of the kind that Azure lists for a European region, from memory: NOT VERIFIED. Azure's
+# own pages fill their numbers in by script, and the copies that could be read have none
+# (https://azure.microsoft.com/pricing/details/service-bus/ has the steps of Standard, no prices).
+# Seen elsewhere, for the United States: on demand a GB-second 0.000026
+# (https://modal.com/blog/azure-function-pricing-guide, May 2025), logs a GB "around 2.30"
+# (https://monitoringcost.com/azure-monitor-cost, 2026).
 PRICES = {
     "on demand, a GB-second": 0.000026,
     "on demand, a million executions": 0.40,
     "always ready, a GB-second": 0.000004,
+    "always ready, a GB-second of work beside": 0.000016,
     "Service Bus Standard, a month": 10.0,
     "Service Bus Standard, a million operations from 13 to 100 million": 0.80,
     "Service Bus Standard, a million operations beyond": 0.50,
@@ -93,6 +109,8 @@ class Traffic:
     """What a fleet sends."""
 
     chargers: int
+    gathered: int = 1
+    """How many messages a batch waits for, as `minMessageBatchSize` of host.json would have it."""
 
     @property
     def events_a_day(self) -> int:
@@ -115,36 +133,101 @@ class Traffic:
         return self.chargers * TAPS * DAYS_A_MONTH
 
     @property
-    def invocations_a_month(self) -> float:
-        """Batches and taps."""
-        return self.events_a_month / EVENTS_A_BATCH + self.taps_a_month
+    def instances(self) -> int:
+        """As few of ingestion as can keep up with the average."""
+        return max(1, math.ceil(self.events_a_second / EVENTS_A_SECOND_AN_INSTANCE))
+
+    @property
+    def events_a_batch(self) -> float:
+        """What comes while an instance is at the batch before, or what is gathered."""
+        each = self.events_a_second / self.instances
+        meanwhile = each * SECONDS_OF_A_CALL / (1 - each * WORKER_SECONDS_AN_EVENT)
+        return min(MOST_OF_A_BATCH, max(1.0, meanwhile, self.gathered))
+
+    @property
+    def requests_an_event(self) -> float:
+        """To Table Storage: the larger the batch, the more rows go together."""
+        return REQUESTS_OF_ONE_EVENT / math.sqrt(self.events_a_batch)
+
+    @property
+    def batches_a_month(self) -> float:
+        """Thirty days."""
+        return self.events_a_month / self.events_a_batch
+
+    @property
+    def log_gb_a_month(self) -> float:
+        """A line for each invocation, and one for each write."""
+        invocations = self.batches_a_month + self.taps_a_month
+        writes = self.events_a_month * self.requests_an_event
+        kilobytes = invocations * KILOBYTES_OF_LOG_AN_INVOCATION + writes * KILOBYTES_OF_LOG_A_WRITE
+        return kilobytes / 1e6
+
+
+def paid_seconds(calls: float, seconds: float, instances: int) -> float:
+    """Seconds of instances that so many calls are paid as: a second each, never more than all."""
+    return min(calls * max(SHORTEST_PAID_SECONDS, seconds), instances * SECONDS_A_MONTH)
+
+
+def timer_seconds(traffic: Traffic) -> float:
+    """What backups, when the journal is full, and reconciliation run in a month."""
+    a_day = min(hours_of_reading(traffic.chargers) * 3600, SECONDS_A_DAY * BACKUP_SHARE)
+    runs = SECONDS_A_MONTH / 60 / MINUTES_BETWEEN_RUNS
+    return a_day * DAYS_A_MONTH + runs * RECONCILIATION_SECONDS_A_RUN
+
+
+def ingestion_seconds(traffic: Traffic) -> float:
+    """What batches are paid as in a month."""
+    of_a_batch = SECONDS_OF_A_CALL + traffic.events_a_batch * WORKER_SECONDS_AN_EVENT
+    return paid_seconds(traffic.batches_a_month, of_a_batch, traffic.instances)
+
+
+def on_demand(traffic: Traffic) -> float:
+    """Ingestion, backups and reconciliation."""
+    seconds = ingestion_seconds(traffic) + timer_seconds(traffic)
+    gb_seconds = seconds * INSTANCE_GB - FREE_GB_SECONDS
+    executions = max(0, traffic.batches_a_month - FREE_EXECUTIONS) / MILLION
+    return (
+        max(0, gb_seconds) * PRICES["on demand, a GB-second"]
+        + executions * PRICES["on demand, a million executions"]
+    )
+
+
+def always_ready(traffic: Traffic) -> float:
+    """One instance for taps: that it is there, and what it does. Nothing of this is free."""
+    calls = traffic.taps_a_month + AVAILABILITY_PLACES * AVAILABILITY_CALLS_AN_HOUR * HOURS_A_MONTH
+    return (
+        INSTANCE_GB
+        * (
+            HOURS_A_MONTH * 3600 * PRICES["always ready, a GB-second"]
+            + paid_seconds(calls, 0, 1) * PRICES["always ready, a GB-second of work beside"]
+        )
+        + calls / MILLION * PRICES["on demand, a million executions"]
+    )
+
+
+def kept_ready(seconds: float) -> float:
+    """What an instance costs more a month, kept ready for so many seconds of work, than without."""
+    return INSTANCE_GB * (
+        HOURS_A_MONTH * 3600 * PRICES["always ready, a GB-second"]
+        + seconds * PRICES["always ready, a GB-second of work beside"]
+        - seconds * PRICES["on demand, a GB-second"]
+    )
 
 
 def costs(traffic: Traffic) -> dict[str, float]:
     """US dollars a month by driver."""
-    requests = traffic.events_a_month * REQUESTS_AN_EVENT + traffic.taps_a_month * REQUESTS_A_TAP
-    seconds = (
-        traffic.events_a_month * WORKER_SECONDS_AN_EVENT + traffic.taps_a_month * SECONDS_OF_A_TAP
+    requests = (
+        traffic.events_a_month * traffic.requests_an_event + traffic.taps_a_month * REQUESTS_A_TAP
     )
-    executions = max(0, traffic.invocations_a_month - FREE_EXECUTIONS)
-    gb_seconds = max(0, seconds * INSTANCE_GB - FREE_GB_SECONDS)
     stored_gb = traffic.events_a_day * JOURNAL_DAYS * BYTES_OF_A_ROW / 1e9
-    log_gb = (
-        traffic.invocations_a_month * KILOBYTES_OF_LOG_AN_INVOCATION
-        + traffic.events_a_month * REQUESTS_AN_EVENT * KILOBYTES_OF_LOG_A_WRITE
-    ) / 1e6
     return {
-        "instances on demand": gb_seconds * PRICES["on demand, a GB-second"]
-        + executions / MILLION * PRICES["on demand, a million executions"],
-        "one instance always ready": HOURS_A_MONTH
-        * 3600
-        * INSTANCE_GB
-        * PRICES["always ready, a GB-second"],
+        "instances on demand": on_demand(traffic),
+        "one instance always ready": always_ready(traffic),
         "Service Bus": min(standard(traffic), premium()),
         "table requests": requests / 1e4 * PRICES["table, ten thousand requests"],
         "tables, when the journal is full": stored_gb
         * PRICES["table, a GB and month (zone redundant)"],
-        "logs": log_gb * PRICES["logs, a GB"],
+        "logs": traffic.log_gb_a_month * PRICES["logs, a GB"],
         "alerts and the availability test": watching(),
     }
 
@@ -169,8 +252,8 @@ def watching() -> float:
 
 
 def standard(traffic: Traffic) -> float:
-    """Service Bus Standard, a month: a message is sent once and delivered once."""
-    operations = 2 * traffic.events_a_month
+    """Service Bus Standard, a month."""
+    operations = OPERATIONS_A_MESSAGE * traffic.events_a_month
     first = min(max(0, operations - INCLUDED_OPERATIONS), STEP_OF_OPERATIONS - INCLUDED_OPERATIONS)
     rest = max(0, operations - STEP_OF_OPERATIONS)
     return (
@@ -238,7 +321,7 @@ def limit_table() -> list[str]:
                 f"{peak / BUCKETS / ENTITIES_A_SECOND_A_PARTITION:.1%}"
             ),
             "account, used at the peak": (
-                f"{peak * REQUESTS_AN_EVENT / REQUESTS_A_SECOND_AN_ACCOUNT:.1%}"
+                f"{peak * traffic.requests_an_event / REQUESTS_A_SECOND_AN_ACCOUNT:.1%}"
             ),
             "messages after two hours of outage": f"{backlog:,.0f}",
             "of a queue of 5 GB": f"{backlog * BYTES_OF_AN_EVENT / (QUEUE_GB * 1e9):.0%}",
@@ -256,13 +339,23 @@ def limit_table() -> list[str]:
     ]
 
 
+def rows_after_a_year(chargers: int) -> int:
+    """Of the journal, of sessions and of taps."""
+    sessions = SESSIONS * ROWS_OF_A_SESSION * 365
+    return chargers * (Traffic(1).events_a_day * 365 + sessions + TAPS * TAP_DAYS)
+
+
+def hours_of_reading(chargers: int) -> float:
+    """What one backup of them takes at least."""
+    return rows_after_a_year(chargers) / BACKUP_ROWS_A_SECOND / 3600
+
+
 def backup_table() -> list[str]:
     """What a backup and a restore take after a year, for docs/limits.md."""
     rows: dict[str, list[str]] = {}
     for chargers in FLEETS:
-        sessions = SESSIONS * ROWS_OF_A_SESSION * 365
-        stored = chargers * (Traffic(1).events_a_day * 365 + sessions + TAPS * TAP_DAYS)
-        reading = stored / BACKUP_ROWS_A_SECOND / 3600
+        stored = rows_after_a_year(chargers)
+        reading = hours_of_reading(chargers)
         taking = reading * MINUTES_BETWEEN_RUNS / BACKUP_MINUTES_A_RUN
         older = chargers * Traffic(1).events_a_day * (365 - JOURNAL_DAYS_OF_A_SHORT_BACKUP)
         for name, value in {

@@ -203,6 +203,14 @@ var checkedAppSettings = kafkaWanted && !(kafkaAddressed && kafkaProven)
   ? fail('appSettings: Kafka needs KAFKA_BROKER_LIST, KAFKA_TOPIC, KAFKA_CONSUMER_GROUP and, unless KAFKA_PROTOCOL is Ssl, KAFKA_USERNAME and KAFKA_PASSWORD in optionalSecrets.')
   : appSettings
 
+// Storage takes no range of two addresses.
+var pairs = filter(operatorAddresses, address => endsWith(address, '/31'))
+var checkedOperatorAddresses = empty(pairs)
+  ? operatorAddresses
+  : fail('operatorAddresses: storage takes no range of the length 31; name the two addresses of ${join(pairs, ', ')} one by one.')
+
+var mails = filter(map(split(alertEmails, ','), email => trim(email)), email => !empty(email))
+
 var backupKeepDays = appSettings.?BACKUP_KEEP_DAYS ?? defaultBackupKeepDays
 var checkedImmutability = backupImmutabilityDays >= backupKeepDays
   ? fail('backupImmutabilityDays: has to be less than BACKUP_KEEP_DAYS, or backups outlive the day that an erasure tells.')
@@ -339,7 +347,7 @@ module keyVault 'modules/key-vault/main.bicep' = {
     app: app
     operators: operators
     publicAccess: !networkIsolation
-    allowedAddresses: operatorAddresses
+    allowedAddresses: checkedOperatorAddresses
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -375,7 +383,7 @@ module dataStorage 'modules/storage/main.bicep' = {
     contributors: concat([app], operators)
     blobOwners: []
     publicAccess: !networkIsolation
-    allowedAddresses: operatorAddresses
+    allowedAddresses: checkedOperatorAddresses
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -397,7 +405,7 @@ module serviceBus 'modules/service-bus/main.bicep' = {
     scalingRoleName: scalingRoleName(token)
     keyVaultName: names.keyVault
     publicAccess: !networkIsolation
-    allowedAddresses: union(emablerAddresses, operatorAddresses)
+    allowedAddresses: union(emablerAddresses, checkedOperatorAddresses)
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [
@@ -515,9 +523,9 @@ module functionApp 'modules/function-app/main.bicep' = {
     secretSettings: readableSettings
     vaultUri: keyVault.outputs.uri
     subnetId: networkIsolation ? network!.outputs.appSubnetId : ''
-    callerAddresses: restricted ? union(emablerAddresses, operatorAddresses) : []
+    callerAddresses: restricted ? union(emablerAddresses, checkedOperatorAddresses) : []
     availabilityTestMayCall: testsAvailability
-    deploymentAddresses: operatorAddresses
+    deploymentAddresses: checkedOperatorAddresses
     deploymentRestricted: networkIsolation
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -531,12 +539,15 @@ module functionApp 'modules/function-app/main.bicep' = {
   ]
 }
 
-module availability 'modules/availability-test/main.bicep' = if (testsAvailability) {
+// There in any case: a deployment takes nothing away, and a test that is left behind where callers
+// were named since would fail, and wake somebody, for ever.
+module availability 'modules/availability-test/main.bicep' = {
   scope: group
   params: {
     name: names.availabilityTest
     location: location
     tags: allTags
+    enabled: testsAvailability
     componentName: names.component
     url: 'https://${functionApp.outputs.hostName}/api/live'
     locations: availabilityLocations
@@ -551,7 +562,8 @@ module alertRules 'modules/alerts/main.bicep' = {
     environmentName: environmentName
     location: location
     tags: allTags
-    emails: empty(alertEmails) ? [] : map(split(alertEmails, ','), email => trim(email))
+    // Each once: Azure refuses two receivers of one name, and one without an address.
+    emails: union(mails, mails)
     webhooks: alertWebhooks
     settings: alerts
     dailyCapGb: logDailyCapGb
@@ -561,7 +573,8 @@ module alertRules 'modules/alerts/main.bicep' = {
     serviceBusName: names.serviceBus
     queueName: queueName
     dataStorageName: names.dataStorage
-    availabilityTestName: testsAvailability ? names.availabilityTest : ''
+    availabilityTestName: names.availabilityTest
+    testsAvailability: testsAvailability
     runbooksUrl: runbooksUrl
   }
   dependsOn: [

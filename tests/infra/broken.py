@@ -313,6 +313,14 @@ IN_PLAIN = (
         "Count of availabilityResults/availabilityPercentage means nothing",
     ),
     Breakage(
+        "an availability test without its alert",
+        ALERTS,
+        "&& (testsAvailability || alert.scope != 'component')",
+        "&& alert.scope != 'component'",
+        "alerts_complete",
+        "enabled is False",
+    ),
+    Breakage(
         "an availability test that needs a key",
         "main.bicep",
         "/api/live'",
@@ -356,6 +364,14 @@ IN_LARGE = (
         "lets in whoever is not named",
     ),
     Breakage(
+        "an isolated account whose lifecycle policy is turned away",
+        STORAGE,
+        "bypass: empty(expiring) ? 'None' : 'AzureServices'",
+        "bypass: 'None'",
+        "closed_when_isolated",
+        "bypass is None, not AzureServices",
+    ),
+    Breakage(
         "an isolated app that anybody deploys to",
         APP,
         "scmIpSecurityRestrictionsDefaultAction: deploymentRestricted ? 'Deny' : 'Allow'",
@@ -382,10 +398,10 @@ IN_LARGE = (
     Breakage(
         "zones with one instance",
         APP,
-        "zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked",
-        "alwaysReadyAsked",
+        "zoneRedundant ? max(group.value, 2) : group.value",
+        "group.value",
         "plan_is_flex",
-        "{'http': 1} are always ready",
+        "{'function:ingest_push_events': 1, 'http': 1} are always ready",
     ),
     Breakage(
         "keys of a namespace that needs none",
@@ -499,5 +515,6 @@ NOT_TOGETHER = {
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
     "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
     f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",
+    "networkIsolation = true\nparam operatorAddresses = ['198.51.100.6/31']": "one by one",
     "optionalSecrets = ['KAFKA_PASSWORD']": "appSettings: Kafka needs KAFKA_BROKER_LIST",
 }

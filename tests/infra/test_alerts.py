@@ -119,6 +119,22 @@ def test_the_index_of_runbooks_says_how_each_alert_is_set() -> None:
     ]
 
 
+@pytest.mark.parametrize("alert", [*QUERIES, *METRICS], ids=lambda each: each["name"])
+def test_what_comes_late_is_seen_all_the_same(alert: dict[str, Any]) -> None:
+    """Looks overlap: a line that reaches the workspace minutes late is in the next one."""
+    assert minutes_of(alert["window"]) >= 2 * minutes_of(alert["frequency"])
+
+
+def test_each_address_is_told_once() -> None:
+    """Of a list with a blank end and an address twice, Azure takes no receiver that it refuses."""
+    group = DEPLOYMENTS_BY_NAME["large"].one("Microsoft.Insights/actionGroups")
+
+    assert [each["name"] for each in group["properties"]["emailReceivers"]] == [
+        "oncall@operator.example",
+        "charging@operator.example",
+    ]
+
+
 def test_what_an_operator_sets_of_an_alert_is_deployed() -> None:
     """Threshold, severity, window and silence of one alert, and no other alert's."""
     plain = {name_of(each): each["properties"] for each in rules(DEPLOYMENTS_BY_NAME["plain"])}
@@ -165,7 +181,11 @@ def test_receivers_are_those_that_were_named() -> None:
 
 def test_the_availability_test_is_where_it_can_call() -> None:
     """By default not where callers are named; let through on request; never, when so set."""
-    tested = {each.name for each in DEPLOYMENTS if each.of("Microsoft.Insights/webtests")}
+    tested = {
+        each.name
+        for each in DEPLOYMENTS
+        if each.one("Microsoft.Insights/webtests")["properties"]["Enabled"]
+    }
 
     assert tested == {"plain", "large", "isolated"}
 

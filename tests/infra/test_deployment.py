@@ -99,6 +99,21 @@ def test_each_role_is_a_row_of_the_documentation() -> None:
     assert sorted(documented) == sorted(granted)
 
 
+def test_instances_are_kept_ready_for_functions_that_there_are() -> None:
+    """A group of another name would be kept ready, and paid, for nothing."""
+    code = (CHECKOUT / "function_app.py").read_text(encoding="utf-8")
+    groups = {
+        each["name"]
+        for deployment in DEPLOYMENTS
+        for each in deployment.one("Microsoft.Web/sites")["properties"]["functionAppConfig"][
+            "scaleAndConcurrency"
+        ]["alwaysReady"]
+    }
+
+    assert groups == {"http", "function:ingest_push_events"}
+    assert '@app.function_name("ingest_push_events")' in code
+
+
 def test_the_machine_that_deploys_gets_no_role() -> None:
     """A service principal that runs the deployment is given nothing in it."""
     isolated = next(each for each in DEPLOYMENTS if each.name == "isolated")

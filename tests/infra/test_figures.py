@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,7 +11,12 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks.ingest.load import METER_VALUES, STARTS, STATES, batches
+from shared.storage.memory import MemoryTables
+from shared.storage.requests import counted
+from shared.storage.tables import ALL_TABLES
 from tests.infra.compiler import INFRA
+from tests.ingestion.day import deliver, ingestion
 from tests.test_docs import page
 
 
@@ -34,6 +40,43 @@ def test_the_cost_page_is_the_script_s(figures: ModuleType) -> None:
     assert f"adds {figures.isolation():,.0f} a month" in text
     assert f"Premium ({figures.premium():,.0f})" in text
     assert f"{figures.Traffic(1).events_a_day} events a day" in text
+    gathered = sum(figures.costs(figures.Traffic(1_000, gathered=20)).values())
+    assert f"{gathered:,.0f} dollars" in text
+    saved = -figures.kept_ready(figures.ingestion_seconds(figures.Traffic(1_000)))
+    assert f"saves some {saved:,.0f} dollars" in text
+    most = figures.Traffic(50_000).log_gb_a_month / figures.DAYS_A_MONTH
+    assert f"the example writes {most:,.0f} GB a day" in page("docs/limits.md")
+
+
+@pytest.mark.parametrize("size", [1, 20, 100])
+async def test_requests_are_those_of_the_code(figures: ModuleType, size: int) -> None:
+    """What a batch of events of the example asks of the tables is what the script counts with."""
+    first, *full = batches(45)
+    parts = (0, METER_VALUES, METER_VALUES + STATES, METER_VALUES + STATES + STARTS, None)
+    meters, states, starts, stops = (
+        [event for batch in full for event in batch[a:b]] for a, b in pairwise(parts)
+    )
+    events = [*meters[:900], *states[:50], *starts[:10], *stops[:20]]
+    random.Random(1).shuffle(events)
+    worker = ingestion(MemoryTables(*ALL_TABLES))
+    await deliver(worker, first)
+
+    with counted() as requests:
+        for at in range(0, len(events), size):
+            await deliver(worker, events[at : at + size])
+
+    asked = sum(requests.by_purpose.values()) / len(events)
+    assert asked == pytest.approx(figures.REQUESTS_OF_ONE_EVENT / size**0.5, rel=0.3)
+
+
+def test_a_quiet_fleet_pays_for_each_event(figures: ModuleType) -> None:
+    """An event that comes alone is a call, and a call a second; gathered, they are few."""
+    alone, gathered = figures.Traffic(1_000), figures.Traffic(1_000, gathered=20)
+
+    assert alone.events_a_batch == pytest.approx(1, abs=0.5)
+    assert figures.paid_seconds(60, 0.05, 1) == 60
+    assert figures.paid_seconds(1e9, 0.05, 2) == 2 * figures.SECONDS_A_MONTH
+    assert sum(figures.costs(gathered).values()) < sum(figures.costs(alone).values()) / 2
 
 
 def test_the_limits_page_is_the_script_s(figures: ModuleType) -> None:

@@ -142,7 +142,7 @@ def test_the_workflow_deploys_what_was_tested_without_a_key() -> None:
 
 
 def test_each_subject_of_the_workflow_has_a_credential() -> None:
-    """Those of branches are made by azd, that of each environment as docs/deploy.md says."""
+    """Each environment's is made as docs/deploy.md says, where a person may be asked first."""
     environments = {
         job["environment"] for job in read_yaml(WORKFLOW)["jobs"].values() if "environment" in job
     }
@@ -150,6 +150,26 @@ def test_each_subject_of_the_workflow_has_a_credential() -> None:
 
     assert WORKFLOW.relative_to(CHECKOUT).as_posix() in text
     assert set(re.findall(r"repo:OWNER/REPO:environment:(\w+)", text)) == environments != set()
+
+
+def test_whoever_may_push_a_branch_cannot_deploy() -> None:
+    """No job reaches Azure, or eMabler's key, but in an environment; none by branch or request."""
+    jobs = read_yaml(WORKFLOW)["jobs"]
+    text = (CHECKOUT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    of_azure = {n for n, job in jobs.items() if "id-token" in job.get("permissions", {})}
+
+    assert of_azure == {name for name, job in jobs.items() if "environment" in job} != set()
+    assert "EMABLER_API_KEY" not in str([job.get("env") for job in jobs.values()])
+    assert "secrets." not in str(jobs["preview"])
+    assert "az ad app federated-credential delete" in text
+    assert "gh secret set EMABLER_API_KEY --env production" in text
+
+
+def test_one_deployment_at_a_time() -> None:
+    """Two releases in one hour wait for each other, and none is cut off in its middle."""
+    concurrency = read_yaml(WORKFLOW)["jobs"]["deploy"]["concurrency"]
+
+    assert concurrency == {"group": "production", "cancel-in-progress": False}
 
 
 def test_a_closed_network_asks_for_its_provider() -> None:
@@ -181,8 +201,9 @@ def test_pipeline_and_parameters_name_the_same_variables() -> None:
     of_azd = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE"}
 
     assert named == asked - of_azd
-    environment = read_yaml(WORKFLOW)["jobs"]["deploy"]["env"]
-    assert named <= environment.keys()
+    deploy = read_yaml(WORKFLOW)["jobs"]["deploy"]
+    (provision,) = (step for step in deploy["steps"] if step.get("name") == "Provision")
+    assert named <= deploy["env"].keys() | provision["env"].keys()
 
 
 def test_a_batch_fits_its_lock() -> None:

@@ -179,3 +179,34 @@ def test_silence_is_as_the_latest_run_that_looked_says(silent: bool) -> None:  #
     ]
 
     assert bool(fired("push_silent", told)) is silent
+
+
+def requests(name: str, code: str, number: int = 9) -> list[TableRow]:
+    """Requests of the host's own, that failed and left no line."""
+    rows = (
+        {
+            "TimeGenerated": NOW - timedelta(minutes=n + 1),
+            "OperationId": f"{name}{n}",
+            "Name": name,
+            "ResultCode": code,
+            "Success": False,
+        }
+        for n in range(number)
+    )
+    return [TableRow("AppRequests", row) for row in rows]
+
+
+@pytest.mark.parametrize("code", ["401", "404"])
+def test_a_stranger_wakes_nobody(code: str) -> None:
+    """Calls that the host turned away, of an address or a key that nobody has, are no failures."""
+    told = [*healthy(), *requests("GET", code)]
+
+    assert fired("invocations_failing", told) == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("push_webhook", "500"), ("reconcile", "0")])
+def test_a_worker_that_was_lost_is_told(name: str, code: str) -> None:
+    """Of an invocation whose worker ended, the host alone tells."""
+    (found,) = fired("invocations_failing", [*healthy(), *requests(name, code)])
+
+    assert found.dimensions == (name,)

@@ -57,8 +57,11 @@ param queueName string
 @description('Required. Name of the data account.')
 param dataStorageName string
 
-@description('Required. Name of the availability test; empty: there is none, and no alert of it.')
+@description('Required. Name of the availability test.')
 param availabilityTestName string
+
+@description('Required. False: the availability test is off, and so is the alert on it.')
+param testsAvailability bool
 
 @description('Required. What addresses of runbooks begin with.')
 param runbooksUrl string
@@ -66,10 +69,7 @@ param runbooksUrl string
 // Four fifths of the cap, in megabytes.
 var followed = { daily_cap: dailyCapGb * 800 }
 var queryAlerts = loadJsonContent('../../monitoring/alerts.json', 'alerts')
-var metricAlertsAll = loadJsonContent('../../monitoring/metric-alerts.json', 'alerts')
-var metricAlerts = empty(availabilityTestName)
-  ? filter(metricAlertsAll, alert => alert.scope != 'component')
-  : metricAlertsAll
+var metricAlerts = loadJsonContent('../../monitoring/metric-alerts.json', 'alerts')
 var minutes = {
   PT5M: 5
   PT10M: 10
@@ -226,7 +226,7 @@ resource metricRules 'Microsoft.Insights/metricAlerts@2026-01-01' = [
     properties: {
       description: '${environmentName}: ${alert.title}. ${alert.description} What to do: ${runbooksUrl}${alert.name}.md'
       severity: settings[?alert.name].?severity ?? alert.severity
-      enabled: settings[?alert.name].?enabled ?? true
+      enabled: (settings[?alert.name].?enabled ?? true) && (testsAvailability || alert.scope != 'component')
       scopes: [
         scopes[alert.scope]
       ]

@@ -12,6 +12,9 @@ param location string
 @description('Required. Tags.')
 param tags object
 
+@description('Required. False: the test is there and calls nobody.')
+param enabled bool
+
 @description('Required. Name of the Application Insights component that takes the results.')
 param componentName string
 
@@ -36,7 +39,7 @@ resource test 'Microsoft.Insights/webtests@2022-06-15' = {
     SyntheticMonitorId: name
     Name: name
     Description: 'Whether the app answers from outside. docs/runbooks/availability.md'
-    Enabled: true
+    Enabled: enabled
     Kind: 'standard'
     Frequency: 300
     Timeout: 30

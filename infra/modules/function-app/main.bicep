@@ -111,14 +111,23 @@ type scaleType = {
   @maxValue(20)
   alwaysReadyHttp: int?
 
+  @description('Optional. How many instances are always ready for messages of the queue. 0 by default: after a quiet time the first message may wait for minutes. 2 at least with zone redundancy, where there are any.')
+  @minValue(0)
+  @maxValue(20)
+  alwaysReadyIngestion: int?
+
   @description('Optional. How many taps and webhook calls one instance answers side by side. 16 by default.')
   @minValue(1)
   @maxValue(1000)
   httpConcurrency: int?
 }
 
-var alwaysReadyAsked = scale.?alwaysReadyHttp ?? 1
-var alwaysReady = zoneRedundant ? max(alwaysReadyAsked, 2) : alwaysReadyAsked
+// By Azure's names: HTTP functions are one group, any other function is one of its own.
+var alwaysReady = {
+  http: max(scale.?alwaysReadyHttp ?? 1, zoneRedundant ? 1 : 0)
+  'function:ingest_push_events': scale.?alwaysReadyIngestion ?? 0
+}
+var alwaysReadyGroups = filter(items(alwaysReady), group => group.value > 0)
 
 var callers = map(range(0, length(callerAddresses)), index => {
   action: 'Allow'
@@ -224,14 +233,12 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: scale.?instanceMemoryMB ?? 2048
         maximumInstanceCount: scale.?maximumInstanceCount ?? 100
-        alwaysReady: alwaysReady == 0
-          ? []
-          : [
-              {
-                name: 'http'
-                instanceCount: alwaysReady
-              }
-            ]
+        alwaysReady: [
+          for group in alwaysReadyGroups: {
+            name: group.key
+            instanceCount: zoneRedundant ? max(group.value, 2) : group.value
+          }
+        ]
         triggers: {
           http: {
             perInstanceConcurrency: scale.?httpConcurrency ?? 16

@@ -81,7 +81,9 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     isSftpEnabled: false
     minimumTlsVersion: 'TLS1_2'
     networkAcls: {
-      bypass: 'None'
+      // A lifecycle policy is turned away by the firewall like a stranger unless trusted services
+      // of Azure are let in (learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-configure).
+      bypass: empty(expiring) ? 'None' : 'AzureServices'
       defaultAction: publicAccess ? 'Allow' : 'Deny'
       ipRules: [
         // The service takes single addresses without a prefix length only.

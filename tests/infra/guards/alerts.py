@@ -58,15 +58,16 @@ def told_of(alert: dict[str, Any]) -> dict[str, Any]:
 
 @guard
 def alerts_complete(deployment: Deployment) -> Iterator[str]:
-    """Each alert of infra/monitoring has its rule, that of the availability test with the test."""
-    tested = bool(deployment.of(TESTS))
+    """Each alert of infra/monitoring has its rule; that of the availability test is on with it."""
     for kind, file in ((QUERY_ALERTS, "alerts.json"), (METRIC_ALERTS, "metric-alerts.json")):
         found = [name_of(each) for each in deployment.of(kind)]
-        expected = [
-            each["name"] for each in listed(file) if tested or each.get("scope") != "component"
-        ]
+        expected = [each["name"] for each in listed(file)]
         if found != expected:
             yield f"{kind}: {found} are not {expected}"
+    (test,) = deployment.of(TESTS)
+    for each in deployment.of(METRIC_ALERTS):
+        if name_of(each) == "availability":
+            yield from differences(each, {"enabled": test["properties"]["Enabled"]})
     for each in deployment.of(QUERY_ALERTS):
         (condition,) = each["properties"]["criteria"]["allOf"]
         query = INFRA / "monitoring" / "alerts" / f"{name_of(each)}.kql"
@@ -200,5 +201,6 @@ def asked_from_outside(deployment: Deployment) -> Iterator[str]:
         if len(places) < 2 or not places <= AVAILABILITY_PLACES.keys():
             yield f"{test['name']}: calls from {sorted(places)}"
     restricted = bool(site["properties"]["siteConfig"]["ipSecurityRestrictions"])
-    if not restricted and not deployment.of(TESTS) and deployment.name != "entra":
+    calls = [test for test in deployment.of(TESTS) if test["properties"]["Enabled"]]
+    if not restricted and not calls and deployment.name != "entra":
         yield f"{site['name']}: nobody asks whether it answers"

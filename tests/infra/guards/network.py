@@ -25,8 +25,12 @@ def _open_stores(deployment: Deployment) -> Iterator[str]:
     for kind in ("Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"):
         for each in deployment.of(kind):
             rules = each["properties"]["networkAcls"]
-            if (rules["defaultAction"], rules["bypass"]) != ("Deny", "None"):
+            if rules["defaultAction"] != "Deny":
                 yield f"{each['name']}: lets in whoever is not named"
+            expires = deployment.place(each["id"]) == "the data account"
+            bypass = "AzureServices" if expires else "None"
+            if rules["bypass"] != bypass:
+                yield f"{each['name']}: bypass is {rules['bypass']}, not {bypass}"
             open_to_some = each["properties"]["publicNetworkAccess"] == "Enabled"
             if open_to_some != bool(rules["ipRules"]):
                 yield f"{each['name']}: is open to the internet without a list of addresses"
@@ -84,7 +88,7 @@ def callers_named(deployment: Deployment) -> Iterator[str]:
     config = site["properties"]["siteConfig"]
     rules = config["ipSecurityRestrictions"]
     tags = [rule["ipAddress"] for rule in rules if rule.get("tag") == "ServiceTag"]
-    tested = bool(deployment.of("Microsoft.Insights/webtests"))
+    tested = deployment.one("Microsoft.Insights/webtests")["properties"]["Enabled"]
     if tags != (["ApplicationInsightsAvailability"] if rules and tested else []):
         yield f"{site['name']}: lets in {tags}"
     named = [rule["ipAddress"] for rule in rules if "tag" not in rule]

@@ -35,6 +35,10 @@ def names_fit(deployment: Deployment) -> Iterator[str]:
             yield f"{name}: no name for {each['type']}"
 
 
+READY = {"http", "function:ingest_push_events"}
+"""What instances can be kept ready for, as Azure names it."""
+
+
 @guard
 def plan_is_flex(deployment: Deployment) -> Iterator[str]:
     """The app runs on Flex Consumption with Python 3.13, its package read with its identity."""
@@ -46,7 +50,8 @@ def plan_is_flex(deployment: Deployment) -> Iterator[str]:
         yield f"{site['name']}: runs on {config['runtime']}"
     scale = config["scaleAndConcurrency"]
     ready = {each["name"]: each["instanceCount"] for each in scale["alwaysReady"]}
-    if set(ready) != {"http"} or (plan["properties"]["zoneRedundant"] and ready["http"] < 2):
+    least = 2 if plan["properties"]["zoneRedundant"] else 1
+    if "http" not in ready or set(ready) - READY or min(ready.values()) < least:
         yield f"{site['name']}: {ready} are always ready"
     if scale["instanceMemoryMB"] not in (512, 2048, 4096):
         yield f"{site['name']}: no instance has {scale['instanceMemoryMB']} MB"

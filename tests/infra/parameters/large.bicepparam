@@ -74,6 +74,7 @@ param scale = {
   instanceMemoryMB: 4096
   maximumInstanceCount: 1000
   alwaysReadyHttp: 1
+  alwaysReadyIngestion: 1
   httpConcurrency: 100
 }
 param queueName = 'push-events-of-the-whole-fleet'
@@ -90,7 +91,7 @@ param backupImmutabilityDays = 35
 param networkIsolation = true
 param secretLifetimeDays = 3650
 param deploymentTime = '20261126T120000Z'
-param alertEmails = 'oncall@operator.example'
+param alertEmails = 'oncall@operator.example, charging@operator.example, oncall@operator.example,'
 param alerts = {
   parked_messages: { enabled: false }
   ingestion_age: { threshold: 50, severity: 1, window: 'PT30M' }
