@@ -7,8 +7,10 @@ faults, switched on and off by the day's plan.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from random import Random
 from typing import cast
 
@@ -28,7 +30,7 @@ from local.emabler.rest.reads import all_reads
 from shared.emabler.calls import Options
 from shared.emabler.client import EmablerClient
 from shared.emabler.retries import Surroundings
-from shared.instants import Clock
+from shared.instants import Clock, parse_instant
 from tests.emabler.rest import BASE, KEY
 from tests.monitoring.faults import Plan
 from tests.monitoring.fleet import SITE, Session, chargers
@@ -36,11 +38,12 @@ from tests.reconciliation.simulated import Asked
 
 _ANSWERS_IN = (0.08, 0.4)
 _DRIFTED_WH = 5_000
+_BOUNDS = ("stopTimeSearchBegin", "stopTime")
 
 _RULES = {
     # No answer but that of a gateway.
     "rest_away": Rule(fault="failing", status=503),
-    # Totals that are not the number of rows: such an answer proves nothing.
+    # Totals that are not the number of rows, wherever one stretch is in it: that is no proof of it.
     "front_stands": Rule(fault="wrong_total", on=("transactions",)),
 }
 """Faults of a day that are faults of answers."""
@@ -82,8 +85,10 @@ class Emabler(httpx.AsyncBaseTransport):
         await asyncio.sleep(self._random.uniform(*_ANSWERS_IN))
         now = self._clock()
         self._keep_books()
-        on = [rule for name, rule in _RULES.items() if self._plan.has(name, now)]
-        self._faults.change(FaultyAnswers().with_rules(on))
+        on = {name: rule for name, rule in _RULES.items() if self._plan.has(name, now)}
+        if not _asks_for(self._plan.since("front_stands"), request):
+            on.pop("front_stands", None)
+        self._faults.change(FaultyAnswers().with_rules(on.values()))
         return await self._answer(request)
 
     def _keep_books(self) -> None:
@@ -123,6 +128,15 @@ class Emabler(httpx.AsyncBaseTransport):
         assert isinstance(answer, web.Response)
         content = answer.body if isinstance(answer.body, bytes) else answer.text
         return httpx.Response(answer.status, headers=list(answer.headers.items()), content=content)
+
+
+def _asks_for(end: datetime | None, request: httpx.Request) -> bool:
+    """Whether finished sessions are asked for that ended at an instant."""
+    if end is None or not request.content:
+        return False
+    asked = json.loads(request.content)
+    first, last = (parse_instant(asked.get(name) or "") for name in _BOUNDS)
+    return (first is None or first <= end) and (last is None or end <= last)
 
 
 def _charger(charger: str) -> Charger:

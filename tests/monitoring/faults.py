@@ -33,10 +33,10 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
         # Messages that nobody can read.
         "poison": _fault(5, "parked_messages", hour=6),
-        # Nobody takes messages off the queue.
-        "backlog": _fault(40, "ingestion_age", hour=7),
-        # The worker's process ends in the middle of each batch.
-        "crashes": _fault(20, "invocations_failing", "ingestion_age", hour=8.5),
+        # Nobody takes messages off the queue; reconciliation brings the sessions before push does.
+        "backlog": _fault(40, "ingestion_age", "findings_new", hour=7),
+        # The worker's process ends in the middle of each batch; likewise.
+        "crashes": _fault(20, "invocations_failing", "ingestion_age", "findings_new", hour=8.5),
         # Each answer of the store takes long, within a tap's budget.
         "slow_store": _fault(35, "taps_slow", hour=16),
         # Reads of tags are not answered within a tap's budget.
@@ -58,7 +58,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         # The timer has stopped.
         "no_timer": _fault(170, "function_silent", "reconciliation_failing", hour=1),
         # The container of backups takes nothing: they are begun, and none becomes whole.
-        "no_backup": _fault(60, "backup_old", "function_silent", hour=14.75, hours_before=16),
+        "no_backup": _fault(885, "backup_old", "function_silent", hour=1),
         # Something writes far too much into the workspace.
         "flood": _fault(120, "daily_cap", hour=4),
         # A secret of the vault ends in a month.
