@@ -153,9 +153,7 @@ class Asked(dict[Any, Any]):
 
     transport = None
 
-    def __init__(
-        self, request: httpx.Request, match_info: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, request: httpx.Request, match_info: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.method, self.path, self._body = request.method, request.url.path, request.content
         self.query, self.match_info = request.url.params, match_info or {}
