@@ -72,8 +72,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "run": ("text", "the run of reconciliation, as `manage.py runs list` names it"),
     "complete": (
         "boolean",
-        "false: a run's time or its requests were used up, or eMabler's answers were wrong; "
-        "the next goes on",
+        "false: its time or its requests were used up, or answers were wrong; the next goes on",
     ),
     "windows": ("count", "windows of session ends that the run proved"),
     "front": ("instant", "up to which session ends are proven without a gap"),
