@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared.backup_settings import BACKUP
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
 class BackupRoom:
     """Takes and deletes backups on a store's settings."""
 
-    def __init__(self, rooms: Rooms, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        *,
+        clock: Clock = system_clock,
+        elapsed: Callable[[], float] = monotonic,
+    ) -> None:
         self._rooms = rooms
         self._clock = clock
+        self._elapsed = elapsed
 
     @property
     def keep(self) -> timedelta:
@@ -85,6 +93,7 @@ class BackupRoom:
             journal=timedelta(days=rooms.settings["BACKUP_JOURNAL_DAYS"]),
             clock=self._clock,
             seconds=seconds,
+            elapsed=self._elapsed,
             told=told,
         ).run(every)
 

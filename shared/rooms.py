@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared.errors import FunctionDisabledError, SettingError
@@ -55,6 +56,7 @@ class Rooms:
         tables: Tables | None = None,
         blobs: Blobs | None = None,
         clock: Clock = system_clock,
+        elapsed: Callable[[], float] = monotonic,
         emabler: Callable[[], EmablerClient] | None = None,
     ) -> None:
         self.settings: Settings = read_settings(environ)
@@ -62,6 +64,7 @@ class Rooms:
         self._given_blobs = blobs
         self._given_emabler = emabler
         self._clock = clock
+        self._elapsed = elapsed
 
     @cached_property
     def tables(self) -> Tables:
@@ -261,6 +264,7 @@ class Rooms:
             plausible=self.plausible,
             given_emabler=self._given_emabler,
             clock=self._clock,
+            elapsed=self._elapsed,
         )
 
     def emabler(self) -> EmablerClient:

@@ -70,7 +70,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "window_start": ("instant", "start of the range of session ends that was walked"),
     "window_end": ("instant", "end of it"),
     "run": ("text", "the run of reconciliation, as `manage.py runs list` names it"),
-    "complete": ("boolean", "false: a run's time or its requests were used up; the next goes on"),
+    "complete": (
+        "boolean",
+        "false: its time or its requests were used up, or answers were wrong; the next goes on",
+    ),
     "windows": ("count", "windows of session ends that the run proved"),
     "front": ("instant", "up to which session ends are proven without a gap"),
     "front_age_s": ("s", "how far the front is behind"),

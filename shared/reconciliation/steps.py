@@ -111,14 +111,19 @@ class Steps:
     def halve(self, least: timedelta) -> bool:
         """The part that was handed out has only lies: whether it can be cut, to ask for each half.
 
-        A half is as long as `least` at least: so that one bad row hides no more than that.
+        It is cut at whole multiples of `least`, and not within one: so that one bad row hides no
+        more than that, and is found at one place, whatever part of the time was asked for.
         """
         span = self._part.span
         middle = _middle(span)
-        if span.length is None or span.length < 2 * least or middle is None:
+        if span.start is None or span.end is None or middle is None:
             return False
-        self._waiting.append(_Part(Span(middle, span.end)))
-        self._waiting.append(_Part(Span(span.start, middle)))
+        cut = floor_instant(middle, least)
+        cut = cut if cut > span.start else cut + least
+        if cut >= span.end:
+            return False
+        self._waiting.append(_Part(Span(cut, span.end)))
+        self._waiting.append(_Part(Span(span.start, cut)))
         return True
 
     def _is_more_than_a_page(self, part: _Part) -> bool:

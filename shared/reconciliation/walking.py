@@ -331,7 +331,7 @@ class Walking:
         compared = [
             about
             for about, start in self.lies.items()
-            if picture.span.holds(start) and (start is not None or picture.span.start is None)
+            if picture.span.owns(start) and (start is not None or picture.span.start is None)
         ]
         for about in compared:
             del self.lies[about]

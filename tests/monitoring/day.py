@@ -8,20 +8,19 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from shared.errors import RestUnavailableError, StoreUnavailableError
+from shared.backup_room import BackupRoom
 from shared.ingestion.messages import IncomingMessage
+from shared.reconciliation_room import client_options
 from shared.rooms import Rooms
-from shared.storage.containers import ALL_CONTAINERS
-from shared.storage.memory import MemoryTables
-from shared.storage.memory_blobs import MemoryBlobs
-from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, TAGS
 from shared.telemetry import WideEvent
-from tests.monitoring.backing_up import backup_told
+from tests.emabler.rest import BASE, KEY
+from tests.monitoring.emabler import Emabler
 from tests.monitoring.faults import CALM, Plan
-from tests.monitoring.fleet import HASH_KEY, Happening, happenings, tags
-from tests.monitoring.host import Host, WorkerStoppedError
+from tests.monitoring.fleet import HASH_KEY, Happening, story, tags
+from tests.monitoring.host import Envelope, Host, WorkerStoppedError
+from tests.monitoring.past import beginning, live_through, sessions_before
 from tests.monitoring.played import Played
-from tests.monitoring.reconciling import Reconciling
+from tests.monitoring.store import Containers, Tables
 from tests.simulation.queue import Queue
 from tests.simulation.virtual_time import run
 from tests.tagging import put_tags
@@ -34,47 +33,71 @@ SETTINGS = {
     "TAG_HASH_KEY": HASH_KEY,
     "WEBHOOK_AUTHORIZATION": AUTHORIZATION,
     "EMABLER_ENVIRONMENT": "test",
+    "EMABLER_BASE_URL": BASE,
+    "EMABLER_API_KEY": KEY,
+    "RECONCILE_SCHEDULE": "0 */15 * * * *",
 }
 _LOOKS_EVERY = 20.0
 _RECONCILES_EVERY = 900.0
 _BACKS_UP_EVERY = 900.0
 _MOST = 100
-_SLOW = (0.95, 1.3)
-_STALL = 30.0
 
 
 def play(began: datetime, lasting: timedelta, plan: Plan | None = None, seed: int = 1) -> Played:
     """Play a time; the same arguments give the same envelopes."""
-    day = _Day(began, lasting, plan or CALM, Random(seed))
-    run(day.play())
-    return Played(day.host.envelopes, began, began + lasting, day.plan)
+    plan = plan or CALM
+    envelopes = run(_played(began, lasting, plan, Random(seed)))
+    return Played(envelopes, began, began + lasting, plan)
+
+
+async def _played(
+    began: datetime, lasting: timedelta, plan: Plan, random: Random
+) -> list[Envelope]:
+    day = _Day(began, lasting, plan, random)
+    await day.play()
+    return day.host.envelopes
 
 
 class _Day:
     def __init__(self, began: datetime, lasting: timedelta, plan: Plan, random: Random) -> None:
         self._began = began
+        self._epoch = beginning(began)
         self._lasting = lasting
         self.plan = plan
         self._random = random
-        self.host = Host(began, random)
-        self._tables = MemoryTables(*ALL_TABLES, pause=self._pause, clock=self.host.clock)
+        self.host = Host(self._epoch, random)
+        self._story = story(began, lasting, random)
+        self._tables = Tables(plan, random, self.host.clock)
         self._rooms = Rooms(
             SETTINGS,
             tables=self._tables,
-            blobs=MemoryBlobs(*ALL_CONTAINERS),
+            blobs=Containers(plan, self.host.clock),
             clock=self.host.clock,
+            elapsed=_elapsed,
+            emabler=lambda: self._emabler.client(client_options(self._rooms.settings)),
+        )
+        self._backups = BackupRoom(self._rooms, clock=self.host.clock, elapsed=_elapsed)
+        self._before = sessions_before(began)
+        self._emabler = Emabler(
+            [*self._before, *self._story.sessions], plan, random, clock=self.host.clock
         )
         self._queue = Queue(random)
-        self._reconciling = Reconciling(plan, random)
-        self._prepared = False
 
     async def play(self) -> None:
         """Play all of it, and end what is still running."""
         # The webhook's queue is the day's own, and waiting is by virtual time.
         self._rooms.__dict__["queue"] = _Sending(self._queue)
-        self._rooms.delivery._elapsed = asyncio.get_running_loop().time
+        self._rooms.delivery._elapsed = _elapsed
         await put_tags(self._tables, tags(self._began), HASH_KEY.encode())
-        self._prepared = True
+        await live_through(
+            self._rooms,
+            self._backups,
+            self._before,
+            began=self._began,
+            plan=self.plan,
+            clock=self.host.clock,
+        )
+        self._tables.timed = True
         with self.host.telling():
             tasks = [
                 asyncio.create_task(each)
@@ -96,23 +119,12 @@ class _Day:
     def _has(self, fault: str) -> bool:
         return self.plan.has(fault, self.host.clock())
 
-    async def _pause(self, table: str, moment: str) -> None:
-        if not self._prepared:
-            return
-        if table == AUTHORIZATIONS and self._has("audit_away"):
-            message = f"table {table}: no answer"
-            raise StoreUnavailableError(message)
-        if table == TAGS and moment == "before_read" and self._has("stalled_tags"):
-            await asyncio.sleep(_STALL)
-        elif self._has("slow_store") and moment == "before_read":
-            await asyncio.sleep(self._random.uniform(*_SLOW))
-        else:
-            await asyncio.sleep(self._random.uniform(0.003, 0.009))
-
     async def _fleet(self) -> None:
         under_way: set[asyncio.Task[None]] = set()
-        for each in happenings(self._began, self._lasting, self._random):
+        for each in self._story.happenings:
             await asyncio.sleep((each.at - self.host.clock()).total_seconds())
+            if each.message and self._has("no_push"):
+                continue
             if each.tag or each.by_webhook:
                 task = asyncio.create_task(self._calls(each))
                 under_way.add(task)
@@ -123,8 +135,6 @@ class _Day:
     async def _calls(self, what: Happening) -> None:
         tap = {"charger_id": what.charger, "rfid_tag_id": what.tag}
         await self._call(json.dumps(tap).encode() if what.tag else what.message)
-        if what.tag:
-            self._reconciling.sessions += 1
 
     async def _call(self, body: bytes, authorization: str = AUTHORIZATION) -> None:
         async def work(wide: WideEvent) -> str:
@@ -150,7 +160,7 @@ class _Day:
                     IncomingMessage(
                         body=message.body,
                         delivery_count=message.deliveries,
-                        locked_until=self._began + timedelta(seconds=message.locked_until),
+                        locked_until=self._epoch + timedelta(seconds=message.locked_until),
                     )
                     for message, _ in taken
                 ]
@@ -171,11 +181,7 @@ class _Day:
 
     async def _reconcile(self) -> None:
         async def work(wide: WideEvent) -> None:
-            await asyncio.sleep(self._random.uniform(2, 9))
-            if self._has("rest_away"):
-                message = "POST v3/transactions: no answer"
-                raise RestUnavailableError(message)
-            wide.add(**self._reconciling.run(self.host.clock()))
+            await self._rooms.reconciliation.on_schedule(wide)
 
         while True:
             await self._until(_RECONCILES_EVERY)
@@ -196,8 +202,7 @@ class _Day:
 
     async def _back_up(self) -> None:
         async def work(wide: WideEvent) -> None:
-            await asyncio.sleep(self._random.uniform(1, 4))
-            wide.add(**backup_told(self.plan, self.host.clock()))
+            await self._backups.on_schedule(wide)
 
         while True:
             await self._until(_BACKS_UP_EVERY)
@@ -222,6 +227,10 @@ class _Day:
             self.host.clock().date(), datetime.min.time(), UTC
         )
         await asyncio.sleep(every - since_midnight.total_seconds() % every)
+
+
+def _elapsed() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _Sending:

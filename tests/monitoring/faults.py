@@ -16,25 +16,27 @@ class Fault:
         minutes: how long it lasts.
         raises: the alerts that it must raise, no others.
         hour: when on a day with many faults it begins.
+        hours_before: for how long it has been there by then, where it takes long to be seen.
     """
 
     minutes: int
     raises: frozenset[str]
     hour: float
+    hours_before: float = 0.0
 
 
-def _fault(minutes: int, *raises: str, hour: float) -> Fault:
-    return Fault(minutes, frozenset(raises), hour)
+def _fault(minutes: int, *raises: str, hour: float, hours_before: float = 0.0) -> Fault:
+    return Fault(minutes, frozenset(raises), hour, hours_before)
 
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
         # Messages that nobody can read.
         "poison": _fault(5, "parked_messages", hour=6),
-        # Nobody takes messages off the queue.
-        "backlog": _fault(40, "ingestion_age", hour=7),
-        # The worker's process ends in the middle of each batch.
-        "crashes": _fault(20, "invocations_failing", "ingestion_age", hour=8.5),
+        # Nobody takes messages off the queue; reconciliation brings the sessions before push does.
+        "backlog": _fault(40, "ingestion_age", "findings_new", hour=7),
+        # The worker's process ends in the middle of each batch; likewise.
+        "crashes": _fault(20, "invocations_failing", "ingestion_age", "findings_new", hour=8.5),
         # Each answer of the store takes long, within a tap's budget.
         "slow_store": _fault(35, "taps_slow", hour=16),
         # Reads of tags are not answered within a tap's budget.
@@ -47,16 +49,16 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "audit_away": _fault(25, "audit_lost", hour=18),
         # eMabler's REST is away.
         "rest_away": _fault(50, "reconciliation_failing", hour=12),
-        # The front stands still and no day is proven again.
-        "front_stands": _fault(60, "proof_old", hour=13.5),
-        # REST tells of something that has not been seen before.
+        # REST has told wrong totals for two days: the front stands still, no day is proven again.
+        "front_stands": _fault(60, "proof_old", hour=13.5, hours_before=48),
+        # REST tells of more energy than push.
         "drift": _fault(20, "findings_new", hour=19.5),
-        # eMabler has stopped pushing.
-        "no_push": _fault(45, "push_silent", hour=20.5),
+        # eMabler has stopped pushing; REST goes on telling.
+        "no_push": _fault(165, "push_silent", "findings_new", hour=20.5),
         # The timer has stopped.
         "no_timer": _fault(170, "function_silent", "reconciliation_failing", hour=1),
-        # Backups are begun, and none becomes whole.
-        "no_backup": _fault(60, "backup_old", hour=14.75),
+        # The container of backups takes nothing: they are begun, and none becomes whole.
+        "no_backup": _fault(885, "backup_old", "function_silent", hour=1),
         # Something writes far too much into the workspace.
         "flood": _fault(120, "daily_cap", hour=4),
         # A secret of the vault ends in a month.
@@ -73,8 +75,15 @@ class Plan:
 
     def has(self, name: str, now: datetime) -> bool:
         """Whether a fault is on at an instant."""
+        begin, since = self.begins.get(name), self.since(name)
+        if begin is None or since is None:
+            return False
+        return since <= now < begin + timedelta(minutes=FAULTS[name].minutes)
+
+    def since(self, name: str) -> datetime | None:
+        """When a fault came, with the time before it could be seen; None: it does not come."""
         begin = self.begins.get(name)
-        return begin is not None and begin <= now < begin + timedelta(minutes=FAULTS[name].minutes)
+        return begin and begin - timedelta(hours=FAULTS[name].hours_before)
 
     @property
     def raises(self) -> frozenset[str]:

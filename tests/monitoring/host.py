@@ -37,12 +37,12 @@ class WorkerStoppedError(BaseException):
 
 
 class Host(logging.Handler):
-    """Invokes functions and keeps the envelopes; `began` is the instant of virtual time 0."""
+    """Invokes functions and keeps the envelopes; `epoch` is the instant of virtual time 0."""
 
-    def __init__(self, began: datetime, random: Random) -> None:
+    def __init__(self, epoch: datetime, random: Random) -> None:
         super().__init__(logging.INFO)
         self.envelopes: list[Envelope] = []
-        self._began = began
+        self._epoch = epoch
         self._random = random
         self._running: ContextVar[Running | None] = ContextVar("running", default=None)
         self._request = load_protos().InvocationRequest()
@@ -50,7 +50,7 @@ class Host(logging.Handler):
 
     def clock(self) -> datetime:
         """Virtual time as an instant."""
-        return self._began + timedelta(seconds=asyncio.get_running_loop().time())
+        return self._epoch + timedelta(seconds=asyncio.get_running_loop().time())
 
     @contextmanager
     def telling(self) -> Iterator[None]:

@@ -21,6 +21,13 @@ pytestmark = pytest.mark.timeout(900)
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 BEFORE, AFTER = timedelta(minutes=45), timedelta(minutes=35)
 BEATS = timedelta(minutes=15)
+BEGINS = {
+    # The vault is looked at once a day, at midnight.
+    "secret_ends": 22.5,
+    # A backup begins at half past one.
+    "no_backup": 0.25,
+}
+"""The hours at which plays begin that do not begin in the afternoon."""
 
 
 def fired(played: Played, since: datetime) -> set[str]:
@@ -39,8 +46,7 @@ def fired(played: Played, since: datetime) -> set[str]:
 def test_a_fault_raises_its_alerts_and_no_others(name: str) -> None:
     """Among the work of a calm afternoon, one fault fires exactly the alerts that tell of it."""
     fault = FAULTS[name]
-    # The vault is looked at once a day, at midnight.
-    began = DAY + timedelta(hours=22.5 if name == "secret_ends" else 16)
+    began = DAY + timedelta(hours=BEGINS.get(name, 16))
     begin = began + BEFORE
     lasting = BEFORE + timedelta(minutes=fault.minutes) + AFTER
     if name == "secret_ends":

@@ -11,6 +11,7 @@ import pytest
 
 from local.log_analytics.rules import Firing, evaluate, read_rules
 from local.log_analytics.tables import TableRow
+from local.log_analytics.workbook import all_parts, read_workbook
 from local.log_analytics.workspace import Workspace
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -145,6 +146,40 @@ def test_a_proof_that_is_young_again_is_told_no_more() -> None:
     told = [reconciled(2 * HOUR, 0, proof_days=30), reconciled(HOUR, 0, proof_days=6)]
 
     assert fired("proof_old", told) == []
+
+
+@pytest.mark.parametrize("pause", [3, 4, 5])
+def test_the_picture_of_the_oldest_proof_has_no_gaps(pause: int) -> None:
+    """Told in one run of some only, it is drawn wherever the front is, and grows older between."""
+    told = [line("reconcile", n * QUARTER, front_age_s=120) for n in range(40)]
+    told += [
+        line("reconcile", n * QUARTER, front_age_s=120, oldest_proof_s=86400.0 - n * 900)
+        for n in range(0, 40, pause)
+    ]
+    (query,) = (part.query for part in all_parts(read_workbook()) if part.name == "proof_front")
+
+    with Workspace() as workspace:
+        workspace.add(told)
+        rows = workspace.query(query, until=NOW, lasting=9 * HOUR)
+
+    assert len(rows) == 18 + 1
+    known = [row["oldest_proof_h"] for row in rows[pause - 2 :]]
+    assert None not in known
+    assert known == sorted(known)
+    assert {row["front_h"] for row in rows} == {120 / 3600}
+
+
+def test_an_oldest_proof_that_is_told_no_more_is_drawn_no_more() -> None:
+    """Two hours after the last word of it nobody knows."""
+    told = [line("reconcile", n * QUARTER, front_age_s=120) for n in range(32)]
+    told.append(line("reconcile", 32 * QUARTER, front_age_s=120, oldest_proof_s=86400))
+    (query,) = (part.query for part in all_parts(read_workbook()) if part.name == "proof_front")
+
+    with Workspace() as workspace:
+        workspace.add(told)
+        rows = workspace.query(query, until=NOW, lasting=9 * HOUR)
+
+    assert [row["oldest_proof_h"] for row in rows][:5] == [24, 24.5, 25, 25.5, None]
 
 
 def test_a_row_lost_at_a_quiet_site_is_told() -> None:

@@ -6,7 +6,7 @@ so that a picture can be held against the truth as of its instant.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -153,9 +153,10 @@ class Asked(dict[Any, Any]):
 
     transport = None
 
-    def __init__(self, request: httpx.Request) -> None:
+    def __init__(self, request: httpx.Request, match_info: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.method, self.path, self._body = request.method, request.url.path, request.content
+        self.query, self.match_info = request.url.params, match_info or {}
 
     async def read(self) -> bytes:
         return self._body

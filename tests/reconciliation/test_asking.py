@@ -22,7 +22,7 @@ from tests.emabler.rest import Time, client
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 DAY = Span(NOW - timedelta(days=1), NOW)
-MINUTES = Span(NOW - timedelta(minutes=20), NOW)
+MINUTES = Span(NOW - timedelta(minutes=15), NOW)
 """Too short to be cut where it lies."""
 
 pictures = partial(asking.pictures, longest=timedelta.max)

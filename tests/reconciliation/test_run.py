@@ -225,6 +225,22 @@ async def test_a_lie_keeps_the_front_and_is_over_when_it_is_over(sides: TwoSides
     assert await sides.open_findings() == {}
 
 
+async def test_a_lie_that_lasts_is_one_finding(sides: TwoSides) -> None:
+    """Run after run meets a stretch of which eMabler lies, at one place: it is new once."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 20)))
+    await sides.reconcile()
+    sides.lying = (NOW + 9 * MINUTE, NOW + 10 * MINUTE)
+
+    runs = []
+    for minutes in (40, 17, 31, 15):
+        sides.clock.advance(minutes=minutes)
+        runs.append(await sides.reconcile())
+
+    assert [run.met["answer_wrong"] for run in runs] == [1, 1, 1, 1]
+    assert [run.new["answer_wrong"] for run in runs] == [1, 0, 0, 0]
+    assert (await sides.standing()).front == NOW
+
+
 async def test_two_runs_never_mix(sides: TwoSides) -> None:
     """While one holds the lease, the timer and a walk by hand are both told who has it."""
     held = await Ledger.take(

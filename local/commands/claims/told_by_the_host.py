@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from local.log_analytics.tables import rows_of
 from local.log_analytics.workbook import all_parts, read_workbook
 from local.log_analytics.workspace import Workspace
 from local.processes import until
+from local.stack import OPENTELEMETRY
 
 _GOOD, _POISON, _TAPS, _STRANGERS = 150, 3, 24, 25
 _WANTED = {"ingestion_age", "parked_messages", "tokens_refused", "unknown_tags"}
@@ -37,11 +39,48 @@ class Told:
     canaries: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """What the queries give of one capture."""
+
+    messages: float
+    taps: float
+    fired: frozenset[str]
+    canaries: int
+
+    @property
+    def right(self) -> bool:
+        """Whether it is what was done."""
+        counted = (self.messages, self.taps) == (_GOOD + _POISON, _TAPS)
+        return counted and _WANTED <= self.fired <= _WANTED | _BY_THE_MACHINE
+
+    @property
+    def said(self) -> str:
+        """The numbers, for a person."""
+        return (
+            f"{self.messages:.0f} messages and {self.taps:.0f} taps, "
+            f"{len(self.fired)} alerts: {', '.join(sorted(self.fired))}"
+        )
+
+
 async def figures_of_the_host(ground: Ground) -> Told:
-    """Start the host anew with telemetry on, give it work, and ask the queries of it."""
-    async with await AppInsights.start((ground.azure.data or STATE) / "host") as endpoint:
+    """Start the host anew with telemetry on, in each mode; give it work, and ask the queries."""
+    log = await _figures(ground, "log", {})
+    opentelemetry = await _figures(ground, "opentelemetry", OPENTELEMETRY)
+    return Told(
+        how=f"the real host twice, by its logger and by OpenTelemetry: {_GOOD} good messages, "
+        f"{_POISON} of poison, {_TAPS} taps with an unknown tag, {_STRANGERS} calls without "
+        "authorization",
+        figure=f"of the real host by its logger {log.said}; by OpenTelemetry {opentelemetry.said}",
+        right=log.right and opentelemetry.right,
+        canaries=log.canaries + opentelemetry.canaries,
+    )
+
+
+async def _figures(ground: Ground, mode: str, settings: Mapping[str, str]) -> _Captured:
+    async with await AppInsights.start((ground.azure.data or STATE) / f"host-{mode}") as endpoint:
         await ground.azure.host.stop()
-        ground.azure.settings[SETTING] = endpoint.connection_string
+        ground.azure.settings.update({SETTING: endpoint.connection_string, **settings})
         await ground.azure.start_host()
         # The host is at another address now.
         async with Sender(ground.azure) as sender:
@@ -62,16 +101,12 @@ async def figures_of_the_host(ground: Ground) -> Told:
             row["what"]: row["value"]
             for row in workspace.query(queries["at_a_glance"], until=now, lasting=_HOUR)
         }
-        fired = {rule.name for rule in read_rules() if evaluate(rule, workspace, now)}
-    found = (glance["messages taken in"], glance["taps answered"])
-    return Told(
-        how=f"the real host: {_GOOD} good messages, {_POISON} of poison, {_TAPS} taps with an "
-        f"unknown tag, {_STRANGERS} calls without authorization",
-        figure=f"of the real host {found[0]:.0f} messages and {found[1]:.0f} taps told, "
-        f"{len(fired)} alerts: {', '.join(sorted(fired))}",
-        right=found == (_GOOD + _POISON, _TAPS) and _WANTED <= fired <= _WANTED | _BY_THE_MACHINE,
-        canaries=sum(_TAG in json.dumps(each) for each in captured),
-    )
+        return _Captured(
+            messages=glance["messages taken in"],
+            taps=glance["taps answered"],
+            fired=frozenset(rule.name for rule in read_rules() if evaluate(rule, workspace, now)),
+            canaries=sum(_TAG in json.dumps(each) for each in captured),
+        )
 
 
 def _calls_told(endpoint: AppInsights) -> int:
