@@ -170,7 +170,9 @@ class Rebuilding:
         claims: dict[str, Claim] = {}
         for each in told:
             present = stored.pop(each.key, None)
-            claim = _as_kept(without_person(each) if erased else each, present)
+            # One that is there and names its tag is another person's, who was not erased.
+            stripped = erased and (present is None or bool(present.columns.get("erased")))
+            claim = _as_kept(without_person(each) if stripped else each, present)
             wanted = claim_row(claim, bucket)
             claims[claim.key] = claim
             if present is None:

@@ -171,6 +171,21 @@ async def test_an_erased_person_does_not_come_back(operator: Operator) -> None:
     assert content(operator) == before
 
 
+async def test_who_was_not_erased_stays(operator: Operator) -> None:
+    """Of a session that two tags are named in, one of them erased, the other stays in its rows."""
+    of_it = {"chargerId": "CH-0060", "transactionId": "9"}
+    await operator.ingest(payloads.start_v2(**of_it, authorizedIdTag="FRIEND1"))
+    await operator.ingest(payloads.full_v2(**of_it, authorizedIdTag="STRANGER"))
+    await operator.run("privacy", "erase", "STRANGER", "--yes")
+    before = content(operator)
+    assert any("FRIEND1" in row.columns.values() for row in before[SESSIONS])
+
+    ran = await operator.run("rebuild")
+
+    assert ran.err == "the store is as its claims and its journal say\n"
+    assert content(operator) == before
+
+
 async def test_sessions_alone_need_no_journal(operator: Operator) -> None:
     """With --sessions-only the journal is not read."""
     await operator.ingest(payloads.start_v2(chargerId="CH-0050"))
