@@ -43,6 +43,11 @@ def _from(start: datetime | None) -> str:
     return _FROM + (format_instant(start) if start else "the beginning")
 
 
+def _begins_in(start: datetime | None, span: Span) -> bool:
+    """Whether what begins there begins in a span; None: before all."""
+    return span.start is None if start is None else span.owns(start)
+
+
 def moved(front: datetime | None, window: Window) -> datetime | None:
     """The front after a window of its pass: it moves where no gap is left before it."""
     if front is None:
@@ -241,7 +246,7 @@ class Walking:
                 async for each in found:
                     if isinstance(each, Lie):
                         await self._written_down()
-                        await self._write(self._lied(each, each.span))
+                        await self._write(self._lied(each, self._unproven(walk, each.span)))
                         return each
                     await self._take(walk, each)
         finally:
@@ -269,8 +274,9 @@ class Walking:
             rows,
             began=ledger.began,
             raising=ledger.raising(span.start, span.end),
-            budget=walk.budget,
+            budget=walk.budget.of_look_ups(),
         )
+        walk.budget.done += 1
         self.run.count(str(walk.name), picture, worked.counts)
         self.push.add(worked.push)
         findings = self.seen(
@@ -312,27 +318,34 @@ class Walking:
         if writing is not None:
             await writing
 
+    def _unproven(self, walk: _Walk, span: Span) -> Span:
+        """Of a lie that the front met, what lies behind the front: it waits there."""
+        front = self.ledger.front
+        waits = walk.name is Pass.FRONT and front is not None and span.owns(front)
+        return replace(span, start=front) if waits else span
+
     def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
-        """Note an answer that stayed wrong, by where its span begins."""
+        """Note an answer that stayed wrong, by where its span begins.
+
+        Each walk cuts elsewhere: what was known to begin within the span is the same lie.
+        """
         now = self.clock()
+        known = (start for start in self.lies.values() if _begins_in(start, span))
+        start = next(known, span.start)
         finding = Finding(
             FindingClass.ANSWER_WRONG,
             None,
             now,
-            subject=_from(span.start),
+            subject=_from(start),
             emabler={"code": lie.code},
-            end=span.start,
+            end=start,
         )
-        self.lies[finding.about] = span.start
+        self.lies[finding.about] = start
         return self.seen([finding], compared=(), classes=(), as_of=now)
 
     def _truthful(self, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
-        compared = [
-            about
-            for about, start in self.lies.items()
-            if picture.span.holds(start) and (start is not None or picture.span.start is None)
-        ]
+        compared = [about for about, start in self.lies.items() if _begins_in(start, picture.span)]
         for about in compared:
             del self.lies[about]
         classes = (FindingClass.ANSWER_WRONG,)

@@ -20,7 +20,7 @@ from shared.errors import (
 )
 from shared.instants import format_instant
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.passes import Pass
+from shared.reconciliation.passes import Pass, Schedule
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
 from shared.reconciliation.shelf import read_windows
 from shared.reconciliation.spans import Span
@@ -223,6 +223,83 @@ async def test_a_lie_keeps_the_front_and_is_over_when_it_is_over(sides: TwoSides
     await sides.reconcile()
     assert (await sides.standing()).front == NOW + 28 * MINUTE
     assert await sides.open_findings() == {}
+
+
+async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
+    sides: TwoSides,
+) -> None:
+    """Each run cuts its walk elsewhere: it is the same lie, told once, and is open throughout."""
+    await sides.reconcile()
+    sides.lying = (NOW + 61 * MINUTE, NOW + 62 * MINUTE)
+    told = 0
+    for _ in range(4 * 13):
+        sides.clock.advance(minutes=15)
+        run = await sides.reconcile()
+        told += run.new["answer_wrong"]
+        front = (await sides.standing()).front
+        assert front is not None
+        assert front < sides.lying[0]
+        about = (await sides.open_findings()).get("answer_wrong", [])
+        if told:
+            assert about == [f"ends from {format_instant(front)}"]
+
+    # The front comes nearer to it, each time with a finding of its own in place of the one before.
+    assert 1 <= told <= 8
+    sides.lying = None
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+
+
+async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:
+    """Each walk behind the front begins later: what lies there for good is one finding."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+    await sides.reconcile()
+    sides.lying = (NOW - 30 * HOUR, NOW - 30 * HOUR + SECOND)
+    told = 0
+    for _ in range(12):
+        sides.clock.advance(hours=1, minutes=7)
+        run = await sides.reconcile(schedule=Schedule(recent_every=HOUR))
+        told += run.new["answer_wrong"]
+        assert len((await sides.open_findings()).get("answer_wrong", [])) == bool(told)
+
+    # A later cut may show more of it to be true: its finding then begins later.
+    assert 1 <= told <= 6
+
+
+async def test_look_ups_that_need_more_requests_than_a_run_has_come_to_an_end(
+    sides: TwoSides,
+) -> None:
+    """EMabler lists none of a day's stops: the daily walk asks for all of them, and goes on."""
+    await sides.reconcile()
+    sides.clock.advance(days=1, hours=3)
+    ends = [NOW - DAY + n * SECOND for n in range(60)]
+    await sides.push(*(stop(transaction=str(n), end=end) for n, end in enumerate(ends, start=100)))
+
+    for _ in range(9):
+        await sides.reconcile(behind_requests=10)
+        sides.clock.advance(minutes=15)
+
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].done
+    assert len((await sides.open_findings())["missing_at_emabler"]) == 60
+
+
+async def test_a_stop_without_an_id_stays_unpaired_between_its_walks(sides: TwoSides) -> None:
+    """Its window found nothing that it belongs to: the list of ongoing sessions says nothing of it.
+
+    It is gone once its pair is there.
+    """
+    lone = stop(transaction="-1")
+    await sides.push(lone)
+    sides.clock.advance(days=1)
+    for _ in range(9):
+        await sides.reconcile()
+        assert await sides.open_findings() == {"unpaired": [lone.session]}
+        sides.clock.advance(minutes=15)
+
+    await sides.push(start(transaction="-1"))
+    sides.clock.advance(days=1)
+    await sides.reconcile()
+    assert "unpaired" not in await sides.open_findings()
 
 
 async def test_two_runs_never_mix(sides: TwoSides) -> None:
