@@ -374,6 +374,22 @@ async def test_a_look_whose_look_ups_lie_is_not_complete(sides: TwoSides) -> Non
     assert (findings, run.complete) == ([], False)
 
 
+async def test_no_text_is_too_long_to_be_passed_by(sides: TwoSides) -> None:
+    """Ids that no column of the store takes are none: the session is told, the front moves."""
+    endless = "X" * 40_000
+    sides.lists_finished(
+        ended(1, NOW - HOUR, authorized_tag_id=endless),
+        ended(2, NOW - HOUR, charger_id=endless),
+        item(3, evse_transaction_id=endless),
+    )
+
+    run = await sides.reconcile()
+
+    assert run.sessions == {"history": 2, "unidentified": 1}
+    assert run.front == NOW - 2 * MINUTE
+    assert any("wrong_type" in each for each in (await sides.open_findings())["contract_drift"])
+
+
 async def test_each_run_leaves_a_row(sides: TwoSides) -> None:
     """Windows, requests, sessions by class, outcome: kept from its beginning on."""
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 9)))
