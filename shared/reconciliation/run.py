@@ -69,6 +69,7 @@ class Reconciliation:
             RestRefusedError: The key or a permission is wrong; what does without it was done.
         """
         deadline = self._elapsed() + self._terms.seconds
+        self._means.client.end_within(self._terms.seconds)
 
         async def steps(walking: Walking) -> None:
             await walking.attempt(self._options.finished_sessions, walking.front(deadline))

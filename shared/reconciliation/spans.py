@@ -132,7 +132,7 @@ class Budget:
     It counts what the client does, also for others than the walk. The first picture may cost more
     requests than there are, and so may what is looked up for it: else one that needs more than a
     budget would never come, or never be done. Seconds have no such exception; a request that was
-    begun in time may take `EMABLER_RETRY_SECONDS` more. `came` counts the pictures that came,
+    begun in time may take the time of one more answer. `came` counts the pictures that came,
     `done` those that were worked on.
     """
 
