@@ -70,7 +70,7 @@ class Walking:
     """One run's walks, and what they met.
 
     `failed` are calls that were refused, or whose answers did not come; `lies` where answers were
-    wrong.
+    wrong; `under_way` the window that is worked on, which stays where its work did not end.
     """
 
     means: Means
@@ -84,6 +84,7 @@ class Walking:
     push: PushSeen = field(default_factory=PushSeen)
     failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
     lies: dict[str, datetime | None] = field(init=False)
+    under_way: Work | None = field(init=False, default=None)
     _writing: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -269,6 +270,7 @@ class Walking:
         # costs one window.
         rows, _ = await both(self.means.rows(span), self._written_down())
         await ledger.announce(walk.name, span.start, span.end)
+        self.under_way = Work(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
             picture,
             rows,
@@ -276,6 +278,7 @@ class Walking:
             raising=ledger.raising(span.start, span.end),
             budget=walk.budget.of_look_ups(),
         )
+        self.under_way = None
         walk.budget.done += 1
         self.run.count(str(walk.name), picture, worked.counts)
         self.push.add(worked.push)

@@ -11,6 +11,9 @@ import pytest
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import read_rule
 from local.emabler.records import FinishedSession
+from shared.emabler.calls import FinishedSessionsQuery
+from shared.emabler.client import EmablerClient
+from shared.emabler.paging import Page
 from shared.errors import (
     LeaseHeldError,
     LeaseLostError,
@@ -664,6 +667,39 @@ async def test_a_repair_that_a_lost_run_did_not_tell_of_is_told(sides: TwoSides)
     run = await sides.reconcile()
 
     assert run.new == {"missing_in_store": 1}
+
+
+async def test_a_repair_in_a_window_that_was_not_done_is_told(
+    sides: TwoSides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim was written, then eMabler was away for a look-up: the next run says it was mended.
+
+    Once only, and nothing of it is written again after that.
+    """
+    await sides.reconcile()
+    sides.clock.advance(days=1, hours=1)
+    await sides.push(stop(end=NOW + HOUR / 2))
+    sides.lists_finished(ended(1, NOW + HOUR / 2))
+    asks = EmablerClient.finished_sessions
+
+    async def away(self: EmablerClient, query: FinishedSessionsQuery, **how: Any) -> Page:
+        if query.transactions:
+            raise RestUnavailableError("away")
+        return await asks(self, query, **how)
+
+    monkeypatch.setattr(EmablerClient, "finished_sessions", away)
+    with pytest.raises(RestUnavailableError):
+        await sides.reconcile()
+    assert len(await sides.listed()) == 2
+    monkeypatch.undo()
+
+    told = []
+    for _ in range(3):
+        sides.clock.advance(minutes=15)
+        told.append((await sides.reconcile()).new["missing_in_store"])
+
+    assert told == [1, 0, 0]
+    assert not (await sides.standing()).abandoned
 
 
 async def test_a_field_that_vanishes_is_a_finding_until_it_is_back(sides: TwoSides) -> None:
