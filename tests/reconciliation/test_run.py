@@ -253,6 +253,27 @@ async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
     assert await sides.open_findings() == {}
 
 
+async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
+    sides: TwoSides,
+) -> None:
+    """One second lies for good: the front stays, and what ended after it is found within a day."""
+    await sides.reconcile()
+    sides.lying = (NOW + 30 * MINUTE, NOW + 30 * MINUTE + SECOND)
+    for number in range(1, 60):
+        sides.clock.advance(hours=1)
+        sides.lists_finished(ended(number, sides.clock() - HOUR / 2))
+        run = await sides.reconcile()
+
+    assert run.front is not None
+    assert run.front < sides.lying[0]
+    assert len(await transactions(sides)) >= 59 - 25
+    assert len((await sides.open_findings())["answer_wrong"]) == 1
+    sides.lying = None
+    run = await sides.reconcile()
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert len(await transactions(sides)) == 59
+
+
 async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:
     """Each walk behind the front begins later: what lies there for good is one finding."""
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
