@@ -94,7 +94,7 @@ class OpenSessionsWork:
 
         Args:
             now: The present instant.
-            doubted: Sessions with an open finding of `OF_OPEN_SESSIONS`, by its class.
+            doubted: Sessions with a finding of `OF_OPEN_SESSIONS`, open or resolved, by its class.
             asks: Ask for what is not listed as ongoing among the finished sessions, each by its
                 id, and tell what is in neither. False: only what the list itself says is told.
             after: `Worked.after` of a round that was cut short: it goes on there.

@@ -358,7 +358,8 @@ class Walking:
         """The open sessions against those that go on; the daily pass asks for those that do not."""
         ledger = self.ledger
         await ledger.commit(work=Work(task.name))
-        doubted = {cls: set(self.book.abouts(cls)) for cls in OF_OPEN_SESSIONS}
+        # A finding that an operator resolved is known as well: it ended the session for taps, too.
+        doubted = {cls: set(self.book.known(cls)) for cls in OF_OPEN_SESSIONS}
         parts = OpenSessionsWork(self.means).work(
             self.clock(),
             doubted=doubted,

@@ -22,6 +22,8 @@ from shared.errors import (
     StoreUnavailableError,
 )
 from shared.instants import format_instant
+from shared.reconciliation.finding_reading import FindingFilter, read_findings, resolve
+from shared.reconciliation.findings import State
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.passes import Pass, Schedule
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
@@ -667,6 +669,43 @@ async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: Tw
     await sides.reconcile()
 
     assert (await sides.summary())["state"] == "ended"
+
+
+async def resolve_all(sides: TwoSides) -> None:
+    wanted = FindingFilter(states=[State.OPEN])
+    for known, row in [each async for each in read_findings(sides.tables, wanted)]:
+        assert await resolve(sides.tables, known, row, who="anna", note="", clock=sides.clock)
+
+
+async def test_a_session_that_is_listed_again_counts_again_though_its_finding_was_resolved(
+    sides: TwoSides,
+) -> None:
+    """An operator dealt with the finding; then eMabler lists the session as ongoing after all."""
+    await sides.push(start())
+    await sides.reconcile()
+    assert set(await sides.open_findings()) == {"open_not_at_emabler"}
+    assert await sides.open_for("T1") == ()
+    await resolve_all(sides)
+    sides.lists_ongoing(ongoing())
+    sides.clock.advance(hours=1)
+
+    await sides.reconcile()
+
+    assert [each.session for each in await sides.open_for("T1")] == ["CH-1|7"]
+
+
+async def test_what_was_resolved_is_not_asked_for_for_ever(sides: TwoSides) -> None:
+    """An open session that nobody knows costs no request after 35 days, whatever was noted."""
+    await sides.push(start())
+    await sides.reconcile()
+    await resolve_all(sides)
+    sides.clock.advance(days=36)
+    sides.books.calls.clear()
+
+    await sides.reconcile()
+
+    # The list itself, hourly and daily; nobody's charger by name.
+    assert sum(call.path.endswith("ongoing-transactions") for call in sides.books.calls) == 2
 
 
 async def test_a_repair_that_a_lost_run_did_not_tell_of_is_told(sides: TwoSides) -> None:
