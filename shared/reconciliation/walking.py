@@ -106,8 +106,12 @@ class Walking:
         target = self.clock() - terms.settling
         start = target - terms.first if front is None else front - terms.overlap
         if start < target:
-            lie = await self._walk(_Walk(Pass.FRONT, Span(start, target), self.budget(deadline)))
+            walk = _Walk(Pass.FRONT, Span(start, target), self.budget(deadline))
+            lie = await self._walk(walk)
             self.run.complete &= lie is None
+            if lie and front and (lie.span.end or target) <= front < target:
+                # It lies in the overlap, which is proven as of before: the front waits for none.
+                await self._walk(replace(walk, span=Span(front, target)))
             if lie is None and front is None and terms.first >= terms.schedule.recent:
                 # What was walked for the first time just now is not due again before its time.
                 task = Task(Pass.RECENT, target, start, target)

@@ -221,8 +221,10 @@ async def test_a_lie_keeps_the_front_and_is_over_when_it_is_over(sides: TwoSides
     await sides.reconcile()
 
     assert (await sides.standing()).front == before
-    (about,) = (await sides.open_findings())["answer_wrong"]
-    assert about == f"ends from {format_instant(NOW - HOUR - 2 * MINUTE)}"
+    assert (await sides.open_findings())["answer_wrong"] == [
+        f"ends from {format_instant(NOW - HOUR - 2 * MINUTE)}",
+        f"ends from {format_instant(NOW - 2 * MINUTE)}",
+    ]
     rules(sides)
     sides.clock.advance(minutes=15)
     await sides.reconcile()
@@ -253,6 +255,21 @@ async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
     sides.lying = None
     await sides.reconcile()
     assert await sides.open_findings() == {}
+
+
+async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSides) -> None:
+    """A second of the overlap lies since then: a finding; the front goes on from where it was."""
+    await sides.reconcile()
+    sides.lying = (NOW - 40 * MINUTE, NOW - 40 * MINUTE + SECOND)
+    sides.lists_finished(ended(1, NOW + 5 * MINUTE))
+    sides.clock.advance(minutes=15)
+
+    run = await sides.reconcile()
+
+    assert run.front == NOW + 13 * MINUTE
+    assert not run.complete
+    assert len((await sides.open_findings())["answer_wrong"]) == 1
+    assert await transactions(sides) == {"1"}
 
 
 async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
