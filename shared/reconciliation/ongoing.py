@@ -63,6 +63,11 @@ def open_row_of(row: Row) -> OpenRow:
     )
 
 
+def may_be_open(session: str) -> bool:
+    """Whether a session can ever be open: a stop without an id cannot, its window judges it."""
+    return not session.partition("|")[2].startswith(f"{NAMELESS}{Source.STOP}-")
+
+
 @dataclass(slots=True)
 class Ongoing:
     """eMabler's ongoing sessions, by the session that they are of where an id tells, by charger."""

@@ -26,6 +26,7 @@ from shared.reconciliation.ongoing import (
     OpenRow,
     ask_again,
     key_of,
+    may_be_open,
     ongoing_claim,
     open_row_of,
     read_ongoing,
@@ -33,7 +34,7 @@ from shared.reconciliation.ongoing import (
 from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Budget, Lie
-from shared.sessions.claims import BEGINNINGS, NAMELESS, Claim, Source
+from shared.sessions.claims import BEGINNINGS, Claim
 from shared.sessions.indexes import OPEN_ROWS
 from shared.sessions.planning import Stored, Written
 from shared.sessions.reading import read_session
@@ -152,7 +153,7 @@ class _Task:
         # Read after eMabler was asked: what ended or began meanwhile is then the store's to say.
         rows = {row.session: row for row in await self._open_rows()}
         # What is open no more was ended by what was written meanwhile.
-        self._worked.compared |= set(filter(_may_be_open, self._doubted - rows.keys()))
+        self._worked.compared |= set(filter(may_be_open, self._doubted - rows.keys()))
         unlisted: list[OpenRow] = []
         for row in rows.values():
             listed = ongoing.lists(row)
@@ -372,11 +373,6 @@ class _Task:
     def _is_its_day(self, row: OpenRow) -> bool:
         """Whether a session that is asked for weekly is asked for on this day: a seventh each."""
         return (self._now.toordinal() + crc32(row.session.encode())) % _WEEK == 0
-
-
-def _may_be_open(session: str) -> bool:
-    """Whether a session can ever be open: a stop without an id cannot, its window judges it."""
-    return not session.partition("|")[2].startswith(f"{NAMELESS}{Source.STOP}-")
 
 
 def _parts(rows: Sequence[OpenRow]) -> Iterator[list[OpenRow]]:
