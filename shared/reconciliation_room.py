@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from shared.errors import EmablerFunctionsError
+from shared.errors import BudgetSpentError, EmablerFunctionsError
 from shared.instants import Clock, format_instant
 from shared.sessions.plausibility import Limits
 from shared.sessions.writer import SessionWriter
@@ -44,6 +45,10 @@ _CLIENT_SETTINGS = (
     "EMABLER_TIMEOUT_SECONDS",
     "EMABLER_RETRY_SECONDS",
 )
+
+
+MOST_SECONDS_OF_INVENTORY = 240.0
+"""Half of a run's: however slowly eMabler answers, the other half is for sessions."""
 
 
 class ReconciliationRoom:
@@ -219,8 +224,18 @@ class ReconciliationRoom:
     async def _refresh_inventory_when_due(self, client: EmablerClient, wide: WideEvent) -> None:
         inventory = self.inventory(client)
         every = timedelta(minutes=self._settings["INVENTORY_EVERY_MINUTES"])
-        if await inventory.is_due(every, self._clock()):
-            wide.add(inventory=(await inventory.refresh()).told())
+        try:
+            async with asyncio.timeout(MOST_SECONDS_OF_INVENTORY) as bound:
+                if await inventory.is_due(every, self._clock()):
+                    wide.add(inventory=(await inventory.refresh()).told())
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise BudgetSpentError(
+                f"the inventory did not come within {MOST_SECONDS_OF_INVENTORY:g} s: raise "
+                "EMABLER_REQUESTS_PER_SECOND, or set INVENTORY_EVERY_MINUTES to 0 and run "
+                "`python manage.py chargers refresh`, which takes its time"
+            ) from error
 
 
 def client_options(settings: Settings) -> Options:

@@ -11,6 +11,7 @@ async with EmablerClient(base_url, api_key) as emabler:
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -70,6 +71,7 @@ class EmablerClient:
         self.drift = Drift()
         self.answered: set[str] = set()
         self._around = around or Surroundings()
+        self._until = math.inf
         self._base_url = base_url
         self._hidden = Hidden(api_key)
         self._rate = Rate(self.options.requests_per_second, around=self._around, counts=self.counts)
@@ -94,6 +96,10 @@ class EmablerClient:
         trace: TracebackType | None,
     ) -> None:
         await self._exchange.close()
+
+    def end_within(self, seconds: float) -> None:
+        """Let no pause before a retry end later than this from now: what asks has its own time."""
+        self._until = self._around.elapsed() + seconds
 
     async def finished_sessions(
         self, query: FinishedSessionsQuery, *, page: int = 1, limit: int | None = None
@@ -232,9 +238,10 @@ class EmablerClient:
             self.answered.add(str(call))
             return value
 
+        left = max(self._until - self._around.elapsed(), 0.0)
         return await tried(
             attempt,
-            within=self.options.retry_seconds,
+            within=min(self.options.retry_seconds, left),
             around=self._around,
             counts=self.counts,
         )

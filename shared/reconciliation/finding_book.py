@@ -129,6 +129,12 @@ class FindingBook:
             if any(each.cls is cls and not each.resolved for each in entries):
                 yield about
 
+    def known(self, cls: FindingClass) -> Iterator[str]:
+        """What the findings of a class are about, open or resolved."""
+        for about in self._entries:
+            if self._entry(about, cls) is not None:
+                yield about
+
     def seen(
         self,
         findings: Iterable[Finding],

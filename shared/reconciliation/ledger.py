@@ -226,11 +226,12 @@ class Ledger:
             return
         raise StoreUnavailableError("rows beside the lease kept changing", code="store_contended")
 
-    async def release(self, *, settled: bool = True) -> None:
+    async def release(self, *, settled: bool = True, undone: Work | None = None) -> None:
         """Give the lease back; nothing where it was lost.
 
         `settled` False: a write of the run may still be on its way (its answer was lost), so that
-        the next run has to raise what this one worked on.
+        the next run has to raise what this one worked on. `undone` is what it wrote some of, and
+        did not come to say so: the next run raises that, and says it.
 
         Raises:
             StoreUnavailableError: It was not given back; it ends by itself.
@@ -238,8 +239,8 @@ class Ledger:
         for _ in range(_MAX_TRIES):
             if self._lost:
                 return
-            left = () if settled or self._standing.work is None else (self._standing.work,)
-            abandoned = joined((*self._standing.abandoned, *left))
+            left = undone if settled else self._standing.work
+            abandoned = joined((*self._standing.abandoned, *([] if left is None else [left])))
             given_back = replace(self._standing, held=False, work=None, abandoned=abandoned)
             # After an answer that was lost the row is ours, and another one than it was known.
             with suppress(LeaseLostError, _OthersChangedError):

@@ -42,7 +42,7 @@ class Worked:
 
     `counts`: sessions by what came of them. `findings`: what is so, for the book to hold against
     what it knows of `compared`. `repaired`: what was mended as it was met. `lies`: answers to
-    look-ups that contradict themselves: a window with any is not proven. `push`: what push told of
+    look-ups that contradict themselves: what was asked for is in neither. `push`: what push told of
     the sessions that REST lists. `after`: of work in parts, the session (its key) up to which all
     is done; None where nothing is left.
     """

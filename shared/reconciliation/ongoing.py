@@ -35,17 +35,13 @@ class OpenRow:
 
     bucket: str
     session: str
+    charger: str
     start: datetime | None
     socket: int | None
 
     @property
-    def charger(self) -> str | None:
-        """The charger's id; None where the key holds a hash of it."""
-        return identifier_of(self.session.partition("|")[0])
-
-    @property
     def transaction(self) -> str | None:
-        """The transaction's id, where one identifies the session."""
+        """The transaction's id; None where none identifies the session, or the key has its hash."""
         part = self.session.partition("|")[2]
         return None if part.startswith(NAMELESS) else identifier_of(part)
 
@@ -61,9 +57,15 @@ def open_row_of(row: Row) -> OpenRow:
     return OpenRow(
         row.partition,
         row.key.removeprefix(OPEN_ROWS),
+        str(row.columns["charger"]),
         parse_instant(str(row.columns.get("start", ""))),
         None if socket is None else int(socket),
     )
+
+
+def may_be_open(session: str) -> bool:
+    """Whether a session can ever be open: a stop without an id cannot, its window judges it."""
+    return not session.partition("|")[2].startswith(f"{NAMELESS}{Source.STOP}-")
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Ongoing:
         """The ongoing session that an open one is; without an id by charger, socket and start."""
         if not row.is_nameless:
             return self.sessions.get(row.session)
-        for each in self.chargers.get(row.charger or "", ()):
+        for each in self.chargers.get(row.charger, ()):
             same_socket = row.socket is None or each.socket in (None, row.socket)
             if same_socket and row.start and each.start and agree(row.start, each.start):
                 return each
@@ -144,7 +146,7 @@ async def ask_again(
     Raises:
         As `read_ongoing`.
     """
-    chargers = sorted({each.charger for each in rows if each.charger is not None})
+    chargers = sorted({each.charger for each in rows})
     found: Ongoing | None = None
     unknown: set[str] = set()
     waiting = [list(each) for each in batched(chargers, _CHARGERS_AT_ONCE, strict=False)]

@@ -26,6 +26,7 @@ from shared.reconciliation.ongoing import (
     OpenRow,
     ask_again,
     key_of,
+    may_be_open,
     ongoing_claim,
     open_row_of,
     read_ongoing,
@@ -94,7 +95,7 @@ class OpenSessionsWork:
 
         Args:
             now: The present instant.
-            doubted: Sessions with an open finding of `OF_OPEN_SESSIONS`, by its class.
+            doubted: Sessions with a finding of `OF_OPEN_SESSIONS`, open or resolved, by its class.
             asks: Ask for what is not listed as ongoing among the finished sessions, each by its
                 id, and tell what is in neither. False: only what the list itself says is told.
             after: `Worked.after` of a round that was cut short: it goes on there.
@@ -152,7 +153,7 @@ class _Task:
         # Read after eMabler was asked: what ended or began meanwhile is then the store's to say.
         rows = {row.session: row for row in await self._open_rows()}
         # What is open no more was ended by what was written meanwhile.
-        self._worked.compared |= self._doubted - rows.keys()
+        self._worked.compared |= set(filter(may_be_open, self._doubted - rows.keys()))
         unlisted: list[OpenRow] = []
         for row in rows.values():
             listed = ongoing.lists(row)
@@ -278,14 +279,14 @@ class _Task:
         self, rows: Sequence[OpenRow], budget: Budget
     ) -> tuple[list[Heard], set[str]]:
         """The finished sessions that rows are by now; and rows of which no answer was whole."""
-        named = {row.session: row for row in rows if row.transaction is not None}
-        ids = {str(row.transaction) for row in named.values()}
+        named = await self._named(rows)
+        ids = set(named.values())
         heard: list[Heard] = []
         unanswered: set[str] = set()
         async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
             if isinstance(answer, Lie):
                 self._worked.lies.append(answer)
-                unanswered |= {s for s, row in named.items() if row.transaction in answer.ids}
+                unanswered |= {session for session, id_ in named.items() if id_ in answer.ids}
                 continue
             heard += [
                 Heard(item, answer.as_of) for item in answer.items if session_of(item) in named
@@ -296,6 +297,17 @@ class _Task:
         )
         unanswered |= {s for s, each in near.items() if each in found.unanswered}
         return [*heard, *found.heard], unanswered
+
+    async def _named(self, rows: Sequence[OpenRow]) -> dict[str, str]:
+        """The transaction's id of each session that has one; of a long one the key has a hash."""
+        named = {row.session: row.transaction for row in rows if row.transaction is not None}
+        hashed = [row for row in rows if not row.is_nameless and row.session not in named]
+        stored = await self._read((row.bucket, row.session) for row in hashed)
+        for row, each in zip(hashed, stored, strict=True):
+            for claim, _ in each.claims.values():
+                if claim.within is None and claim.transaction is not None:
+                    named[row.session] = claim.transaction
+        return named
 
     async def _pair(self, rows: Sequence[OpenRow], near: Sequence[tuple[str, Claim]]) -> set[str]:
         """Pair starts without an id with what was found of them; those that are paired now."""
@@ -382,6 +394,4 @@ def _when(claim: Claim) -> tuple[str, str]:
 
 
 def _near(row: OpenRow) -> Near | None:
-    if row.charger is None or row.start is None:
-        return None
-    return Near(row.charger, row.socket, row.start)
+    return None if row.start is None else Near(row.charger, row.socket, row.start)

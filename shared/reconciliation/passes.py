@@ -143,7 +143,10 @@ def _task(
             # The weekly walk leaves to the daily one what that walks anyway.
             start = now - (schedule.recent if name is Pass.RECENT else schedule.month)
             end = now if name is Pass.RECENT else now - schedule.recent
-            end = end if front is None else min(end, front)
+            if front is not None and now - front < schedule.recent_every:
+                end = min(end, front)
+            # Else the front waits for answers that lie, or is far behind: what lies beyond it is
+            # not to wait as well.
             return Task(name, now, start, end) if front is not None and start < end else None
         case _:
             return Task(name, now)

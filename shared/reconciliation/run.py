@@ -27,6 +27,7 @@ from shared.instants import Clock
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.finding_book import FindingBook
 from shared.reconciliation.findings import Finding
+from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger, read_standing
 from shared.reconciliation.means import Means
 from shared.reconciliation.passes import Pass, tasks
@@ -69,6 +70,7 @@ class Reconciliation:
             RestRefusedError: The key or a permission is wrong; what does without it was done.
         """
         deadline = self._elapsed() + self._terms.seconds
+        self._means.client.end_within(self._terms.seconds)
 
         async def steps(walking: Walking) -> None:
             await walking.attempt(self._options.finished_sessions, walking.front(deadline))
@@ -165,7 +167,7 @@ class Reconciliation:
             opening=run.row(means.client.counts, Outcome.RUNNING),
         )
         run.front = ledger.front
-        settled = True
+        settled, walking = True, None
         try:
             walking = Walking(
                 means=means,
@@ -184,7 +186,8 @@ class Reconciliation:
             # A write whose answer was lost may be under way.
             settled = isinstance(error, RestUnavailableError | RestRefusedError)
             run.error, run.complete = error, False
-        await self._end(ledger, run, settled=settled)
+        undone = None if walking is None else walking.under_way
+        await self._end(ledger, run, settled=settled, undone=undone)
         if run.error is not None:
             raise run.error
         return run
@@ -200,7 +203,7 @@ class Reconciliation:
         if walking.failed:
             raise walking.failed[0][1]
 
-    async def _end(self, ledger: Ledger, run: Run, *, settled: bool) -> None:
+    async def _end(self, ledger: Ledger, run: Run, *, settled: bool, undone: Work | None) -> None:
         """Write down how the run ended and give the lease back.
 
         Whoever slept past the lease is told so, not of the answers that were missed meanwhile.
@@ -210,7 +213,7 @@ class Reconciliation:
         outcome = Outcome.OK if error is None else Outcome.FAILED
         try:
             await ledger.commit(run=run.row(self._means.client.counts, outcome))
-            await ledger.release(settled=settled)
+            await ledger.release(settled=settled, undone=undone)
         except StoreUnavailableError:
             if error is None:
                 raise

@@ -56,7 +56,8 @@ class PushSeen:
 
     By charger, as a part of a key. `heard`: the latest start among those that it told of. `missed`:
     the others by their key, each with its start. Starts are instants as text. What a run sees twice
-    is one session.
+    is one session. Of each charger the `FEWEST` latest are held: earlier ones decide nothing, and a
+    silent fleet's would fill the memory.
     """
 
     heard: dict[str, str] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class PushSeen:
             missed.pop(session, None)
         else:
             missed[session] = start
+            if len(missed) > FEWEST:
+                del missed[min(missed, key=missed.__getitem__)]
 
     def add(self, other: PushSeen) -> None:
         """Add what another window showed later."""

@@ -130,8 +130,10 @@ class Budget:
     """How many requests and seconds a walk may use. It ends between pictures.
 
     It counts what the client does, also for others than the walk. The first picture may cost more
-    requests than there are: else one that needs more than a budget would never come. Seconds have
-    no such exception; a request that was begun in time may take `EMABLER_RETRY_SECONDS` more.
+    requests than there are, and so may what is looked up for it: else one that needs more than a
+    budget would never come, or never be done. Seconds have no such exception; a request that was
+    begun in time may take the time of one more answer. `came` counts the pictures that came,
+    `done` those that were worked on.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class Budget:
         elapsed: Callable[[], float] = monotonic,
     ) -> None:
         self.came = 0
+        self.done = 0
         self._counts = counts
         self._elapsed = elapsed
         self._last_request = None if requests is None else counts.requests + requests
@@ -162,6 +165,10 @@ class Budget:
         bounds = Budget(self._counts, elapsed=self._elapsed)
         bounds._until = self._until
         return bounds
+
+    def of_look_ups(self) -> Budget:
+        """What a picture's look-ups may use."""
+        return self if self.done else self.of_time()
 
     def check(self) -> None:
         """Let a request be sent that the budget has room for.

@@ -43,6 +43,11 @@ def _from(start: datetime | None) -> str:
     return _FROM + (format_instant(start) if start else "the beginning")
 
 
+def _begins_in(start: datetime | None, span: Span) -> bool:
+    """Whether what begins there begins in a span; None: before all."""
+    return span.start is None if start is None else span.owns(start)
+
+
 def moved(front: datetime | None, window: Window) -> datetime | None:
     """The front after a window of its pass: it moves where no gap is left before it."""
     if front is None:
@@ -65,7 +70,7 @@ class Walking:
     """One run's walks, and what they met.
 
     `failed` are calls that were refused, or whose answers did not come; `lies` where answers were
-    wrong.
+    wrong; `under_way` the window that is worked on, which stays where its work did not end.
     """
 
     means: Means
@@ -79,6 +84,7 @@ class Walking:
     push: PushSeen = field(default_factory=PushSeen)
     failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
     lies: dict[str, datetime | None] = field(init=False)
+    under_way: Work | None = field(init=False, default=None)
     _writing: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -100,8 +106,12 @@ class Walking:
         target = self.clock() - terms.settling
         start = target - terms.first if front is None else front - terms.overlap
         if start < target:
-            lie = await self._walk(_Walk(Pass.FRONT, Span(start, target), self.budget(deadline)))
+            walk = _Walk(Pass.FRONT, Span(start, target), self.budget(deadline))
+            lie = await self._walk(walk)
             self.run.complete &= lie is None
+            if lie and front and (lie.span.end or target) <= front < target:
+                # It lies in the overlap, which is proven as of before: the front waits for none.
+                await self._walk(replace(walk, span=Span(front, target)))
             if lie is None and front is None and terms.first >= terms.schedule.recent:
                 # What was walked for the first time just now is not due again before its time.
                 task = Task(Pass.RECENT, target, start, target)
@@ -241,7 +251,7 @@ class Walking:
                 async for each in found:
                     if isinstance(each, Lie):
                         await self._written_down()
-                        await self._write(self._lied(each, each.span))
+                        await self._write(self._lied(each, self._unproven(walk, each.span)))
                         return each
                     await self._take(walk, each)
         finally:
@@ -264,13 +274,16 @@ class Walking:
         # costs one window.
         rows, _ = await both(self.means.rows(span), self._written_down())
         await ledger.announce(walk.name, span.start, span.end)
+        self.under_way = Work(walk.name, span.start, span.end)
         worked = await WindowWork(self.means).work(
             picture,
             rows,
             began=ledger.began,
             raising=ledger.raising(span.start, span.end),
-            budget=walk.budget,
+            budget=walk.budget.of_look_ups(),
         )
+        self.under_way = None
+        walk.budget.done += 1
         self.run.count(str(walk.name), picture, worked.counts)
         self.push.add(worked.push)
         findings = self.seen(
@@ -312,27 +325,34 @@ class Walking:
         if writing is not None:
             await writing
 
+    def _unproven(self, walk: _Walk, span: Span) -> Span:
+        """Of a lie that the front met, what lies behind the front: it waits there."""
+        front = self.ledger.front
+        waits = walk.name is Pass.FRONT and front is not None and span.owns(front)
+        return replace(span, start=front) if waits else span
+
     def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
-        """Note an answer that stayed wrong, by where its span begins."""
+        """Note an answer that stayed wrong, by where its span begins.
+
+        Each walk cuts elsewhere: what was known to begin within the span is the same lie.
+        """
         now = self.clock()
+        known = (start for start in self.lies.values() if _begins_in(start, span))
+        start = next(known, span.start)
         finding = Finding(
             FindingClass.ANSWER_WRONG,
             None,
             now,
-            subject=_from(span.start),
+            subject=_from(start),
             emabler={"code": lie.code},
-            end=span.start,
+            end=start,
         )
-        self.lies[finding.about] = span.start
+        self.lies[finding.about] = start
         return self.seen([finding], compared=(), classes=(), as_of=now)
 
     def _truthful(self, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
-        compared = [
-            about
-            for about, start in self.lies.items()
-            if picture.span.owns(start) and (start is not None or picture.span.start is None)
-        ]
+        compared = [about for about, start in self.lies.items() if _begins_in(start, picture.span)]
         for about in compared:
             del self.lies[about]
         classes = (FindingClass.ANSWER_WRONG,)
@@ -342,7 +362,8 @@ class Walking:
         """The open sessions against those that go on; the daily pass asks for those that do not."""
         ledger = self.ledger
         await ledger.commit(work=Work(task.name))
-        doubted = {cls: set(self.book.abouts(cls)) for cls in OF_OPEN_SESSIONS}
+        # A finding that an operator resolved is known as well: it ended the session for taps, too.
+        doubted = {cls: set(self.book.known(cls)) for cls in OF_OPEN_SESSIONS}
         parts = OpenSessionsWork(self.means).work(
             self.clock(),
             doubted=doubted,

@@ -355,6 +355,23 @@ async def test_requests_keep_to_our_own_rate() -> None:
         assert rest.counts.seconds_waited == before == pytest.approx(2.0)
 
 
+async def test_no_retry_goes_beyond_the_time_of_who_asks() -> None:
+    """A run whose time is over gets one answer more, however long requests may be tried again."""
+    time = Time()
+    server = Server([httpx.Response(503)])
+    async with client(server, time=time, retry_seconds=600) as rest:
+        rest.end_within(20.0)
+        with pytest.raises(RestUnavailableError):
+            await rest.look(rest.options.chargers)
+        assert time.seconds <= 20.0
+        sent, time.seconds = len(server.requests), 30.0
+        with pytest.raises(RestUnavailableError):
+            await rest.look(rest.options.chargers)
+
+    assert len(server.requests) == sent + 1
+    assert time.seconds == 30.0
+
+
 async def test_who_is_throttled_keeps_all_requests_back() -> None:
     """While eMabler asks for patience, the client's other requests wait as well."""
     time = Time()

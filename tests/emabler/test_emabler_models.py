@@ -99,6 +99,8 @@ def test_null_and_absent_are_none(name: str, field: str, nothing: object) -> Non
         ({"fullConsumptionWh": None, "fullConsumptionKWh": 1e308}, "energy_wh", None),
         ({"siteId": "77"}, "site", "77"),
         ({"authorizedTagId": "A\ud800"}, "tag", None),
+        ({"authorizedTagId": "A" * 10_001}, "tag", None),
+        ({"authorizedTagId": "Ä" * 10_001}, "tag", None),
         ({"timestampEnd": "0001-01-01T00:00:00Z"}, "end", None),
         ({"timestampStart": "1601-01-01T00:00:00Z"}, "start", None),
         ({"timestampStart": 1762074692}, "start", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from shared import reconciliation_room
 from shared.chargers.loaded import InventoryLoaded, read_inventory_loaded
-from shared.errors import RestRefusedError, RestUnavailableError, StoreUnavailableError
+from shared.errors import (
+    BudgetSpentError,
+    RestRefusedError,
+    RestUnavailableError,
+    StoreUnavailableError,
+)
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
 from shared.inventory.refresh import Inventory, Refreshed
@@ -57,15 +64,18 @@ class Chargers:
         self.pages: list[int] = []
         self.after_page: dict[int, Callable[[], object]] = {}
         self.status = 200
+        self.answers = True
         self.sessions_asked = 0
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx.Request) -> Any:
         if request.method == "POST":
             self.sessions_asked += 1
             return page_of()
         if request.url.path.endswith("/v2/ongoing-transactions"):
             return page_of()
         assert request.url.path.endswith("/v2/chargers")
+        if not self.answers:
+            return asyncio.Event().wait()
         if self.status != 200:
             return httpx.Response(self.status)
         page, limit = int(request.url.params["page"]), int(request.url.params["limit"])
@@ -403,3 +413,17 @@ async def test_an_inventory_that_fails_keeps_nothing_from_reconciling() -> None:
 
     assert fields["inventory"] == {"listed": 1, "rows_written": 2}
     assert chargers.sessions_asked > before
+
+
+async def test_an_inventory_that_takes_too_long_leaves_time_for_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ends after its share of a run; sessions are reconciled, and the run says what to do."""
+    monkeypatch.setattr(reconciliation_room, "MOST_SECONDS_OF_INVENTORY", 0.0)
+    chargers = Chargers(charger(1))
+    chargers.answers = False
+
+    with pytest.raises(BudgetSpentError, match="chargers refresh"):
+        await Timer(chargers).tick()
+
+    assert chargers.sessions_asked > 0

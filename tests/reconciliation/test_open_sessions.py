@@ -134,6 +134,26 @@ async def test_a_finished_session_whose_stop_was_lost_ends(sides: TwoSides) -> N
     assert await sides.open_for("T1") == ()
 
 
+async def test_a_session_with_a_long_id_is_asked_for_as_any_other(sides: TwoSides) -> None:
+    """Its key holds hashes of charger and transaction: both are asked for by what they are."""
+    charger, transaction = "Ladesäule Süd / Parkhaus Ökologie" * 3, "7" * 120
+    begun = start(charger=charger, transaction=transaction)
+    lone = start(charger=charger, transaction="-1", socket=2)
+    await sides.push(begun, lone)
+    sides.clock.advance(days=1)
+    await sides.look_at_open()
+    assert sides.open == {("open_not_at_emabler", begun.session), ("unpaired", lone.session)}
+
+    sides.lists_finished(
+        item(charger_id=charger, evse_transaction_id=transaction, timestamp_end=END + 300 * DAY),
+        item(10, charger_id=charger, evse_transaction_id="-1", socket_id=2),
+    )
+    await sides.look_at_open()
+
+    assert sides.open == set()
+    assert [row.columns["state"] for row in await sides.listed()] == ["ended", "ended"]
+
+
 async def test_an_ongoing_session_that_the_store_lacks_is_written_as_rest_tells(
     sides: TwoSides,
 ) -> None:

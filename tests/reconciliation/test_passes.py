@@ -44,13 +44,20 @@ def test_everything_is_due_before_its_first_round() -> None:
 
 
 def test_nothing_behind_the_front_is_walked_before_there_is_one() -> None:
-    """Without a front there is nothing behind it; a front of long ago shortens the walk."""
+    """Without a front nothing is; the daily walk ends at a front of this day."""
     assert {Pass.RECENT, Pass.MONTH}.isdisjoint(
         task.name for task in tasks(Marks(), USUAL, NOW, None)
     )
-    late = {task.name: task.end for task in tasks(Marks(), USUAL, NOW, NOW - 10 * DAY)}
-    assert Pass.RECENT not in late
-    assert late[Pass.MONTH] == NOW - 10 * DAY
+    late = {task.name: task.end for task in tasks(Marks(), USUAL, NOW, NOW - 23 * HOUR)}
+    assert (late[Pass.RECENT], late[Pass.MONTH]) == (NOW - 23 * HOUR, NOW - 3 * DAY)
+
+
+def test_what_lies_beyond_a_front_that_waits_is_walked_all_the_same() -> None:
+    """A front of yesterday or of last month stands: the days after it are walked in their turn."""
+    for front in (NOW - DAY, NOW - 40 * DAY):
+        late = {task.name: task.end for task in tasks(Marks(), USUAL, NOW, front)}
+
+        assert (late[Pass.RECENT], late[Pass.MONTH]) == (NOW, NOW - 3 * DAY)
 
 
 def test_a_round_goes_on_where_it_stopped_and_ends_at_its_end() -> None:

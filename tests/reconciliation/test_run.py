@@ -11,6 +11,9 @@ import pytest
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import read_rule
 from local.emabler.records import FinishedSession
+from shared.emabler.calls import FinishedSessionsQuery
+from shared.emabler.client import EmablerClient
+from shared.emabler.paging import Page
 from shared.errors import (
     LeaseHeldError,
     LeaseLostError,
@@ -19,8 +22,10 @@ from shared.errors import (
     StoreUnavailableError,
 )
 from shared.instants import format_instant
+from shared.reconciliation.finding_reading import FindingFilter, read_findings, resolve
+from shared.reconciliation.findings import State
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.passes import Pass
+from shared.reconciliation.passes import Pass, Schedule
 from shared.reconciliation.runs import Outcome, RunRow, read_runs
 from shared.reconciliation.shelf import read_windows
 from shared.reconciliation.spans import Span
@@ -216,8 +221,10 @@ async def test_a_lie_keeps_the_front_and_is_over_when_it_is_over(sides: TwoSides
     await sides.reconcile()
 
     assert (await sides.standing()).front == before
-    (about,) = (await sides.open_findings())["answer_wrong"]
-    assert about == f"ends from {format_instant(NOW - HOUR - 2 * MINUTE)}"
+    assert (await sides.open_findings())["answer_wrong"] == [
+        f"ends from {format_instant(NOW - HOUR - 2 * MINUTE)}",
+        f"ends from {format_instant(NOW - 2 * MINUTE)}",
+    ]
     rules(sides)
     sides.clock.advance(minutes=15)
     await sides.reconcile()
@@ -239,6 +246,119 @@ async def test_a_lie_that_lasts_is_one_finding(sides: TwoSides) -> None:
     assert [run.met["answer_wrong"] for run in runs] == [1, 1, 1, 1]
     assert [run.new["answer_wrong"] for run in runs] == [1, 0, 0, 0]
     assert (await sides.standing()).front == NOW
+
+
+async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
+    sides: TwoSides,
+) -> None:
+    """Each run cuts its walk elsewhere: it is the same lie, told once, and is open throughout."""
+    await sides.reconcile()
+    sides.lying = (NOW + 61 * MINUTE, NOW + 62 * MINUTE)
+    told = 0
+    for _ in range(4 * 13):
+        sides.clock.advance(minutes=15)
+        run = await sides.reconcile()
+        told += run.new["answer_wrong"]
+        front = (await sides.standing()).front
+        assert front is not None
+        assert front < sides.lying[0]
+        about = (await sides.open_findings()).get("answer_wrong", [])
+        if told:
+            assert about == [f"ends from {format_instant(front)}"]
+
+    # The front comes nearer to it, each time with a finding of its own in place of the one before.
+    assert 1 <= told <= 8
+    sides.lying = None
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+
+
+async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSides) -> None:
+    """A second of the overlap lies since then: a finding; the front goes on from where it was."""
+    await sides.reconcile()
+    sides.lying = (NOW - 40 * MINUTE, NOW - 40 * MINUTE + SECOND)
+    sides.lists_finished(ended(1, NOW + 5 * MINUTE))
+    sides.clock.advance(minutes=15)
+
+    run = await sides.reconcile()
+
+    assert run.front == NOW + 13 * MINUTE
+    assert not run.complete
+    assert len((await sides.open_findings())["answer_wrong"]) == 1
+    assert await transactions(sides) == {"1"}
+
+
+async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
+    sides: TwoSides,
+) -> None:
+    """One second lies for good: the front stays, and what ended after it is found within a day."""
+    await sides.reconcile()
+    sides.lying = (NOW + 37 * MINUTE, NOW + 37 * MINUTE + SECOND)
+    for number in range(1, 60):
+        sides.clock.advance(hours=1)
+        sides.lists_finished(ended(number, sides.clock() - HOUR / 2))
+        run = await sides.reconcile()
+
+    assert run.front is not None
+    assert run.front < sides.lying[0]
+    assert len(await transactions(sides)) >= 59 - 25
+    assert len((await sides.open_findings())["answer_wrong"]) == 1
+    sides.lying = None
+    run = await sides.reconcile()
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert len(await transactions(sides)) == 59
+
+
+async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:
+    """Each walk behind the front begins later: what lies there for good is one finding."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+    await sides.reconcile()
+    sides.lying = (NOW - 30 * HOUR + 7 * MINUTE, NOW - 30 * HOUR + 7 * MINUTE + SECOND)
+    told = 0
+    for _ in range(12):
+        sides.clock.advance(hours=1, minutes=7)
+        run = await sides.reconcile(schedule=Schedule(recent_every=HOUR))
+        told += run.new["answer_wrong"]
+        assert len((await sides.open_findings()).get("answer_wrong", [])) == bool(told)
+
+    # A later cut may show more of it to be true: its finding then begins later.
+    assert 1 <= told <= 6
+
+
+async def test_look_ups_that_need_more_requests_than_a_run_has_come_to_an_end(
+    sides: TwoSides,
+) -> None:
+    """EMabler lists none of a day's stops: the daily walk asks for all of them, and goes on."""
+    await sides.reconcile()
+    sides.clock.advance(days=1, hours=3)
+    ends = [NOW - DAY + n * SECOND for n in range(60)]
+    await sides.push(*(stop(transaction=str(n), end=end) for n, end in enumerate(ends, start=100)))
+
+    for _ in range(9):
+        await sides.reconcile(behind_requests=10)
+        sides.clock.advance(minutes=15)
+
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].done
+    assert len((await sides.open_findings())["missing_at_emabler"]) == 60
+
+
+async def test_a_stop_without_an_id_stays_unpaired_between_its_walks(sides: TwoSides) -> None:
+    """Its window found nothing that it belongs to: the list of ongoing sessions says nothing of it.
+
+    It is gone once its pair is there.
+    """
+    lone = stop(transaction="-1")
+    await sides.push(lone)
+    sides.clock.advance(days=1)
+    for _ in range(9):
+        await sides.reconcile()
+        assert await sides.open_findings() == {"unpaired": [lone.session]}
+        sides.clock.advance(minutes=15)
+
+    await sides.push(start(transaction="-1"))
+    sides.clock.advance(days=1)
+    await sides.reconcile()
+    assert "unpaired" not in await sides.open_findings()
 
 
 async def test_two_runs_never_mix(sides: TwoSides) -> None:
@@ -311,6 +431,22 @@ async def test_a_look_whose_look_ups_lie_is_not_complete(sides: TwoSides) -> Non
     findings = await reconciliation.look(run, Span(NOW - DAY, NOW))
 
     assert (findings, run.complete) == ([], False)
+
+
+async def test_no_text_is_too_long_to_be_passed_by(sides: TwoSides) -> None:
+    """Ids that no column of the store takes are none: the session is told, the front moves."""
+    endless = "X" * 40_000
+    sides.lists_finished(
+        ended(1, NOW - HOUR, authorized_tag_id=endless),
+        ended(2, NOW - HOUR, charger_id=endless),
+        item(3, evse_transaction_id=endless),
+    )
+
+    run = await sides.reconcile()
+
+    assert run.sessions == {"history": 2, "unidentified": 1}
+    assert run.front == NOW - 2 * MINUTE
+    assert any("wrong_type" in each for each in (await sides.open_findings())["contract_drift"])
 
 
 async def test_each_run_leaves_a_row(sides: TwoSides) -> None:
@@ -568,6 +704,43 @@ async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: Tw
     assert (await sides.summary())["state"] == "ended"
 
 
+async def resolve_all(sides: TwoSides) -> None:
+    wanted = FindingFilter(states=[State.OPEN])
+    for known, row in [each async for each in read_findings(sides.tables, wanted)]:
+        assert await resolve(sides.tables, known, row, who="anna", note="", clock=sides.clock)
+
+
+async def test_a_session_that_is_listed_again_counts_again_though_its_finding_was_resolved(
+    sides: TwoSides,
+) -> None:
+    """An operator dealt with the finding; then eMabler lists the session as ongoing after all."""
+    await sides.push(start())
+    await sides.reconcile()
+    assert set(await sides.open_findings()) == {"open_not_at_emabler"}
+    assert await sides.open_for("T1") == ()
+    await resolve_all(sides)
+    sides.lists_ongoing(ongoing())
+    sides.clock.advance(hours=1)
+
+    await sides.reconcile()
+
+    assert [each.session for each in await sides.open_for("T1")] == ["CH-1|7"]
+
+
+async def test_what_was_resolved_is_not_asked_for_for_ever(sides: TwoSides) -> None:
+    """An open session that nobody knows costs no request after 35 days, whatever was noted."""
+    await sides.push(start())
+    await sides.reconcile()
+    await resolve_all(sides)
+    sides.clock.advance(days=36)
+    sides.books.calls.clear()
+
+    await sides.reconcile()
+
+    # The list itself, hourly and daily; nobody's charger by name.
+    assert sum(call.path.endswith("ongoing-transactions") for call in sides.books.calls) == 2
+
+
 async def test_a_repair_that_a_lost_run_did_not_tell_of_is_told(sides: TwoSides) -> None:
     """The claim was written and its run died before it said so: the next one says it."""
     await sides.reconcile()
@@ -587,6 +760,39 @@ async def test_a_repair_that_a_lost_run_did_not_tell_of_is_told(sides: TwoSides)
     run = await sides.reconcile()
 
     assert run.new == {"missing_in_store": 1}
+
+
+async def test_a_repair_in_a_window_that_was_not_done_is_told(
+    sides: TwoSides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim was written, then eMabler was away for a look-up: the next run says it was mended.
+
+    Once only, and nothing of it is written again after that.
+    """
+    await sides.reconcile()
+    sides.clock.advance(days=1, hours=1)
+    await sides.push(stop(end=NOW + HOUR / 2))
+    sides.lists_finished(ended(1, NOW + HOUR / 2))
+    asks = EmablerClient.finished_sessions
+
+    async def away(self: EmablerClient, query: FinishedSessionsQuery, **how: Any) -> Page:
+        if query.transactions:
+            raise RestUnavailableError("away")
+        return await asks(self, query, **how)
+
+    monkeypatch.setattr(EmablerClient, "finished_sessions", away)
+    with pytest.raises(RestUnavailableError):
+        await sides.reconcile()
+    assert len(await sides.listed()) == 2
+    monkeypatch.undo()
+
+    told = []
+    for _ in range(3):
+        sides.clock.advance(minutes=15)
+        told.append((await sides.reconcile()).new["missing_in_store"])
+
+    assert told == [1, 0, 0]
+    assert not (await sides.standing()).abandoned
 
 
 async def test_a_field_that_vanishes_is_a_finding_until_it_is_back(sides: TwoSides) -> None:

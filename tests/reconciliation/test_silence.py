@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import Rule
@@ -156,6 +158,19 @@ def test_what_is_silence(told: list[tuple[str, int, bool]], found: list[str | No
     One or two sessions that push did not tell of are lost events.
     """
     assert list(silent(seen(*told))) == found
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=30))
+def test_what_is_held_of_a_charger_decides_as_all_of_its_sessions_do(
+    told: list[tuple[int, bool]],
+) -> None:
+    """However many sessions push missed, three of them are held, and the verdict is the same."""
+    found = seen(*(("CH-1", number, pushed) for number, pushed in told))
+
+    heard = max((number for number, pushed in told if pushed), default=-1)
+    missed = {number for number, pushed in told if not pushed and number > heard}
+    assert len(found.missed["CH-1"]) <= FEWEST
+    assert found.since("CH-1") == min(len(missed), FEWEST)
 
 
 async def test_a_silent_charger_stays_a_finding_while_it_is_silent(sides: TwoSides) -> None:

@@ -237,7 +237,7 @@ class TwoSides:
 
     async def look_at_open(self, **how: Any) -> Worked:
         """Compare the open sessions."""
-        doubted = {cls: set(self.book.abouts(cls)) for cls in OF_OPEN_SESSIONS}
+        doubted = {cls: set(self.book.known(cls)) for cls in OF_OPEN_SESSIONS}
         total: Worked | None = None
         work = OpenSessionsWork(self.means).work(self.clock(), doubted=doubted, **how)
         async for worked in work:

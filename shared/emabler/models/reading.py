@@ -23,6 +23,9 @@ type Item = Mapping[str, Any]
 ENOUGH_ITEMS = 5
 """From so many items on, a field that none of them has is called vanished."""
 
+MOST_CHARACTERS = 10_000
+"""A longer text is none: no id is so long, and a column of the store takes 32 Ki."""
+
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """What lies before it is a sentinel of a server's date type, not an instant."""
 
@@ -98,7 +101,12 @@ class Fields:
     def text(self, name: str, *, optional: bool = False) -> str | None:
         """A text, or a number as text: the number 7 is "7". Blank is none."""
         value = self.item.get(name)
-        if type(value) is str and value and value.isascii() and not value.isspace():
+        if (
+            type(value) is str
+            and 0 < len(value) <= MOST_CHARACTERS
+            and value.isascii()
+            and not value.isspace()
+        ):
             return value
         if type(value) is int:
             return str(value)
@@ -223,7 +231,8 @@ def finite(value: object) -> float | None:
 def as_text(value: object) -> str | None:
     """A text, or a whole number as one; None where it is neither.
 
-    Nor is half a surrogate pair text, which JSON can hold and no table can.
+    Nor is half a surrogate pair text, which JSON can hold and no table can, nor what is longer than
+    `MOST_CHARACTERS`.
     """
     match value:
         case bool():
@@ -232,7 +241,7 @@ def as_text(value: object) -> str | None:
             return str(value)
         case float() if value.is_integer() and abs(value) < _EXACT_FLOAT:
             return str(int(value))
-        case str():
+        case str() if len(value) <= MOST_CHARACTERS:
             try:
                 value.encode()
             except UnicodeEncodeError:
