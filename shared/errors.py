@@ -222,6 +222,12 @@ class LeaseLostError(TransientError):
     code = "lease_lost"
 
 
+class RunStoppedError(EmablerFunctionsError):
+    """Somebody stopped a run by hand: it gave the lease back, and the next one goes on."""
+
+    code = "run_stopped"
+
+
 class RowConflictError(EmablerFunctionsError):
     """Somebody else wrote the row first; read it again, then decide."""
 

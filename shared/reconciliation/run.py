@@ -6,6 +6,7 @@ costs the window it was at (docs/decisions/0025).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -20,6 +21,7 @@ from shared.errors import (
     LeaseLostError,
     RestRefusedError,
     RestUnavailableError,
+    RunStoppedError,
     StoreUnavailableError,
     TransientError,
 )
@@ -186,8 +188,12 @@ class Reconciliation:
             # A write whose answer was lost may be under way.
             settled = isinstance(error, RestUnavailableError | RestRefusedError)
             run.error, run.complete = error, False
-        undone = None if walking is None else walking.under_way
-        await self._end(ledger, run, settled=settled, undone=undone)
+        except asyncio.CancelledError:
+            # Ctrl-C: nobody is to wait for the end of the lease. A write may be under way.
+            run.error, run.complete = RunStoppedError("stopped by hand"), False
+            await self._end(ledger, run, settled=False, undone=_under_way(walking))
+            raise
+        await self._end(ledger, run, settled=settled, undone=_under_way(walking))
         if run.error is not None:
             raise run.error
         return run
@@ -222,3 +228,7 @@ class Reconciliation:
                 raise
             if isinstance(error, TransientError):
                 raise lost from error
+
+
+def _under_way(walking: Walking | None) -> Work | None:
+    return None if walking is None else walking.under_way

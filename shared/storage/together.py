@@ -25,7 +25,13 @@ async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
         async with slots:
             return await awaitable
 
-    results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
+    try:
+        results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
+    finally:
+        # Where all is cancelled, some have not begun.
+        for awaitable in awaitables:
+            if asyncio.iscoroutine(awaitable):
+                awaitable.close()
     done: list[T] = []
     for result in results:
         if isinstance(result, BaseException):

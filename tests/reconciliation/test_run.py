@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,7 +32,7 @@ from shared.reconciliation.shelf import read_windows
 from shared.reconciliation.spans import Span
 from shared.reconciliation.windows import Window, proof
 from shared.storage.requests import counted
-from shared.storage.tables import RECONCILIATION
+from shared.storage.tables import RECONCILIATION, SESSIONS
 from tests.reconciliation.books import NOW
 from tests.reconciliation.two_sides import DAY, TwoSides, item, ongoing, start, stop
 from tests.simulation.store import WorkerStoppedError
@@ -373,6 +374,50 @@ async def test_two_runs_never_mix(sides: TwoSides) -> None:
 
     await held.release()
     assert (await sides.reconcile()).complete
+
+
+@pytest.mark.parametrize("table", [SESSIONS, RECONCILIATION])
+async def test_who_stops_a_run_by_hand_holds_up_nobody(sides: TwoSides, table: str) -> None:
+    """Ctrl-C in the middle of any write gives the lease back, and the next run goes on at once."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 70)))
+    for number in range(1, 6):
+        sides.clock.advance(minutes=1)
+        run = asyncio.create_task(sides.reconcile())
+        go_on = await _stands_still(sides, table, number)
+        run.cancel()
+        go_on()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert not (await sides.standing()).held
+        told = await anext(read_runs(sides.tables))
+        assert (told.outcome, told.error) == (Outcome.FAILED, "run_stopped: stopped by hand")
+
+    run_after = await sides.reconcile()
+
+    assert run_after.complete
+    assert len(await transactions(sides)) == 69
+    assert (await sides.standing()).front == sides.clock() - 2 * MINUTE
+
+
+async def _stands_still(sides: TwoSides, table: str, number: int) -> Callable[[], None]:
+    """Wait until a run stands still before its so many-th write to a table; what lets it go on."""
+    before, reached, going, writes = sides.tables.pause, asyncio.Event(), asyncio.Event(), 0
+
+    async def pause(at: str, moment: str) -> None:
+        nonlocal writes
+        if (at, moment) == (table, "before_write"):
+            writes += 1
+            if writes > number:
+                reached.set()
+                await going.wait()
+
+    def go_on() -> None:
+        sides.tables.pause = before
+        going.set()
+
+    sides.tables.pause = pause
+    await reached.wait()
+    return go_on
 
 
 async def test_a_walk_by_hand_proves_a_stretch_and_leaves_the_front(sides: TwoSides) -> None:
