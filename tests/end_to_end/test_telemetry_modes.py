@@ -270,4 +270,8 @@ def test_a_lost_worker_is_told(mode: str, told: Mapping[str, Told]) -> None:
     """Of an invocation that left no line the host tells, by the function's name in both modes."""
     failures = {row["what"]: row["failures"] for row in told[mode].rows["workbook/failures"]}
 
-    assert failures == {"ingest_push_events: worker_lost": 1, "reconcile: rest_failing": 3}
+    assert failures == {
+        "ingest_push_events: worker_lost": 1,
+        "push_webhook: store_away": 4,
+        "reconcile: rest_failing": 3,
+    }

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from shared.backup_room import BackupRoom
 from shared.ingestion.messages import IncomingMessage
@@ -46,7 +47,9 @@ _MOST = 100
 def play(began: datetime, lasting: timedelta, plan: Plan | None = None, seed: int = 1) -> Played:
     """Play a time; the same arguments give the same envelopes."""
     plan = plan or CALM
-    envelopes = run(_played(began, lasting, plan, Random(seed)))
+    random = Random(seed)
+    with patch("shared.reconciliation.run.token_hex", lambda size: random.randbytes(size).hex()):
+        envelopes = run(_played(began, lasting, plan, random))
     return Played(envelopes, began, began + lasting, plan)
 
 
