@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.emabler.models.sessions import FinishedSession, read_finished_session
-from shared.reconciliation.comparing import Tolerances, compare, differences, session_of, told_of
+from shared.reconciliation.comparing import compare, session_of, told_of
+from shared.reconciliation.differing import Tolerances, differences
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Picture, Span
 from shared.sessions.claims import Claim, Source
