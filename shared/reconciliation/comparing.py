@@ -7,7 +7,7 @@ cannot be told by them is handed on: items to be written, stops and REST rows to
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -117,8 +117,9 @@ class Comparison:
     `fresh`: sessions of them of which no row tells. `lone`: stops of sessions without REST's word
     in rows or picture, one for each session. `lacking`: REST rows of the span that the picture has
     not, save those that are gone while another item of the session counts. `moved`: those that it
-    has under another session. `nameless`: sessions to be paired, and `near` others of their
-    chargers. `parts`: sessions that are part of another one.
+    has under another session. `apart`: rows as before of sessions with further items that the
+    picture has not. `nameless`: sessions to be paired, and `near` others of their chargers.
+    `parts`: sessions that are part of another one.
     """
 
     unchanged: list[Told] = field(default_factory=list)
@@ -127,6 +128,7 @@ class Comparison:
     lone: dict[str, Told] = field(default_factory=dict)
     lacking: list[Told] = field(default_factory=list)
     moved: list[tuple[Told, str]] = field(default_factory=list)
+    apart: list[Told] = field(default_factory=list)
     nameless: list[tuple[str, str]] = field(default_factory=list)
     near: list[Told] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
@@ -198,6 +200,10 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
                 found.fresh.add(session)
         else:
             found.unchanged += present
+    several = [told for told in found.unchanged if "rests" in told.row.columns]
+    if several:
+        listed = Counter(heard.values())
+        found.apart += [t for t in several if int(t.row.columns["rests"]) > listed[t.session]]
     _sort_rests(found, picture, rests, heard, raising=raising)
     confirmed = {told.session for each in rests.values() for told in each} | set(heard.values())
     _sort_stops(found, picture, stops, confirmed)

@@ -23,7 +23,7 @@ from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
-from shared.reconciliation.passes import Pass, Task, advanced, asked, finished
+from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
 from shared.reconciliation.silence import PushSeen, find_silence
 from shared.reconciliation.spans import Budget, Lie, Picture, Span
 from shared.reconciliation.terms import Run, Terms, Told
@@ -36,11 +36,27 @@ MOST_LIES = 3
 """How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
 
 
+_OPEN_ENDED = frozenset((Pass.BEFORE, Pass.AFTER))
+"""Nobody else walks there: what lies is asked for again sooner than by the next day's round."""
+
 _FROM = "ends from "
 
 
-def _from(start: datetime | None) -> str:
-    return _FROM + (format_instant(start) if start else "the beginning")
+_TO_COME = "ends to come"
+
+
+def _stretch(span: Span) -> str:
+    """What a lie is about: where its span begins, unless that is whatever the time is."""
+    if span.end is None:
+        return _TO_COME
+    return _FROM + (format_instant(span.start) if span.start else "the beginning")
+
+
+def _is_in(about: str, start: datetime | None, span: Span) -> bool:
+    """Whether a span holds what a lie was about."""
+    if identifier_of(about[1:]) == _TO_COME:
+        return span.end is None
+    return span.holds(start) and (start is not None or span.start is None)
 
 
 def moved(front: datetime | None, window: Window) -> datetime | None:
@@ -219,15 +235,16 @@ class Walking:
 
     async def _past_lies(self, walk: _Walk) -> None:
         """Walk on behind a span of which eMabler lies: that one keeps the proof that it has."""
-        for _ in range(MOST_LIES):
+        for lies in range(MOST_LIES):
             lie = await self._walk(walk)
             if lie is None:
+                if lies and walk.name in _OPEN_ENDED:
+                    await self._break_off(walk)
                 return
             self.run.complete = False
             end, last = lie.span.end, walk.span.end
             if end is None or (last is not None and end >= last):
-                # What lies there is asked for again in the next round.
-                await self._end_round(walk)
+                await self._break_off(walk)
                 return
             if walk.task is not None:
                 await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, end))
@@ -253,6 +270,16 @@ class Walking:
     async def _end_round(self, walk: _Walk) -> None:
         if walk.task is not None:
             await self.ledger.commit(marks=finished(self.ledger.marks, walk.task))
+
+    async def _break_off(self, walk: _Walk) -> None:
+        """Leave what lies at the end of a stretch to a later round."""
+        if walk.task is None:
+            return
+        if walk.name in _OPEN_ENDED:
+            marks = broken_off(self.ledger.marks, walk.task, self.terms.schedule)
+            await self.ledger.commit(marks=marks)
+        else:
+            await self._end_round(walk)
 
     async def _take(self, walk: _Walk, picture: Picture) -> None:
         """Work on a picture; that it is proven is written down while the next one's rows are read.
@@ -319,7 +346,7 @@ class Walking:
             FindingClass.ANSWER_WRONG,
             None,
             now,
-            subject=_from(span.start),
+            subject=_stretch(span),
             emabler={"code": lie.code},
             end=span.start,
         )
@@ -329,9 +356,7 @@ class Walking:
     def _truthful(self, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
         compared = [
-            about
-            for about, start in self.lies.items()
-            if picture.span.holds(start) and (start is not None or picture.span.start is None)
+            about for about, start in self.lies.items() if _is_in(about, start, picture.span)
         ]
         for about in compared:
             del self.lies[about]

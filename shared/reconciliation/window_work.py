@@ -175,12 +175,13 @@ class _Task:
     async def _look_up_lacking(self, found: Comparison, budget: Budget) -> list[Lacking]:
         """Items that the picture lacks: they may end elsewhere by now, or be gone.
 
-        They are of sessions with REST rows that it lacks, or that got an item beside others.
+        They are of sessions with REST rows that it lacks, or that have items beside those in it.
 
         Returns:
             The sessions of which eMabler lists no item any more.
         """
-        rows = [*found.lacking, *(told for told, _ in found.moved if told.is_of_several)]
+        moved = (told for told, _ in found.moved if told.is_of_several)
+        rows = [*found.lacking, *found.apart, *moved]
         known = {name: session.claims for name, session in self._touched.sessions.items()}
         sessions = await read_lacking(self._means.tables, rows, known)
         sessions += self._of_several(known.keys() - {told.session for told in rows})

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from shared.errors import BudgetSpentError
 from shared.reconciliation.differing import cost_in
-from shared.reconciliation.spans import Span
+from shared.reconciliation.spans import Budget, Span
 from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.summary import is_summary
 from shared.storage.requests import counted
@@ -140,6 +141,36 @@ async def test_the_item_that_was_observed_last_may_be_the_one_that_vanishes(
     kept = items_of(sides)["7 10"]
     assert (kept.gone, kept.energy_wh, cost_in(kept)) == (True, 5.0, 5.0)
     assert kept.observed == sides.clock.now
+
+
+async def test_a_look_up_that_did_not_come_to_be_is_made_by_the_next_walk(sides: TwoSides) -> None:
+    """The new item is written, the budget ends: the next walk of its window finds the old one gone.
+
+    While eMabler lists both, only the one that ended elsewhere is asked for.
+    """
+    sides.lists_finished(item(9, **EARLIER))
+    await sides.walk(WINDOWS[0])
+    lists(sides, item(10))
+    budget = Budget(sides.client.counts, requests=1)
+    budget.came = 1
+    with pytest.raises(BudgetSpentError):
+        await sides.walk(WINDOWS[1], budget=budget)
+    assert gone_in(sides) == {"7 9": False, "7 10": False}
+
+    await sides.walk(WINDOWS[1])
+
+    assert gone_in(sides) == {"7 9": True, "7 10": False}
+    lists(sides, item(9, **EARLIER), item(10))
+    for span in (*WINDOWS, WHOLE[0]):
+        await sides.walk(span)
+    requests = []
+    for span in (*WINDOWS, WHOLE[0]):
+        sides.books.calls.clear()
+        await sides.walk(span)
+        requests.append(len(sides.books.calls))
+    assert sides.open == {("rest_items_conflict", ABOUT)}
+    # The item that was observed last counts, and its window asks for the other one.
+    assert requests == [2, 1, 1]
 
 
 async def test_an_item_that_comes_back_counts_again(sides: TwoSides) -> None:
