@@ -14,7 +14,6 @@ from enum import StrEnum
 
 from shared.instants import EPOCH_OF_CHARGERS, format_instant, parse_instant
 
-
 AFTER_A_LIE = timedelta(hours=1)
 """When the open-ended walks are tried again after an answer that was wrong."""
 

@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 
 from shared.errors import BudgetSpentError
+from shared.privacy.erasing import Erasure
+from shared.privacy.finding import Search
 from shared.reconciliation.differing import cost_in
 from shared.reconciliation.spans import Budget, Span
 from shared.sessions.claims import Claim, Source, claim_from_row
+from shared.sessions.plausibility import USUAL
+from shared.sessions.rebuilding import Rebuilding, session_of
 from shared.sessions.summary import is_summary
+from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.requests import counted
 from shared.storage.tables import SESSIONS
-from tests.reconciliation.books import NOW
+from tests.reconciliation.books import HASH_KEY, NOW
 from tests.reconciliation.two_sides import ALL, DAY, END, START, TwoSides, item, start, stop
 
 ABOUT = "CH-1|7"
@@ -463,4 +469,53 @@ async def test_an_item_that_gets_an_id_is_not_told_over_by_what_it_was(
         assert (await sides.summary())["transaction"] == "7"
         assert items_of(sides)["7 9"].energy_wh == 12_000.0
         assert items_of(sides)["7 9"].within is None
+    await settled(sides, WHOLE)
+
+
+async def with_one_gone(sides: TwoSides, tag: str = "T1") -> None:
+    """A session of which eMabler lists one item no more, and a copy that is gone in another."""
+    await sides.push(start(tag=tag), stop(tag=tag, energy_wh=11_000.0))
+    await sides.push(*(each(transaction="8", start=START + HOUR / 2) for each in (start, stop)))
+    old = item(9, authorized_tag_id=tag), nameless(11, timestamp_start=START + HOUR / 2)
+    sides.lists_finished(*old)
+    await sides.walk()
+    lists(sides, item(10, authorized_tag_id=tag), item(12, evse_transaction_id="8"), old[1])
+    await sides.walk()
+    lists(sides, item(10, authorized_tag_id=tag), item(12, evse_transaction_id="8"))
+    await sides.walk()
+    assert gone_in(sides) == {
+        "7 9": True,
+        "7 10": False,
+        "=none-rest-11 11": True,
+        "8 11": True,
+        "8 12": False,
+    }
+
+
+async def test_a_rebuild_leaves_what_is_gone_as_it_is(sides: TwoSides) -> None:
+    """Summaries and index rows follow from the claims: made anew they are the same."""
+    await with_one_gone(sides)
+    before = sides.rows
+    rebuilding = Rebuilding(sides.tables, tag_hash_key=HASH_KEY, plausible=USUAL, dry_run=False)
+
+    differences = []
+    for bucket in map(str, range(sides.buckets)):
+        async for rows in rebuilding.sessions(bucket, "", None):
+            differences += await rebuilding.compare(bucket, session_of(rows[0]), rows)
+        differences += [each async for each in rebuilding.superfluous(bucket)]
+
+    assert (differences, sides.rows) == ([], before)
+
+
+async def test_an_erasure_takes_the_person_out_of_what_is_gone(sides: TwoSides) -> None:
+    """No row names the person, what is gone stays gone, and the walks find nothing new."""
+    await with_one_gone(sides, "CANARY")
+    gone, blobs = gone_in(sides), MemoryBlobs(*ALL_CONTAINERS)
+    search = Search(sides.tables, blobs, "CANARY", hash_keys=[HASH_KEY], buckets=sides.buckets)
+
+    report = await Erasure(sides.tables, blobs, search, sides.clock).run("a test")
+
+    assert not report.left
+    assert "CANARY" not in str(sides.rows)
+    assert gone_in(sides) == gone
     await settled(sides, WHOLE)
