@@ -219,9 +219,11 @@ class _Task:
         found = []
         for name in sorted(names):
             session = self._touched.sessions[name]
-            row = rest_row(session.bucket, session.summary)
-            items = sum(claim.source is Source.REST for claim in session.claims)
-            if row is not None and (items if self._raising else session.summary.rests) > 1:
+            items = session.summary.rests
+            if self._raising:
+                items = sum(claim.source is Source.REST for claim in session.claims)
+            row = rest_row(session.bucket, session.summary) if items > 1 else None
+            if row is not None:
                 found.append(of_claims([told_of(row)], session.claims))
         return found
 
