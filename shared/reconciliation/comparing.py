@@ -222,6 +222,8 @@ def _is_as_before(rows: Sequence[Told], session: str) -> bool:
     own = next((told for told in rows if told.session == session), None)
     if own is None:
         return False
+    if own.part_of is None:
+        return not own.is_gone
     return not any(told.is_gone for told in rows if told.session in (session, own.part_of))
 
 
