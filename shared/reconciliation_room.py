@@ -292,7 +292,7 @@ def _tell_of_run(run: Run, wide: WideEvent) -> None:
 
 def rules_of(settings: Settings) -> Rules:
     """What the settings say of the comparison."""
-    from shared.reconciliation.comparing import Tolerances  # noqa: PLC0415 - at the first use
+    from shared.reconciliation.differing import Tolerances  # noqa: PLC0415 - at the first use
     from shared.reconciliation.means import Rules  # noqa: PLC0415
 
     return Rules(

@@ -41,6 +41,8 @@ _CLAIM = (
     "tag",
     "site",
     "observed",
+    "gone",
+    "name",
     "digest",
     "within",
 )

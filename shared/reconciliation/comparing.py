@@ -7,24 +7,19 @@ cannot be told by them is handed on: items to be written, stops and REST rows to
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.emabler.models.reading import finite
 from shared.emabler.models.sessions import FinishedSession
 from shared.identifiers import identifier_of, key_part
-from shared.instants import format_instant, parse_instant
-from shared.reconciliation.findings import TAG, Finding, FindingClass
+from shared.instants import parse_instant
+from shared.reconciliation.findings import FindingClass
 from shared.reconciliation.spans import Picture
 from shared.sessions.claims import NAMELESS, Claim, Source, session_key
 from shared.sessions.indexes import UNDATED
-from shared.storage.rows import Row, Value
-
-type HashTag = Callable[[str], str]
-"""The keyed hash that stands for a tag in a finding."""
+from shared.storage.rows import Row
 
 OF_WINDOWS = frozenset(
     (
@@ -43,24 +38,9 @@ OF_WINDOWS = frozenset(
 """What a comparison of a window meets, or knows to be so no longer: a session that ended is not
 open. What was mended as it was met is no such class."""
 
-COST = "totalCostInclVat"
-
-_NOTABLE = frozenset(
-    ("conflict", "rests", *(f"push_{n}" for n in ("start", "end", "energy_wh", "tag", "socket")))
-)
-"""Columns of a REST row of which one at least is there where anything differs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerances:
-    """By how much the stop and REST may differ before it is a finding.
-
-    Energies agree within the larger of `energy_wh` and `energy_share` of what REST says.
-    """
-
-    energy_wh: float = 100.0
-    energy_share: float = 0.01
-    time: timedelta = timedelta(seconds=120)
+_OF_SEVERAL = frozenset(("rests", "other"))
+"""Columns of a REST row of which one is there where eMabler lists its session more than once, or
+another item counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +89,16 @@ class Told:
         return None if value is None else str(value)
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it is a REST item that eMabler listed no more."""
+        return "gone" in self.row.columns
+
+    @property
+    def is_of_several(self) -> bool:
+        """Whether it is one of several REST items that its session has, as far as it tells."""
+        return not _OF_SEVERAL.isdisjoint(self.row.columns)
+
+    @property
     def counts(self) -> bool:
         """Whether it is the REST answer that its session shows."""
         return self.source == Source.REST and not self.part_of and "other" not in self.row.columns
@@ -126,8 +116,10 @@ class Comparison:
     `unchanged`: REST rows that say what the picture says. `changed`: items to be written.
     `fresh`: sessions of them of which no row tells. `lone`: stops of sessions without REST's word
     in rows or picture, one for each session. `lacking`: REST rows of the span that the picture has
-    not. `moved`: those that it has under another session. `nameless`: sessions to be paired, and
-    `near` others of their chargers. `parts`: sessions that are part of another one.
+    not, save those that are gone while another item of the session counts. `moved`: those that it
+    has under another session. `apart`: rows as before of sessions with further items that the
+    picture has not. `nameless`: sessions to be paired, and `near` others of their chargers.
+    `parts`: sessions that are part of another one.
     """
 
     unchanged: list[Told] = field(default_factory=list)
@@ -136,6 +128,7 @@ class Comparison:
     lone: dict[str, Told] = field(default_factory=dict)
     lacking: list[Told] = field(default_factory=list)
     moved: list[tuple[Told, str]] = field(default_factory=list)
+    apart: list[Told] = field(default_factory=list)
     nameless: list[tuple[str, str]] = field(default_factory=list)
     near: list[Told] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
@@ -198,17 +191,20 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
         heard[name] = session
         if not picture.span.holds(item.end):
             continue  # the neighbour's, whose picture is as of its own instant
-        # Of an item without an id there may be a copy in the session that it was paired with.
         present = [
             told for told in rests.get(name, ()) if told.row.columns["digest"] == item.digest
         ]
-        if raising or not any(told.session == session for told in present):
+        if raising or not _is_as_before(present, session):
             found.changed.append(item)
             if session not in known:
                 found.fresh.add(session)
         else:
             found.unchanged += present
-    _sort_rests(found, picture, rests, heard)
+    several = [told for told in found.unchanged if "rests" in told.row.columns]
+    if several:
+        listed = Counter(heard.values())
+        found.apart += [t for t in several if int(t.row.columns["rests"]) > listed[t.session]]
+    _sort_rests(found, picture, rests, heard, raising=raising)
     confirmed = {told.session for each in rests.values() for told in each} | set(heard.values())
     _sort_stops(found, picture, stops, confirmed)
     chargers = {session.partition("|")[0] for _, session in found.nameless}
@@ -218,22 +214,41 @@ def compare(rows: Iterable[Row], picture: Picture, *, raising: bool = False) -> 
     return found
 
 
+def _is_as_before(rows: Sequence[Told], session: str) -> bool:
+    """Whether rows of an item say that eMabler lists it in a session.
+
+    Of an item without an id there may be a copy in the session that it was paired with.
+    """
+    own = next((told for told in rows if told.session == session), None)
+    if own is None:
+        return False
+    if own.part_of is None:
+        return not own.is_gone
+    return not any(told.is_gone for told in rows if told.session in (session, own.part_of))
+
+
 def _sort_rests(
     found: Comparison,
     picture: Picture,
     rests: Mapping[tuple[str, str], list[Told]],
     heard: Mapping[tuple[str, str], str],
+    *,
+    raising: bool,
 ) -> None:
     """REST rows that the picture lacks or has elsewhere, and those that may have kin."""
     for name, each in rests.items():
         for told in each:
-            if told.is_nameless and told.counts and len(told.pushed) < len(_BOTH):
+            elsewhere = name in heard and _is_elsewhere(told, each, heard[name])
+            if told.is_nameless and told.counts and (elsewhere or len(told.pushed) < len(_BOTH)):
                 found.nameless.append((told.bucket, told.session))
             if told.part_of is not None:
+                found.parts += [told.session] if told.is_gone else []
                 continue
+            if told.is_gone and not told.counts and not raising:
+                continue  # what was to be said of it is said
             if name not in heard:
                 found.lacking += [told] if picture.span.holds(told.end) else []
-            elif _is_elsewhere(told, each, heard[name]):
+            elif elsewhere:
                 found.moved.append((told, heard[name]))
 
 
@@ -259,121 +274,3 @@ def _is_elsewhere(told: Told, all_of_it: Iterable[Told], heard: str) -> bool:
     return told.session != heard and not any(
         other.session == heard and other.part_of == told.session for other in all_of_it
     )
-
-
-def differences(
-    told: Told, tolerances: Tolerances, as_of: datetime, hash_tag: HashTag
-) -> Iterator[Finding]:
-    """Where push and REST differ, by the row of the REST answer that counts."""
-    columns = told.row.columns
-    if _NOTABLE.isdisjoint(columns):
-        return
-
-    def finding(
-        cls: FindingClass, store: Mapping[str, Value], emabler: Mapping[str, Value]
-    ) -> Finding:
-        return finding_on(told, cls, as_of, store, emabler)
-
-    if "conflict" in columns:
-        yield finding(FindingClass.CONFLICT, {"findings": columns["conflict"]}, {})
-    if "rests" in columns:
-        # Which of the items the push events are of, nobody can tell.
-        yield finding(FindingClass.REST_ITEMS_CONFLICT, {}, {"items": columns["rests"]})
-        return
-    pushed, rest = columns.get("push_energy_wh"), columns.get("energy_wh")
-    if _energies_differ(pushed, rest, tolerances):
-        yield finding(
-            FindingClass.ENERGY_DIFFERS, {"energy_wh": pushed or 0}, {"energy_wh": rest or 0}
-        )
-    times = _times(told, tolerances)
-    if times:
-        store = {name: one for name, (one, _) in times.items()}
-        yield finding(FindingClass.TIME_DIFFERS, store, {n: two for n, (_, two) in times.items()})
-    pushed, rest = columns.get("push_tag"), columns.get("tag")
-    if pushed is not None and rest is not None:
-        store = {TAG: hash_tag(str(pushed))}
-        yield finding(FindingClass.TAG_DIFFERS, store, {TAG: hash_tag(str(rest))})
-    pushed, rest = columns.get("push_socket"), columns.get("socket")
-    if pushed is not None and rest is not None:
-        yield finding(FindingClass.SOCKET_DIFFERS, {"socket": pushed}, {"socket": rest})
-
-
-def finding_on(
-    told: Told,
-    cls: FindingClass,
-    as_of: datetime,
-    store: Mapping[str, Value],
-    emabler: Mapping[str, Value],
-) -> Finding:
-    """A finding on the session of a row."""
-    return Finding(
-        cls,
-        told.session,
-        as_of,
-        charger=told.charger,
-        transaction=told.transaction,
-        store=store,
-        emabler=emabler,
-        end=told.end,
-    )
-
-
-def _energies_differ(pushed: Value | None, rest: Value | None, tolerances: Tolerances) -> bool:
-    if pushed is None or rest is None:
-        return False
-    within = max(tolerances.energy_wh, tolerances.energy_share * abs(float(rest)))
-    return abs(float(pushed) - float(rest)) > within
-
-
-def _times(told: Told, tolerances: Tolerances) -> dict[str, tuple[Value, Value]]:
-    columns = told.row.columns
-    rest = {"start": columns.get("start"), "end": format_instant(told.end) if told.end else None}
-    found: dict[str, tuple[Value, Value]] = {}
-    for name, text in rest.items():
-        pushed = columns.get(f"push_{name}")
-        if pushed is None or text is None:
-            continue
-        one, other = parse_instant(str(pushed)), parse_instant(str(text))
-        if one is not None and other is not None and abs(one - other) > tolerances.time:
-            found[name] = pushed, text
-    return found
-
-
-def change_of(before: Claim, after: Claim, as_of: datetime, hash_tag: HashTag) -> Finding | None:
-    """The finding that a REST answer is another one than before, in what is compared or billed."""
-    old, new = says(before, hash_tag), says(after, hash_tag)
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if not names:
-        return None
-    return Finding(
-        FindingClass.CHANGED_AT_EMABLER,
-        after.session,
-        as_of,
-        charger=after.charger,
-        transaction=after.transaction,
-        store={name: old[name] for name in names if name in old},
-        emabler={name: new[name] for name in names if name in new},
-        end=after.end,
-    )
-
-
-def cost_in(claim: Claim) -> float | None:
-    """What eMabler charges for the session, taxes included, by REST's whole answer."""
-    try:
-        answer = json.loads(claim.body or "{}")
-    except ValueError:
-        return None
-    return finite(answer.get(COST)) if isinstance(answer, dict) else None
-
-
-def says(claim: Claim, hash_tag: HashTag) -> dict[str, Value]:
-    """What a REST answer says, as a finding holds it."""
-    values: dict[str, Value | None] = {
-        "start": format_instant(claim.start) if claim.start else None,
-        "end": format_instant(claim.end) if claim.end else None,
-        "energy_wh": claim.energy_wh,
-        "socket": claim.socket,
-        TAG: hash_tag(claim.tag) if claim.tag else None,
-        COST: cost_in(claim),
-    }
-    return {name: value for name, value in values.items() if value is not None}

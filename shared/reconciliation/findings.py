@@ -79,7 +79,7 @@ CLASSES: Mapping[FindingClass, tuple[str, str]] = {
         "look at the charger's configuration at eMabler",
     ),
     FindingClass.CHANGED_AT_EMABLER: (
-        "eMabler's answer on a session is another one than before",
+        "eMabler's answer on a session is another one than before, or that of another item",
         "compare what was billed with what eMabler says now",
     ),
     FindingClass.CONFLICT: (

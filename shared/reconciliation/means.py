@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from shared.emabler.client import EmablerClient
 from shared.identifiers import hash_tag
 from shared.instants import format_instant
-from shared.reconciliation.comparing import Tolerances
+from shared.reconciliation.differing import Tolerances
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.pairing_writer import Pairing
 from shared.reconciliation.silence import PushSeen

@@ -71,7 +71,8 @@ def as_paired(sessions: Mapping[str, Claims]) -> dict[str, dict[str, Claim]]:
             for claim in own[name]:
                 copied = without_person(claim) if erased and not claim.erased else claim
                 copied = replace(copied, within=target)
-                wanted[target][copied.key] = copied
+                # Of an item that got an id later its own session says more.
+                wanted[target].setdefault(copied.key, copied)
     return wanted
 
 
@@ -114,10 +115,22 @@ def _are_kin(one: Sequence[Claim], other: Sequence[Claim]) -> bool:
 
 def _is_one_session(group: Sequence[str], own: Mapping[str, Sequence[Claim]]) -> bool:
     with_id = [name for name in group if not own[name][0].is_nameless]
-    items = {claim.name for name in group for claim in own[name] if claim.source is Source.REST}
+    # What eMabler lists no more is no second item: it may list it as another one by now.
+    items = {
+        claim.name
+        for name in group
+        for claim in own[name]
+        if claim.source is Source.REST and not claim.gone
+    }
     return len(group) <= MOST_TOGETHER and len(with_id) <= 1 and len(items) <= 1
 
 
-def _rank(name: str, claims: Sequence[Claim]) -> tuple[int, str]:
-    """Which session of several holds them all: one with an id, else REST's, which has one name."""
-    return (_RANKS.get(claims[0].source, 0) if claims[0].is_nameless else 0), name
+def _rank(name: str, claims: Sequence[Claim]) -> tuple[int, bool, float, str]:
+    """Which session of several holds them all: one with an id, else REST's, which has one name.
+
+    Of REST's items the one that is listed, else that which vanished last.
+    """
+    first = claims[0]
+    rank = _RANKS.get(first.source, 0) if first.is_nameless else 0
+    vanished = first.observed.timestamp() if first.gone and first.observed is not None else 0.0
+    return rank, first.gone, -vanished, name

@@ -14,6 +14,9 @@ from enum import StrEnum
 
 from shared.instants import EPOCH_OF_CHARGERS, format_instant, parse_instant
 
+AFTER_A_LIE = timedelta(hours=1)
+"""When the open-ended walks are tried again after an answer that was wrong."""
+
 
 class Pass(StrEnum):
     """What a run walks or asks for."""
@@ -174,6 +177,16 @@ def asked(marks: Marks, task: Task, after: str) -> Marks:
 def finished(marks: Marks, task: Task) -> Marks:
     """The marks after a task's round is done."""
     return marks.put(task.name, replace(_round(marks, task), at=task.end, done=True, after=""))
+
+
+def broken_off(marks: Marks, task: Task, schedule: Schedule) -> Marks:
+    """The marks after a task's round that answers which lie ended: the next is due in an hour.
+
+    Not at the next run already: where eMabler lies for days each run would ask in vain.
+    """
+    done = finished(marks, task).rounds[task.name]
+    sooner = max(schedule.every(task.name) - AFTER_A_LIE, timedelta())
+    return marks.put(task.name, replace(done, began=done.began - sooner))
 
 
 def _round(marks: Marks, task: Task) -> Mark:

@@ -13,7 +13,7 @@ from shared.emabler.calls import Call
 from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError, RestUnavailableError
 from shared.identifiers import identifier_of
-from shared.instants import Clock, format_instant, parse_instant
+from shared.instants import Clock
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
 from shared.reconciliation.facts import read_proofs
@@ -21,9 +21,10 @@ from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, 
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
+from shared.reconciliation.lies import KnownLies
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
-from shared.reconciliation.passes import Pass, Task, advanced, asked, finished
+from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
 from shared.reconciliation.silence import PushSeen, find_silence
 from shared.reconciliation.spans import Budget, Lie, Picture, Span
 from shared.reconciliation.terms import Run, Terms, Told
@@ -36,16 +37,8 @@ MOST_LIES = 3
 """How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
 
 
-_FROM = "ends from "
-
-
-def _from(start: datetime | None) -> str:
-    return _FROM + (format_instant(start) if start else "the beginning")
-
-
-def _begins_in(start: datetime | None, span: Span) -> bool:
-    """Whether what begins there begins in a span; None: before all."""
-    return span.start is None if start is None else span.owns(start)
+_OPEN_ENDED = frozenset((Pass.BEFORE, Pass.AFTER))
+"""Nobody else walks there: what lies is asked for again sooner than by the next day's round."""
 
 
 def moved(front: datetime | None, window: Window) -> datetime | None:
@@ -83,16 +76,13 @@ class Walking:
     told: Told
     push: PushSeen = field(default_factory=PushSeen)
     failed: list[tuple[Call, RestRefusedError | RestUnavailableError]] = field(default_factory=list)
-    lies: dict[str, datetime | None] = field(init=False)
+    lies: KnownLies = field(init=False)
     under_way: Work | None = field(init=False, default=None)
     _writing: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Take over from the book where answers were wrong, by `Finding.about`."""
-        self.lies = {
-            about: parse_instant(str(identifier_of(about[1:])).removeprefix(_FROM))
-            for about in self.book.abouts(FindingClass.ANSWER_WRONG)
-        }
+        """Take over from the book where answers were wrong."""
+        self.lies = KnownLies(self.book.abouts(FindingClass.ANSWER_WRONG))
 
     async def front(self, deadline: float) -> None:
         """From the front, less an overlap, to now, less the time that a session needs to appear.
@@ -229,15 +219,16 @@ class Walking:
 
     async def _past_lies(self, walk: _Walk) -> None:
         """Walk on behind a span of which eMabler lies: that one keeps the proof that it has."""
-        for _ in range(MOST_LIES):
+        for lies in range(MOST_LIES):
             lie = await self._walk(walk)
             if lie is None:
+                if lies and walk.name in _OPEN_ENDED:
+                    await self._break_off(walk)
                 return
             self.run.complete = False
             end, last = lie.span.end, walk.span.end
             if end is None or (last is not None and end >= last):
-                # What lies there is asked for again in the next round.
-                await self._end_round(walk)
+                await self._break_off(walk)
                 return
             if walk.task is not None:
                 await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, end))
@@ -263,6 +254,16 @@ class Walking:
     async def _end_round(self, walk: _Walk) -> None:
         if walk.task is not None:
             await self.ledger.commit(marks=finished(self.ledger.marks, walk.task))
+
+    async def _break_off(self, walk: _Walk) -> None:
+        """Leave what lies at the end of a stretch to a later round."""
+        if walk.task is None:
+            return
+        if walk.name in _OPEN_ENDED:
+            marks = broken_off(self.ledger.marks, walk.task, self.terms.schedule)
+            await self.ledger.commit(marks=marks)
+        else:
+            await self._end_round(walk)
 
     async def _take(self, walk: _Walk, picture: Picture) -> None:
         """Work on a picture; that it is proven is written down while the next one's rows are read.
@@ -332,30 +333,13 @@ class Walking:
         return replace(span, start=front) if waits else span
 
     def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
-        """Note an answer that stayed wrong, by where its span begins.
-
-        Each walk cuts elsewhere: what was known to begin within the span is the same lie.
-        """
-        now = self.clock()
-        known = (start for start in self.lies.values() if _begins_in(start, span))
-        start = next(known, span.start)
-        finding = Finding(
-            FindingClass.ANSWER_WRONG,
-            None,
-            now,
-            subject=_from(start),
-            emabler={"code": lie.code},
-            end=start,
-        )
-        self.lies[finding.about] = start
-        return self.seen([finding], compared=(), classes=(), as_of=now)
+        """Note an answer that stayed wrong."""
+        finding = self.lies.met(lie, span, self.clock())
+        return self.seen([finding], compared=(), classes=(), as_of=finding.observed)
 
     def _truthful(self, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
-        compared = [about for about, start in self.lies.items() if _begins_in(start, picture.span)]
-        for about in compared:
-            del self.lies[about]
-        classes = (FindingClass.ANSWER_WRONG,)
+        compared, classes = self.lies.answered(picture.span), (FindingClass.ANSWER_WRONG,)
         return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
 
     async def _open_sessions(self, task: Task, budget: Budget) -> None:

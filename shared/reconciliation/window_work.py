@@ -8,42 +8,49 @@ said of them, since ends may differ by days (docs/decisions/0028).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
 
 from shared.emabler.models.sessions import FinishedSession
-from shared.identifiers import bucket_of, key_part
-from shared.instants import format_instant, parse_instant
+from shared.identifiers import key_part
+from shared.instants import format_instant
 from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.asking_near import Heard, Near, ask_near
 from shared.reconciliation.comparing import (
     Comparison,
     Told,
     as_claim,
-    change_of,
     compare,
-    differences,
-    finding_on,
     session_of,
     told_of,
 )
+from shared.reconciliation.differing import differences, finding_on
 from shared.reconciliation.findings import Finding, FindingClass
-from shared.reconciliation.lacking import Lacking, read_lacking
+from shared.reconciliation.lacking import Lacking, of_claims, own_of, read_lacking, with_claims
 from shared.reconciliation.means import Means, Worked
-from shared.reconciliation.outcomes import Outcome, missing_in_store, outcome_of
+from shared.reconciliation.outcomes import (
+    Outcome,
+    change_told,
+    missing_in_store,
+    outcome_of,
+    push_says,
+)
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.silence import DELAY
 from shared.reconciliation.spans import Budget, Lie, Picture
+from shared.reconciliation.touched import Touched
 from shared.sessions.claims import Claim, Source
 from shared.sessions.indexes import rest_row
 from shared.sessions.planning import Written
 from shared.sessions.reading import read_session
 from shared.sessions.summary import Summary, fold
-from shared.storage.rows import Row, Value
+from shared.storage.rows import Row
 from shared.storage.together import all_done
+
+type _Lone = tuple[Told, Collection[Claim]]
+"""A stop that REST has no word on, with what its session holds."""
 
 
 class WindowWork:
@@ -83,16 +90,6 @@ class WindowWork:
         return await task.run(rows, budget or Budget(self._means.client.counts))
 
 
-@dataclass(slots=True)
-class _Session:
-    """A session as it is after what was written; `written` None where pairing made it so."""
-
-    bucket: str
-    claims: Collection[Claim]
-    summary: Summary
-    written: Written | None = None
-
-
 class _Task:
     """The work on one window."""
 
@@ -112,11 +109,10 @@ class _Task:
         self._dry_run = dry_run
         self._worked = Worked(picture.as_of)
         self._told_of_by_now = format_instant(picture.as_of - DELAY)
-        self._touched: dict[str, _Session] = {}
-        self._homes: dict[str, str] = {}
-        self._nameless: dict[tuple[str, str], None] = {}
+        self._touched = Touched(means, raising=raising, dry_run=dry_run)
         self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
+        self._moved: set[str] = set()
 
     async def run(self, rows: Sequence[Row], budget: Budget) -> Worked:
         """Do it all."""
@@ -126,12 +122,12 @@ class _Task:
         changed = sum(picture.span.owns(item.end) for item in found.changed)
         worked.counts[Outcome.UNCHANGED] += held - changed
         worked.counts[Outcome.UNIDENTIFIED] += picture.unidentified
-        self._nameless |= dict.fromkeys(found.nameless)
+        self._touched.seed(found.nameless)
         self._near += [
             (told.bucket, claim) for told in found.near if (claim := as_claim(told)) is not None
         ]
+        self._moved = {told.session for told, _ in found.moved}
         await self._write((Heard(item, picture.as_of) for item in found.changed), fresh=found.fresh)
-        await self._pair()
         lacking = await self._look_up_lacking(found, budget)
         await self._pair()
         overdue = [told for told in found.lone.values() if self._is_overdue(told.end)]
@@ -149,36 +145,14 @@ class _Task:
 
     async def _write(self, heard: Iterable[Heard], *, fresh: Collection[str] = ()) -> None:
         claims = [rest_claim(each.session, each.observed) for each in heard]
-        written = await self._means.write(
-            claims, fresh=fresh, raising=self._raising, dry_run=self._dry_run
-        )
-        for each in written:
-            bucket = bucket_of(each.summary.charger, self._means.buckets)
-            self._touched[each.session] = _Session(bucket, each.claims, each.summary, each)
-            if each.claims[0].is_nameless:
-                self._nameless[bucket, each.session] = None
+        await self._touched.write(claims, fresh=fresh)
 
     async def _pair(self) -> None:
-        seeds, self._nameless = self._nameless, {}
-        if self._dry_run or not seeds:
-            return
-        near = [(e.bucket, claim) for e in self._touched.values() for claim in e.claims]
-        near += self._near
-        for paired in await self._means.pairing.pair(seeds, near):
-            for member in paired.members:
-                before = self._touched.pop(member, None)
-                if before is not None and before.written is not None:
-                    self._count(before.written, paired.summary)
-                self._homes[member] = paired.session
-                self._worked.compared.add(member)
-            self._touched[paired.session] = _Session(paired.bucket, paired.claims, paired.summary)
+        for written, summary in await self._touched.pair(self._near):
+            self._count(written, summary)
+        self._worked.compared.update(self._touched.homes)
 
-    def _now(self, told: Told, read: Collection[Claim]) -> Collection[Claim]:
-        """What the session of a row holds by now, as it was read unless it was written since."""
-        session = self._touched.get(self._homes.get(told.session, told.session))
-        return read if session is None else session.claims
-
-    async def _lone(self, overdue: Sequence[Told]) -> list[tuple[Told, Collection[Claim]]]:
+    async def _lone(self, overdue: Sequence[Told]) -> list[_Lone]:
         """Of overdue stops those whose session has no word of REST's, also none of another end."""
         stored = await all_done(
             read_session(self._means.tables, told.bucket, told.session) for told in overdue
@@ -187,45 +161,96 @@ class _Task:
         return [
             (told, claims)
             for told, claims in zip(overdue, read, strict=True)
-            if claims and not _has_rest(self._now(told, claims))
+            if claims and not _has_rest(self._touched.now(told.session, claims))
         ]
 
-    async def _look_up_lone(
-        self, lone: Sequence[tuple[Told, Collection[Claim]]], budget: Budget
-    ) -> None:
-        named = [told for told, _ in lone if told.transaction is not None]
-        nameless = [told for told, _ in lone if told.is_nameless]
+    async def _look_up_lone(self, lone: Sequence[_Lone], budget: Budget) -> None:
+        # Of long ids the key has hashes: the claims say what they are.
+        named = {
+            told.session: str(claim.transaction)
+            for told, claims in lone
+            for claim in claims
+            if not told.is_nameless and claim.within is None
+        }
+        nameless = [(told, claims) for told, claims in lone if told.is_nameless]
         heard = await self._ask_by_transactions(named, budget)
         near = await self._ask_near(nameless, budget)
         await self._write((*heard, *near))
         if near:
-            self._nameless |= {(told.bucket, told.session): None for told in nameless}
+            self._touched.seed((told.bucket, told.session) for told, _ in nameless)
 
     async def _look_up_lacking(self, found: Comparison, budget: Budget) -> list[Lacking]:
-        """Sessions with REST rows that the picture lacks: their items may end elsewhere by now.
+        """Items that the picture lacks: they may end elsewhere by now, or be gone.
+
+        They are of sessions with REST rows that it lacks, or that have items beside those in it.
 
         Returns:
-            Those of which eMabler lists no item any more.
+            The sessions of which eMabler lists no item any more.
         """
-        sessions = await read_lacking(self._means.tables, found.lacking)
-        listed = {(key_part(item.charger), item.rest_id) for item in self._picture.items}
-        ids = {
-            name
-            for each in sessions
-            for name in each.items
-            if (each.charger_part, name) not in listed
-        }
+        moved = (told for told, _ in found.moved if told.is_of_several)
+        rows = [*found.lacking, *found.apart, *moved]
+        known = {name: session.claims for name, session in self._touched.sessions.items()}
+        sessions = await read_lacking(self._means.tables, rows, known)
+        sessions += self._of_several(known.keys() - {told.session for told in rows})
+        if not sessions:
+            return []
+        answered = {_name_of(item): self._picture.as_of for item in self._picture.items}
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for each in sessions:
+            for name in each.items:
+                if (each.charger_part, name) not in answered:
+                    wanted[name].add(each.charger_part)
         heard: list[Heard] = []
-        async for answer in ask_by_rest_ids(self._means.client, ids, budget=budget):
+        async for answer in ask_by_rest_ids(self._means.client, wanted, budget=budget):
             heard += self._heard(answer)
+            if isinstance(answer, Picture):
+                of_chargers = ((part, name) for name in answer.ids for part in wanted[name])
+                answered |= dict.fromkeys(of_chargers, answer.as_of)
         items = [*self._picture.items, *(each.session for each in heard)]
-        told_as_before = {name for each in sessions for name in each.standing_as_before(items)}
+        as_before = {name for each in sessions for name in each.standing_as_before(items)}
         await self._write(
-            each
-            for each in heard
-            if (key_part(each.session.charger), each.session.rest_id) not in told_as_before
+            each for each in heard if self._raising or _name_of(each.session) not in as_before
         )
-        return [each for each in sessions if not self._is_listed(each, items)]
+        await self._write_gone(sessions, items, answered)
+        unlisted = [each for each in sessions if not self._is_listed(each, items)]
+        # What comes in the place of an item without an id is a session of its own.
+        alone = (each for each in unlisted if each.told.is_nameless and not each.claims)
+        doubtful = (each for each in alone if self._raising or not each.told.is_gone)
+        for some in batched(doubtful, self._means.client.options.page_size, strict=False):
+            read = await all_done(with_claims(self._means.tables, each) for each in some)
+            await self._write_gone(read, items, answered)
+        return unlisted
+
+    def _of_several(self, names: Iterable[str]) -> list[Lacking]:
+        """Sessions of several items that were written just now, so that one may be another's."""
+        found = []
+        for name in sorted(names):
+            session = self._touched.sessions[name]
+            items = session.summary.rests
+            if self._raising:
+                items = sum(claim.source is Source.REST for claim in session.claims)
+            row = rest_row(session.bucket, session.summary) if items > 1 else None
+            if row is not None:
+                found.append(of_claims([told_of(row)], session.claims))
+        return found
+
+    async def _write_gone(
+        self,
+        sessions: Iterable[Lacking],
+        items: Sequence[FinishedSession],
+        answered: Mapping[tuple[str, str], datetime],
+    ) -> None:
+        """Items that eMabler lists no more, written as gone (docs/decisions/0038)."""
+        claims: list[Claim] = []
+        for each in sessions:
+            gone = each.gone(items, answered, raising=self._raising)
+            if gone:
+                bucket = each.told.bucket
+                own = await all_done(own_of(self._means.tables, bucket, claim) for claim in gone)
+                claims += own
+                self._touched.seed((bucket, claim.session) for claim in own if claim.is_nameless)
+                self._touched.note(bucket, each.told.session, each.with_gone(gone).claims)
+        await self._touched.write(claims)
 
     def _is_listed(self, lacking: Lacking, items: Sequence[FinishedSession]) -> bool:
         """Whether eMabler lists an item of a session, or did not answer; judges it where it can."""
@@ -234,22 +259,20 @@ class _Task:
         if not lacking.is_listed_in(items):
             return False
         if lacking.claims:
-            now = _Session(lacking.told.bucket, lacking.claims, fold(lacking.claims))
-            self._touched.setdefault(lacking.told.session, now)
+            self._touched.note(lacking.told.bucket, lacking.told.session, lacking.claims)
         return True
 
-    async def _ask_by_transactions(self, told: Sequence[Told], budget: Budget) -> list[Heard]:
+    async def _ask_by_transactions(self, named: Mapping[str, str], budget: Budget) -> list[Heard]:
         heard: list[Heard] = []
-        ids = {str(each.transaction) for each in told}
-        sessions = {each.session for each in told}
+        ids = set(named.values())
         async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
             heard += self._heard(answer)
             if isinstance(answer, Lie):
-                self._unanswered |= {e.session for e in told if e.transaction in answer.ids}
-        return [each for each in heard if session_of(each.session) in sessions]
+                self._unanswered |= {name for name, id_ in named.items() if id_ in answer.ids}
+        return [each for each in heard if session_of(each.session) in named]
 
-    async def _ask_near(self, told: Sequence[Told], budget: Budget) -> list[Heard]:
-        near = {each.session: _near(each) for each in told}
+    async def _ask_near(self, lone: Iterable[_Lone], budget: Budget) -> list[Heard]:
+        near = {told.session: _near(claims) for told, claims in lone}
         asked = [each for each in near.values() if each is not None]
         found = await ask_near(self._means.client, asked, budget)
         self._unanswered |= {name for name, each in near.items() if each in found.unanswered}
@@ -266,7 +289,7 @@ class _Task:
     def _judge(self, found: Comparison) -> None:
         """What is so of the sessions that REST lists."""
         worked = self._worked
-        for name, session in self._touched.items():
+        for name, session in self._touched.sessions.items():
             if session.written is not None:
                 self._count(session.written, session.summary)
             worked.compared.add(name)
@@ -274,7 +297,7 @@ class _Task:
             if row is not None:
                 self._judge_row(told_of(row))
         for told in found.unchanged:
-            if told.session not in self._touched:
+            if told.session not in self._touched.sessions:
                 self._judge_row(told)
         worked.compared.update(found.parts)
         worked.findings += (
@@ -295,6 +318,8 @@ class _Task:
         if not told.counts:
             return
         worked.compared.add(told.session)
+        if told.is_gone:
+            return
         worked.findings += differences(
             told, self._means.rules.tolerances, worked.as_of, self._means.hashed
         )
@@ -324,11 +349,9 @@ class _Task:
         end = None if summary.rest_claim is None else summary.rest_claim.end
         # What ends with the window the next one counts.
         worked.counts[outcome] += end is None or end != self._picture.span.end
-        if outcome is Outcome.CHANGED and rest is not None and written.before is not None:
-            former = written.before.claims.get(rest.key)
-            if former is not None:
-                change = change_of(former[0], rest, worked.as_of, self._means.hashed)
-                worked.repaired += [change] if change is not None else []
+        if outcome is Outcome.CHANGED and written.session not in self._moved:
+            change = change_told(written, summary, worked.as_of, self._means.hashed)
+            worked.repaired += [change] if change is not None else []
 
     def _is_history(self, end: datetime | None) -> bool:
         return self._began is not None and end is not None and end < self._began
@@ -336,22 +359,23 @@ class _Task:
     def _missing_in_store(self, rest: Claim) -> Finding:
         return missing_in_store(rest, self._worked.as_of, self._means.hashed)
 
-    def _judge_lone(self, lone: Sequence[tuple[Told, Collection[Claim]]]) -> None:
+    def _judge_lone(self, lone: Sequence[_Lone]) -> None:
         worked = self._worked
         for told, read in lone:
-            claims = self._now(told, read)
+            claims = self._touched.now(told.session, read)
             if told.session not in self._unanswered and not _has_rest(claims):
                 worked.compared.add(told.session)
                 alone = told.is_nameless and len(claims) == 1
                 cls = FindingClass.UNPAIRED if alone else FindingClass.MISSING_AT_EMABLER
-                store = _push_says(fold(claims))
+                store = push_says(fold(claims))
                 worked.findings.append(finding_on(told, cls, worked.as_of, store, {}))
 
     def _judge_lacking(self, lacking: Sequence[Lacking]) -> None:
         worked = self._worked
         for each in lacking:
             worked.compared.add(each.told.session)
-            if self._is_overdue(each.told.end):
+            home = self._touched.homes.get(each.told.session, each.told.session)
+            if home == each.told.session and self._is_overdue(each.told.end):
                 cls = FindingClass.MISSING_AT_EMABLER
                 store = {"rest_id": each.names}
                 worked.findings.append(finding_on(each.told, cls, worked.as_of, store, {}))
@@ -360,25 +384,14 @@ class _Task:
         return end is None or self._worked.as_of - end >= self._means.rules.grace
 
 
+def _name_of(item: FinishedSession) -> tuple[str, str]:
+    return key_part(item.charger), item.rest_id
+
+
 def _has_rest(claims: Iterable[Claim]) -> bool:
     return any(claim.source is Source.REST or claim.part_of is not None for claim in claims)
 
 
-def _near(told: Told) -> Near | None:
-    columns = told.row.columns
-    start = parse_instant(str(columns.get("start", "")))
-    if told.charger is None or start is None:
-        return None
-    socket = columns.get("socket")
-    return Near(told.charger, None if socket is None else int(socket), start)
-
-
-def _push_says(summary: Summary) -> dict[str, Value]:
-    """What a session without REST's word says, as a finding holds it."""
-    values: dict[str, Value | None] = {
-        "start": format_instant(summary.start) if summary.start else None,
-        "end": format_instant(summary.end) if summary.end else None,
-        "energy_wh": summary.energy_wh,
-        "socket": summary.socket,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+def _near(claims: Iterable[Claim]) -> Near | None:
+    told = (claim for claim in claims if claim.start is not None)
+    return next((Near(e.charger, e.socket, e.start) for e in told if e.start is not None), None)

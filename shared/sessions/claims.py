@@ -43,9 +43,11 @@ class Claim:
 
     `name` is what tells claims of one source apart: the digest of an event, the id of a REST item.
     `digest` is that of the content. `observed` is when a REST answer was asked for; the claim
-    observed last wins. `tag` is normalised: equal digests must make equal rows. `marks` say of a
-    push event that its clock cannot have been right (`shared.push.events.CLOCK_FLAGS`). `erased`:
-    the person was taken out of it; the digest is still that of the whole.
+    observed last wins. `gone`: eMabler, asked for the REST item by its id, did not list it as of
+    `observed`; all else is what it said last. `tag` is normalised: equal digests must make equal
+    rows. `marks` say of a push event that its clock cannot have been right
+    (`shared.push.events.CLOCK_FLAGS`). `erased`: the person was taken out of it; the digest is
+    still that of the whole.
 
     A claim whose transaction id identifies nothing stands alone until reconciliation finds the
     session that it belongs to: it is copied there, the copy saying `within` which session it is,
@@ -66,6 +68,7 @@ class Claim:
     energy_wh: float | None = None
     site: str | None = None
     observed: datetime | None = None
+    gone: bool = False
     body: str | None = None
     marks: tuple[str, ...] = ()
     erased: bool = False
@@ -149,6 +152,7 @@ def without_person(claim: Claim, tag: str | None = None) -> Claim:
 
 
 _INSTANTS = ("start", "end", "observed")
+_FLAGS = ("erased", "gone")
 _PLAIN = (
     "charger",
     "transaction",
@@ -168,8 +172,9 @@ _PLAIN = (
 def claim_row(claim: Claim, bucket: str) -> Row:
     """The claim as a row of the sessions table."""
     columns: dict[str, Value] = {"schema": SCHEMA, "source": str(claim.source)}
-    if claim.erased:
-        columns["erased"] = True
+    for name in _FLAGS:
+        if getattr(claim, name):
+            columns[name] = True
     for name in _PLAIN:
         value = getattr(claim, name)
         if value is not None:
@@ -189,7 +194,8 @@ def claim_from_row(row: Row) -> Claim:
     """The claim that a row holds."""
     columns = dict(row.columns)
     fields = {name: columns.get(name) for name in _PLAIN}
-    fields["erased"] = bool(columns.get("erased"))
+    for name in _FLAGS:
+        fields[name] = bool(columns.get(name))
     for name in _INSTANTS:
         text = columns.get(name)
         fields[name] = parse_instant(str(text)) if text is not None else None  # type: ignore[assignment] # instants beside values

@@ -30,7 +30,7 @@ CONFLICTS = frozenset(("stop_conflict", "transaction_id_reused"))
 _COMPARED = ("energy_wh", "tag", "socket")
 _TIMES = ("start", "end")
 END_COLUMNS = (
-    *("digest", "start", "part_of", "other", "rests", "conflict", "push"),
+    *("digest", "start", "gone", "part_of", "other", "rests", "conflict", "push"),
     *_COMPARED,
     *(f"push_{name}" for name in (*_TIMES, *_COMPARED)),
 )
@@ -64,7 +64,8 @@ def _end_row(bucket: str, claim: Claim, summary: Summary) -> Row:
     """One stop or REST item under the instant of its end, with what is compared of it.
 
     The row of the REST answer that counts says beside it what push says otherwise, so that a
-    window of ends is compared without reading its sessions.
+    window of ends is compared without reading its sessions. `gone`: eMabler lists the item no
+    more.
     """
     columns: dict[str, Value] = {"schema": SCHEMA, "digest": claim.digest}
     for name in _COMPARED:
@@ -73,6 +74,8 @@ def _end_row(bucket: str, claim: Claim, summary: Summary) -> Row:
             columns[name] = value
     if claim.start:
         columns["start"] = format_instant(claim.start)
+    if claim.gone:
+        columns["gone"] = True
     if claim.part_of is not None:
         columns["part_of"] = claim.part_of
     elif claim.source is Source.REST:
@@ -84,7 +87,8 @@ def _end_row(bucket: str, claim: Claim, summary: Summary) -> Row:
 def _beside(claim: Claim, summary: Summary) -> dict[str, Value]:
     """What the session says beside this REST answer.
 
-    `other`: another answer counts. `rests`: how many REST items there are, where more than one.
+    `other`: another answer counts. `rests`: how many REST items eMabler lists, where more than
+    one.
     `conflict`: findings of `CONFLICTS`. `push`: who of push tells of it; `push_…`: what push says
     otherwise (times beyond `AGREEMENT`).
     """

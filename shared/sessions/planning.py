@@ -196,11 +196,17 @@ def _index_operations(
 def supersedes(claim: Claim, present: Claim, *, raising: bool = False) -> bool:
     """Only REST's answer for one of its ids changes; the one observed last stands.
 
-    Of two that were observed at one instant the larger by content does. An equal one changes
-    nothing, unless its later instant is to stand (`raising`).
+    That it lists the item no more is an answer as well. Of two that were observed at one instant
+    one that lists it does, else the larger by content. An equal one changes nothing, unless its
+    later instant is to stand (`raising`).
     """
-    if claim.observed is None or (claim.digest == present.digest and not raising):
+    equal = (claim.digest, claim.gone) == (present.digest, present.gone)
+    if claim.observed is None or (equal and not raising):
         return False
     if present.observed is None:
         return True
-    return (claim.observed, claim.digest) > (present.observed, present.digest)
+    return (claim.observed, not claim.gone, claim.digest) > (
+        present.observed,
+        not present.gone,
+        present.digest,
+    )

@@ -28,7 +28,8 @@ class State(StrEnum):
 class Summary:
     """What is known of a session, and from whom. Energy in Wh, instants UTC.
 
-    `findings` name what is odd about it (`shared.sessions.plausibility`).
+    `findings` name what is odd about it (`shared.sessions.plausibility`). `rests`: how many REST
+    items eMabler lists of it, as far as is known.
     """
 
     charger: str
@@ -84,12 +85,15 @@ class Pushed:
 def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
     """Fold the claims of one session; at least one, in any order.
 
-    That REST listed the session as going on counts only until anything else tells of it.
+    That REST listed the session as going on counts only until anything else tells of it. A REST
+    item that is gone counts only where eMabler lists none of them any more.
     """
     ordered = sorted(claims, key=_rank)
     starts = [claim for claim in ordered if claim.source is Source.START]
     stops = [claim for claim in ordered if claim.source is Source.STOP]
-    rests = [claim for claim in ordered if claim.source is Source.REST]
+    items = [claim for claim in ordered if claim.source is Source.REST]
+    listed = [claim for claim in items if not claim.gone]
+    rests = listed or items
     start = starts[-1] if starts else None
     stop = stops[-1] if stops else None
     rest = rests[-1] if rests else None
@@ -117,7 +121,7 @@ def fold(claims: Iterable[Claim], limits: Limits = USUAL) -> Summary:
         rest_claim=rest,
         erased=any(claim.erased for claim in ordered),
         part_of=part_of,
-        rests=len(rests),
+        rests=len(listed),
     )
     return replace(folded, findings=findings_of(starts, stops, folded, limits))
 

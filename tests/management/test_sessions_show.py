@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from shared.sessions.claims import Claim, Source
+from shared.sessions.writer import SessionWriter
 from shared.storage.tables import SESSIONS
 from tests import payloads
-from tests.management.operator import Operator
+from tests.management.operator import SECRET, Operator
 
 
 async def test_claims_stand_side_by_side(operator: Operator) -> None:
@@ -47,6 +52,27 @@ async def test_a_session_without_an_id_is_found_by_its_key(operator: Operator) -
 
     assert name.startswith("=none-stop-")
     assert ran.rows[0]["summary"]["transaction"] == "-1"
+
+
+async def test_an_item_that_emabler_lists_no_more_is_told(operator: Operator) -> None:
+    """Of two items of REST the one that is gone says so, and the summary shows the other one."""
+    told = Claim(
+        source=Source.REST, charger="CH-0042", transaction="1032427936", name="9", digest="a"
+    )
+    observed = datetime(2026, 11, 3, tzinfo=UTC)
+    gone = replace(told, gone=True, observed=observed)
+    other = replace(told, name="10", digest="b", observed=observed)
+    writer = SessionWriter(operator.tables, buckets=4, tag_hash_key=SECRET.encode())
+    await writer.write([gone, other])
+
+    ran = await operator.run("sessions", "show", "CH-0042", "1032427936")
+
+    lines = {line.split()[0]: line.split()[1:] for line in ran.lines if line.strip()}
+    heads = lines["FIELD"]
+    assert (heads.count("REST"), lines["name"].count("9"), lines["gone"]) == (2, 1, ["yes"])
+    ran = await operator.run("sessions", "show", "CH-0042", "1032427936", "--json")
+    assert ran.rows[0]["summary"]["rest_id"] == "10"
+    assert [c.get("gone") for c in ran.rows[0]["claims"] if c["source"] == "rest"] == [None, True]
 
 
 async def test_what_is_not_there_is_told(operator: Operator) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.emabler.models.sessions import FinishedSession, read_finished_session
-from shared.reconciliation.comparing import Tolerances, compare, differences, session_of, told_of
+from shared.reconciliation.comparing import compare, session_of, told_of
+from shared.reconciliation.differing import Tolerances, differences
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.spans import Picture, Span
 from shared.sessions.claims import Claim, Source
@@ -133,6 +134,28 @@ def test_each_item_is_unchanged_or_written_and_each_row_is_accounted_for(
     assert {told.name for told in found.lacking} == {
         each.rest_id for each in before if each.rest_id not in heard
     }
+
+
+@given(PUSHED, ITEMS, st.sets(st.integers(1, 6)))
+def test_what_is_gone_is_known_to_be_while_another_item_counts(
+    pushed: list[Claim], items: list[FinishedSession], vanished: set[int]
+) -> None:
+    """It is not looked up again; alone in its session it is. Listed again it is to be written."""
+    gone = [each for each in items if int(each.rest_id) in vanished]
+    listed = [each for each in items if each not in gone]
+    claims = [replace(rest_claim(each, NOW), gone=each in gone) for each in items]
+    rows = rows_of([*pushed, *claims])
+
+    found = compare(rows, Picture(Span(None, None), tuple(listed), NOW))
+
+    assert (found.changed, found.moved, found.apart) == ([], [], [])
+    still = {session_of(each) for each in listed}
+    alone = {session_of(each) for each in gone} - still
+    assert {told.session for told in found.lacking} == alone
+    again = compare(rows, Picture(Span(None, None), tuple(items), NOW))
+    assert again.changed == [each for each in items if each in gone]
+    raised = compare(rows, Picture(Span(None, None), tuple(listed), NOW), raising=True)
+    assert {told.name for told in raised.lacking} == {each.rest_id for each in gone}
 
 
 @given(PUSHED, ITEMS)

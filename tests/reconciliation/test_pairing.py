@@ -401,18 +401,23 @@ async def test_a_copy_outlives_its_own_claim(sides: TwoSides) -> None:
 
 TIMES = st.integers(0, 6).map(lambda n: START + n * SECOND)
 CLAIMS = st.builds(
-    lambda source, at, ends, socket, number: {
+    lambda source, at, ends, socket, number, gone: {
         Source.START: nameless_start(start=at, socket=socket, energy_wh=float(number)),
         Source.STOP: nameless_stop(
             start=at, end=END + ends * SECOND, socket=socket, energy_wh=float(number)
         ),
-        Source.REST: nameless_rest(number, timestampStart=at.isoformat(), socketId=socket),
+        Source.REST: replace(
+            nameless_rest(number, timestampStart=at.isoformat(), socketId=socket),
+            gone=gone,
+            observed=NOW + ends * SECOND,
+        ),
     }[source],
     st.sampled_from([Source.START, Source.STOP, Source.REST]),
     TIMES,
     st.integers(0, 4),
     st.integers(1, 2),
     st.integers(1, 3),
+    st.booleans(),
 )
 
 

@@ -878,6 +878,34 @@ async def test_a_lie_behind_the_front_hides_no_more_than_its_own_stretch(sides: 
     assert "answer_wrong" not in await sides.open_findings()
 
 
+@pytest.mark.parametrize(
+    "lying",
+    [(NOW + 2 * DAY, NOW + 900 * DAY), (NOW - 9000 * DAY, NOW - 8000 * DAY)],
+    ids=["after now", "before 2015"],
+)
+async def test_a_lie_beyond_the_known_ends_is_asked_for_again_within_the_hour(
+    sides: TwoSides, lying: tuple[datetime, datetime]
+) -> None:
+    """Nobody else walks there: not each run asks in vain, and none waits for the next day."""
+    sides.lying = lying
+    await sides.reconcile()
+    (about,) = (await sides.open_findings())["answer_wrong"]
+    asked = []
+    for _ in range(8):
+        sides.clock.advance(minutes=15)
+        asked.append(not (await sides.reconcile()).complete)
+
+    assert asked == [False, False, False, True] * 2
+    assert (await sides.open_findings())["answer_wrong"] == [about]
+    sides.lying = None
+    sides.clock.advance(hours=1)
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+    sides.clock.advance(hours=1)
+    sides.lying = lying
+    assert (await sides.reconcile()).complete  # the next round is the next day's
+
+
 async def test_a_call_that_is_away_keeps_back_only_what_needs_it(sides: TwoSides) -> None:
     """The list of ongoing sessions fails for days: the walks go on, and the run says so."""
     await sides.reconcile()

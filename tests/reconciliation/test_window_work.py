@@ -561,3 +561,37 @@ async def test_an_erasure_takes_a_tag_out_of_what_stands_beside_rest_s_answer(
     assert "OTHER" in str(sides.rows)
     await sides.walk()
     assert sides.open == set()
+
+
+async def test_a_stop_with_a_long_id_is_asked_for_as_any_other(sides: TwoSides) -> None:
+    """A key holds a hash of such an id; eMabler is asked for the id, and lists it elsewhere."""
+    told = "7" * 120
+    await sides.push(stop(transaction=told))
+    sides.lists_finished(
+        item(
+            evse_transaction_id=told,
+            timestamp_end=END - 300 * DAY,
+            timestamp_start=START - 300 * DAY,
+        )
+    )
+    sides.clock.advance(days=1)
+
+    await sides.walk()
+
+    assert {cls for cls, _ in sides.open} == {"time_differs"}
+
+
+async def test_a_stop_without_an_id_of_a_charger_with_a_long_one_is_asked_for(
+    sides: TwoSides,
+) -> None:
+    """So is what eMabler lists of a charger whose key is a hash."""
+    charger = "Ladesäule Süd / Parkhaus Ökologie" * 3
+    await sides.push(stop(transaction="-1", charger=charger))
+    sides.lists_finished(
+        item(charger_id=charger, evse_transaction_id="77", timestamp_end=END - 300 * DAY)
+    )
+    sides.clock.advance(days=1)
+
+    await sides.walk()
+
+    assert {cls for cls, _ in sides.open} == {"time_differs"}

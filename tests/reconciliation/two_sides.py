@@ -338,8 +338,10 @@ class _Bent(httpx.AsyncBaseTransport):
         begin, end = (
             parse_instant(body.get(name, "")) for name in ("stopTimeSearchBegin", "stopTime")
         )
+        if begin is None and end is None:
+            return False
         first, last = self._sides.lying
-        return begin is not None and end is not None and begin < last and first < end
+        return (begin is None or begin < last) and (end is None or first < end)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

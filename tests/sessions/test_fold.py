@@ -72,6 +72,7 @@ CLAIMS = st.builds(
     meter_end_wh=NUMBERS,
     energy_wh=NUMBERS,
     observed=INSTANTS,
+    gone=st.booleans(),
 )
 
 
@@ -282,3 +283,27 @@ def test_keys_sort_a_summary_before_its_claims() -> None:
 
     summary = summary_row(fold([start()]), "0", start().session).key
     assert min(*keys, summary) == summary
+
+
+def test_an_item_that_is_gone_counts_only_where_none_is_listed() -> None:
+    """Of two items the one that eMabler lists counts, though the other was observed later."""
+    listed, later = rest("9"), rest("10", energy_wh=5.0, observed=END + timedelta(hours=2))
+    gone = replace(later, gone=True)
+
+    assert (fold([listed, later]).rest_claim, fold([listed, later]).rests) == (later, 2)
+    assert (fold([listed, gone]).rest_claim, fold([listed, gone]).rests) == (listed, 1)
+    alone = fold([gone])
+    assert (alone.rest_claim, alone.rests, alone.energy_wh) == (gone, 0, 5.0)
+    assert alone.state is State.ENDED
+
+
+@given(st.lists(CLAIMS, min_size=1, max_size=6))
+def test_what_is_gone_beside_what_is_listed_changes_no_summary(claims: list[Claim]) -> None:
+    """Whatever else is claimed: a session is the same without what eMabler lists no more."""
+    told = named_once(claims)
+    rests = [each for each in told if each.source is Source.REST]
+    left = [each for each in told if each.source is not Source.REST or not each.gone]
+    erased = any(each.erased for each in told)
+
+    if any(not each.gone for each in rests):
+        assert fold(told) == replace(fold(left), erased=erased)

@@ -496,6 +496,64 @@ async def test_an_equal_answer_stands_with_its_later_instant_only_when_raising(
     assert summary.columns["rest_observed"] == format_instant(END + stands * HOUR)
 
 
+SEEN = st.lists(st.sampled_from(["x", "y", None]), min_size=1, max_size=6)
+"""What eMabler says of an item, time after time: one answer, another one, or none."""
+
+
+def as_observed(seen: list[str | None]) -> list[Claim]:
+    """The claims of what was seen: of an item that is listed no more as it was before."""
+    digest, claims = "x", list[Claim]()
+    for hour, each in enumerate(seen, 1):
+        digest = each or digest
+        claims.append(rest(digest, observed=END + hour * HOUR, gone=each is None))
+    return claims
+
+
+@given(SEEN, st.data())
+async def test_listed_gone_and_listed_again_the_latest_stands(
+    seen: list[str | None], data: st.DataObject
+) -> None:
+    """In whatever order answers are written, also twice: the one observed last stands."""
+    tables = MemoryTables(*ALL_TABLES)
+    claims = as_observed(seen)
+    twice = data.draw(st.permutations([*claims, data.draw(st.sampled_from(claims))]))
+
+    for each in twice:
+        await writer(tables).write([each], raising=True)
+
+    (row,) = claim_rows(tables)
+    assert claim_from_row(row) == claims[-1]
+    check_summaries(tables)
+
+
+@given(SEEN)
+async def test_equal_answers_in_a_row_change_nothing_but_the_first(seen: list[str | None]) -> None:
+    """As they come: gone is told once, listed again once, with the instant of the first."""
+    tables = MemoryTables(*ALL_TABLES)
+    claims = as_observed(seen)
+    told = [(each.digest, each.gone) for each in claims]
+
+    for number, each in enumerate(claims):
+        (written,) = await writer(tables).write([each])
+        assert bool(written.added) is (number == 0 or told[number] != told[number - 1])
+
+    (row,) = claim_rows(tables)
+    kept = claim_from_row(row)
+    assert (kept.digest, kept.gone) == told[-1]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_two_answers_of_one_instant_the_one_that_lists_the_item_stands(
+    tables: MemoryTables, order: int
+) -> None:
+    """Gone is said where nothing else is."""
+    for each in [rest(), rest("z", gone=True)][::order]:
+        await writer(tables).write([each])
+
+    (row,) = claim_rows(tables)
+    assert claim_from_row(row) == rest()
+
+
 async def test_a_long_answer_is_kept_whole(tables: MemoryTables) -> None:
     """An answer that no column holds stands in several, and is read as it was."""
     body = json.dumps({"note": "é" * 70_000})

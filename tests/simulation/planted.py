@@ -16,6 +16,7 @@ from shared.ingestion.messages import IncomingMessage
 from shared.push import digest
 from shared.push.events import PushEvent, TransactionStop
 from shared.reconciliation import ledger, walking
+from shared.reconciliation.lacking import Lacking
 from shared.reconciliation.means import Worked
 from shared.reconciliation.spans import Picture
 from shared.reconciliation.window_work import WindowWork
@@ -75,7 +76,12 @@ class _WorkWrittenLater(WindowWork):
 
 def _whichever_came_last(claim: Claim, present: Claim, **_how: Any) -> bool:
     """REST's answer that was written last stands, not the one observed last."""
-    return claim.digest != present.digest
+    return (claim.digest, claim.gone) != (present.digest, present.gone)
+
+
+def _none_is_gone(*_what: Any, **_how: Any) -> list[Claim]:
+    """An item that eMabler lists no more counts on beside the one that came in its place."""
+    return []
 
 
 def _always_free(*_standing: Any) -> bool:
@@ -93,6 +99,7 @@ RECONCILIATION_BUGS: Mapping[str, tuple[Any, str, Any]] = {
     "front_before_its_writes": (walking, "WindowWork", _WorkWrittenLater),
     "older_answer_wins": (planning, "supersedes", _whichever_came_last),
     "lease_taken_while_held": (ledger, "is_free", _always_free),
+    "vanished_item_counts_on": (Lacking, "gone", _none_is_gone),
 }
 
 

@@ -7,9 +7,10 @@ wrong, and nobody would see it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import cast
@@ -29,6 +30,7 @@ from shared.errors import EmablerFunctionsError, TransientError
 from shared.ingestion.messages import IncomingMessage
 from shared.ingestion.weather import Outlasted
 from shared.instants import format_instant
+from shared.reconciliation.findings import FindingClass
 from shared.reconciliation.lease import Standing, standing_of
 from shared.reconciliation.means import Means
 from shared.reconciliation.pairing_writer import Pairing
@@ -37,10 +39,10 @@ from shared.reconciliation.run import Reconciliation
 from shared.reconciliation.store_clock import StoreClock
 from shared.reconciliation.terms import Terms
 from shared.reconciliation.windows import Window, window_from_row
-from shared.sessions.claims import Source, claim_from_row
+from shared.sessions.claims import Claim, Source, claim_from_row
 from shared.sessions.summary import is_summary
 from shared.sessions.writer import SessionWriter
-from shared.storage.ledger_keys import LEASE, WIDE_ROWS, WINDOW_ROWS
+from shared.storage.ledger_keys import LEASE, OPEN_ROWS, WIDE_ROWS, WINDOW_ROWS
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import ALL_TABLES, RECONCILIATION, SESSIONS
@@ -82,7 +84,7 @@ class Session:
     """One finished session: its ids, its end, and what eMabler says of it from when on.
 
     `said` are instants (virtual seconds) with the energy that is told from then on; None: it is not
-    listed.
+    listed. `pushed`: push tells of it; not of a further item of a transaction.
     """
 
     number: int
@@ -90,6 +92,7 @@ class Session:
     transaction: str
     end: datetime
     said: tuple[tuple[float, int | None], ...]
+    pushes: bool = True
 
     def energy(self, at: float) -> int | None:
         return next((energy for since, energy in reversed(self.said) if since <= at), None)
@@ -132,13 +135,47 @@ def sessions(random: Random) -> Iterator[Session]:
             said.append((said[-1][0] + random.uniform(1, 900), energy))
         if random.random() < 0.1:
             said.append((said[-1][0] + random.uniform(1, 900), None))
-        yield Session(
+        session = Session(
             number,
             charger=f"CH-{number % 3}",
             transaction=str(100 + number),
-            end=EPOCH - timedelta(seconds=random.uniform(120, 70_000)),
+            end=_some_end(random),
             said=tuple(said),
         )
+        if random.random() < 0.3:
+            yield from _listed_twice(random, session)
+        else:
+            yield session
+
+
+def _some_end(random: Random) -> datetime:
+    return EPOCH - timedelta(seconds=random.uniform(120, 70_000))
+
+
+def _listed_twice(random: Random, session: Session) -> Iterator[Session]:
+    """A session with a further item of its transaction: in its place, for a time, or after all."""
+    at, energy = session.said[-1][0] + random.uniform(1, 900), 5000 + session.number
+    till = at + random.uniform(1, 900)
+    first, second = list(session.said), [(0.0, None), (at, energy)]
+    match random.choice(["replaced", "replaced", "first goes", "second goes", "back again"]):
+        case "replaced":
+            first.append((at, None))
+        case "first goes":
+            first.append((till, None))
+        case "second goes":
+            second.append((till, None))
+        case _:
+            back = till + random.uniform(1, 900)
+            first += [(at, None), (back, random.choice([energy, 1000 + session.number]))]
+            second.append((random.choice([till, back]), None))
+    yield replace(session, said=tuple(first))
+    yield replace(
+        session,
+        number=100 + session.number,
+        end=random.choice([session.end, _some_end(random)]),
+        said=tuple(second),
+        pushes=False,
+    )
 
 
 class Emabler(httpx.AsyncBaseTransport):
@@ -213,10 +250,9 @@ class Watch:
         kept = {claim.name: claim for claim in map(claim_from_row, self.rest_rows())}
         windows = list(self._windows())
         for each in self.everything:
-            proofs = [w.as_of for w in windows if w.first <= each.end < w.last]
-            if not proofs:
+            since = _proven_as_of(each, windows)
+            if since is None:
                 continue
-            since = (max(proofs) - EPOCH).total_seconds()
             told, claim = each.energies(since, now), kept.get(str(each.number))
             if claim is None:
                 assert None in told, f"{each} is proven and not there\n{self.story}"
@@ -224,12 +260,32 @@ class Watch:
                 assert claim.energy_wh in told, (
                     f"{each} is {claim.energy_wh} in the store, proven as of {since}\n{self.story}"
                 )
+            if claim is not None:
+                self._gone(each, kept, windows, now)
 
     def rest_rows(self) -> Iterator[Row]:
         for row in self.tables.rows(SESSIONS):
             named = f"|{Source.REST}|" in row.key and not row.key.startswith("!")
             if named and not is_summary(row):
                 yield row
+
+    def _gone(
+        self, each: Session, kept: Mapping[str, Claim], windows: Sequence[Window], now: float
+    ) -> None:
+        """An item that eMabler lists is not gone; one that it replaced by another one is."""
+        claim, since = kept[str(each.number)], _proven_as_of(each, windows)
+        assert since is not None
+        told = each.energies(since, now)
+        assert not (claim.gone and None not in told), f"{each} is listed, and gone\n{self.story}"
+        for other in self.everything:
+            also = _proven_as_of(other, windows)
+            if other is each or other.transaction != each.transaction or also is None:
+                continue
+            both = min(since, also)
+            if each.energies(both, now) == {None} and None not in other.energies(both, now):
+                assert claim.gone, (
+                    f"{each} is listed no more, {other} is, as of {both}\n{self.story}"
+                )
 
     def _windows(self) -> Iterator[Window]:
         for row in self.tables.rows(RECONCILIATION):
@@ -239,6 +295,12 @@ class Watch:
     @property
     def story(self) -> str:
         return "\n".join([*self.lines, *map(str, self.everything)])
+
+
+def _proven_as_of(each: Session, windows: Iterable[Window]) -> float | None:
+    """The instant of the latest proof of a session's end; None where there is none."""
+    proofs = [window.as_of for window in windows if window.first <= each.end < window.last]
+    return (max(proofs) - EPOCH).total_seconds() if proofs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +350,7 @@ async def _simulate(random: Random, conditions: Conditions) -> None:
 
     async def pusher() -> None:
         for each in everything:
-            if random.random() < 0.7:
+            if each.pushes and random.random() < 0.7:
                 await asyncio.sleep(random.uniform(0, 300))
                 await _push(store, each.pushed())
 
@@ -357,10 +419,43 @@ def _check(watch: Watch, everything: Sequence[Session]) -> None:
     """In the calm the store holds what eMabler lists, and no lease is held."""
     now = asyncio.get_running_loop().time()
     listed = {str(each.number): each.energy(now) for each in everything}
-    kept = {claim.name: claim.energy_wh for claim in map(claim_from_row, watch.rest_rows())}
+    claims = {claim.name: claim for claim in map(claim_from_row, watch.rest_rows())}
+    kept = {name: claim.energy_wh for name, claim in claims.items()}
     left = {number: energy for number, energy in listed.items() if energy is not None}
     assert left.items() <= kept.items(), f"{left} is not in {kept}\n{watch.story}"
+    _check_sessions(watch, everything, left, claims)
     assert watch.lease is not None
     assert not watch.lease.held, watch.story
     assert watch.lease.front is not None
     assert watch.lease.front > EPOCH, watch.story
+
+
+def _check_sessions(
+    watch: Watch,
+    everything: Iterable[Session],
+    left: Mapping[str, int],
+    claims: Mapping[str, Claim],
+) -> None:
+    """A session of which an item is listed shows one that is, and counts no other."""
+    summaries = {
+        str(row.columns["transaction"]): row.columns
+        for row in watch.tables.rows(SESSIONS)
+        if not row.key.startswith("!") and is_summary(row)
+    }
+    conflicts = {
+        str(row.columns["transaction"])
+        for row in watch.tables.rows(RECONCILIATION)
+        if row.key.startswith(OPEN_ROWS)
+        and row.columns["class"] == FindingClass.REST_ITEMS_CONFLICT
+    }
+    of_transaction: dict[str, list[str]] = defaultdict(list)
+    for each in everything:
+        of_transaction[each.transaction].append(str(each.number))
+    for transaction, numbers in of_transaction.items():
+        items = [number for number in numbers if number in left]
+        assert (transaction in conflicts) is (len(items) > 1), f"{conflicts}\n{watch.story}"
+        if not items:
+            continue
+        counting = {number for number in numbers if number in claims and not claims[number].gone}
+        assert counting == set(items), f"{counting} count, listed are {items}\n{watch.story}"
+        assert summaries[transaction]["rest_id"] in items, watch.story

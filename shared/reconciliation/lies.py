@@ -1,0 +1,65 @@
+"""Where eMabler's answers lie, as findings name it: the same lie has one name, run after run. Pure.
+
+A lie is named by where its stretch begins. Each walk cuts elsewhere, so what is known to begin
+within a stretch is the same lie; what is open to the future begins whenever it is asked for, and
+has a name without an instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from shared.identifiers import identifier_of
+from shared.instants import format_instant, parse_instant
+from shared.reconciliation.findings import Finding, FindingClass
+from shared.reconciliation.spans import Lie, Span
+
+_FROM, _BEGINNING = "ends from ", "the beginning"
+_TO_COME = "ends to come"
+
+
+class KnownLies:
+    """The lies that are open findings, by `Finding.about`."""
+
+    def __init__(self, abouts: Iterable[str]) -> None:
+        self._subjects = {about: str(identifier_of(about[1:])) for about in abouts}
+
+    def met(self, lie: Lie, span: Span, now: datetime) -> Finding:
+        """The finding of an answer that stayed wrong; `span` is what is not proven for it."""
+        known = (each for each in self._subjects.values() if _begins_in(each, span))
+        subject = next(known, None) or _subject(span)
+        finding = Finding(
+            FindingClass.ANSWER_WRONG,
+            None,
+            now,
+            subject=subject,
+            emabler={"code": lie.code},
+            end=span.start if subject == _TO_COME else _start(subject),
+        )
+        self._subjects[finding.about] = subject
+        return finding
+
+    def answered(self, span: Span) -> list[str]:
+        """What an answer that does not lie settles: what was known to begin in its span."""
+        settled = [about for about, each in self._subjects.items() if _begins_in(each, span)]
+        for about in settled:
+            del self._subjects[about]
+        return settled
+
+
+def _subject(span: Span) -> str:
+    if span.end is None:
+        return _TO_COME
+    return _FROM + (format_instant(span.start) if span.start else _BEGINNING)
+
+
+def _start(subject: str) -> datetime | None:
+    return parse_instant(subject.removeprefix(_FROM))
+
+
+def _begins_in(subject: str, span: Span) -> bool:
+    if subject == _TO_COME:
+        return span.end is None
+    start = _start(subject)
+    return span.start is None if start is None else span.owns(start)
