@@ -102,3 +102,15 @@ def day_of(instant: datetime) -> str:
 def floor_instant(instant: datetime, step: timedelta) -> datetime:
     """The latest multiple of `step` since the epoch that is not after the instant."""
     return instant - (instant - _EPOCH) % step
+
+
+_EARLY = timedelta(minutes=1)
+
+
+def is_due(last: datetime, every: timedelta, now: datetime) -> bool:
+    """Whether what was done at `last` is due again.
+
+    A timer's hours are not the same to the second: what is due within a minute is due, or an hourly
+    step would wait for the run after the next full hour.
+    """
+    return now >= last + every - min(_EARLY, every / 10)

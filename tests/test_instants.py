@@ -13,6 +13,7 @@ from shared.instants import (
     day_of,
     floor_instant,
     format_instant,
+    is_due,
     parse_instant,
     system_clock,
 )
@@ -157,3 +158,22 @@ def test_an_instant_without_an_offset_is_utc() -> None:
     assert as_utc(naive) == datetime(2026, 11, 2, 12, tzinfo=UTC)
     assert as_utc(datetime(2026, 11, 2, 12, tzinfo=UTC)) == datetime(2026, 11, 2, 12, tzinfo=UTC)
     assert as_utc(None) is None
+
+
+@pytest.mark.parametrize(
+    ("every", "since", "due"),
+    [
+        (timedelta(hours=1), timedelta(minutes=59, seconds=58), True),
+        (timedelta(hours=1), timedelta(minutes=58, seconds=59), False),
+        (timedelta(days=1), timedelta(hours=23, minutes=58), False),
+        (timedelta(minutes=1), timedelta(seconds=53), False),
+        (timedelta(), timedelta(), True),
+    ],
+)
+def test_a_timer_that_is_early_by_seconds_is_on_time(
+    every: timedelta, since: timedelta, *, due: bool
+) -> None:
+    """What is due within a minute is due; of short times within a tenth."""
+    now = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+    assert is_due(now - since, every, now) is due

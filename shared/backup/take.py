@@ -17,7 +17,7 @@ from shared.backup.progress import Progress, ProgressRows
 from shared.backup.reading import stored_blobs, stored_rows
 from shared.backup.restore import restoring
 from shared.errors import BackupError, BlobChangedError, RowConflictError
-from shared.instants import Clock, day_of
+from shared.instants import Clock, day_of, is_due
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BACKUPS
 from shared.storage.rows import Row, Tables
@@ -129,9 +129,9 @@ class BackUp:
         done.latest = begun_of(progress.last) if progress.last else None
 
     def _is_due(self, progress: Progress, every: timedelta) -> bool:
-        return (
-            progress.begun is None or not progress.last or self._clock() - progress.begun >= every
-        )
+        if progress.begun is None or not progress.last:
+            return True
+        return is_due(progress.begun, every, self._clock())
 
     def _given_up(self, progress: Progress) -> bool:
         """Whether what is under way would be deleted at once, or is of a release before this."""

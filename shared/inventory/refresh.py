@@ -12,7 +12,7 @@ from shared.chargers.loaded import InventoryLoaded, note_inventory_loaded, read_
 from shared.emabler.client import EmablerClient
 from shared.emabler.models.inventory import read_charger
 from shared.identifiers import MAX_ID_CHARACTERS
-from shared.instants import format_instant
+from shared.instants import format_instant, is_due
 from shared.storage.rows import Tables
 
 MOST_WALKS = 3
@@ -79,7 +79,7 @@ class Inventory:
         if not every:
             return False
         loaded = await read_inventory_loaded(self._tables)
-        return loaded is None or now - loaded.as_of >= every
+        return loaded is None or is_due(loaded.as_of, every, now)
 
     async def refresh(
         self, progress: Progress | None = None, *, believe: bool = False

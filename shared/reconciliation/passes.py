@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.instants import EPOCH_OF_CHARGERS, format_instant, parse_instant
+from shared.instants import EPOCH_OF_CHARGERS, format_instant, is_due, parse_instant
 
 AFTER_A_LIE = timedelta(hours=1)
 """When the open-ended walks are tried again after an answer that was wrong."""
@@ -135,7 +135,7 @@ def _task(
     mark = marks.get(name)
     if mark is not None and not mark.done:
         return Task(name, mark.began, mark.at or mark.start, mark.end, mark.after)
-    if mark is not None and now < mark.began + schedule.every(name):
+    if mark is not None and not is_due(mark.began, schedule.every(name), now):
         return None
     match name:
         case Pass.BEFORE:
