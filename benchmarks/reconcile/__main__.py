@@ -2,8 +2,9 @@
 
 For each number of sessions: an Azurite, the simulated eMabler with that many finished sessions, and
 a walk over all of them into an empty store, beside writing the rows that it left in full
-transactions (of the sizes that have floors). Then walks with nothing new, in turn with downloading the same pages and reading the
-same ranges bare. Each is a process of its own. Floors fail, goals are told.
+transactions (of the sizes that have floors). Then walks with nothing new, in turn with downloading
+the same pages and reading the same ranges bare. Each is a process of its own. Floors fail, goals
+are told.
 """
 
 from __future__ import annotations
