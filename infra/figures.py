@@ -1,4 +1,4 @@
-"""What a deployment costs and where it ends: `python infra/figures.py` prints both tables.
+"""What a deployment costs and where it ends: `python infra/figures.py` prints the tables.
 
 The assumptions and prices below are inputs: change them to yours. docs/cost.md and docs/limits.md
 hold what this prints, and a test keeps them so. Standard library only.
