@@ -1,4 +1,4 @@
-"""What a deployment costs and where it ends: `python infra/figures.py` prints both tables.
+"""What a deployment costs and where it ends: `python infra/figures.py` prints the tables.
 
 The assumptions and prices below are inputs: change them to yours. docs/cost.md and docs/limits.md
 hold what this prints, and a test keeps them so. Standard library only.
@@ -19,6 +19,8 @@ SECONDS_A_MONTH = SECONDS_A_DAY * DAYS_A_MONTH
 HOURS_A_MONTH = 730
 MILLION = 1_000_000
 FLEETS = (100, 1_000, 50_000)
+GATHERINGS = ((1, 0), (20, 5), (100, 30))
+"""Messages that a call waits for, for how many seconds: none, what we would try, the most."""
 
 # A charger's day.
 SESSIONS = 4
@@ -110,7 +112,9 @@ class Traffic:
 
     chargers: int
     gathered: int = 1
-    """How many messages a batch waits for, as `minMessageBatchSize` of host.json would have it."""
+    """How many messages a call waits for: `gatherMessages`, the host's `minMessageBatchSize`."""
+    within: float = 5
+    """For how many seconds since the first: `gatherSeconds`, the host's `maxBatchWaitTime`."""
 
     @property
     def events_a_day(self) -> int:
@@ -142,7 +146,12 @@ class Traffic:
         """What comes while an instance is at the batch before, or what is gathered."""
         each = self.events_a_second / self.instances
         meanwhile = each * SECONDS_OF_A_CALL / (1 - each * WORKER_SECONDS_AN_EVENT)
-        return min(MOST_OF_A_BATCH, max(1.0, meanwhile, self.gathered))
+        return min(MOST_OF_A_BATCH, max(1.0, meanwhile, 1 + each * self.seconds_gathered))
+
+    @property
+    def seconds_gathered(self) -> float:
+        """How long the first of a batch waits for the others, at most `within`."""
+        return min(self.within, (self.gathered - 1) * self.instances / self.events_a_second)
 
     @property
     def requests_an_event(self) -> float:
@@ -295,6 +304,30 @@ def cost_table() -> list[str]:
     return lines
 
 
+def by_fleet(rows: dict[str, list[str]]) -> list[str]:
+    """A table with a column for each fleet."""
+    return [
+        "| | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
+        "|---|" + "---:|" * len(FLEETS),
+        *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()),
+    ]
+
+
+def gathering_table() -> list[str]:
+    """What gathering messages saves and takes, for docs/cost.md."""
+    rows: dict[str, list[str]] = {}
+    for messages, seconds in GATHERINGS:
+        what = f"{messages} or {seconds} s" if messages > 1 else "nothing gathered"
+        for fleet in (Traffic(n, messages, seconds) for n in FLEETS):
+            for name, value in {
+                f"**{what}**: dollars a month": f"**{sum(costs(fleet).values()):,.0f}**",
+                f"{what}: messages in a call": f"{fleet.events_a_batch:,.1f}",
+                f"{what}: seconds that the first waits": f"{fleet.seconds_gathered:,.1f}",
+            }.items():
+                rows.setdefault(name, []).append(value)
+    return by_fleet(rows)
+
+
 def drain_minutes(traffic: Traffic, hours: float, deliveries_a_second: float) -> float:
     """How long a backlog of so many hours takes while new events go on arriving."""
     backlog = traffic.events_a_second * hours * 3600
@@ -332,11 +365,7 @@ def limit_table() -> list[str]:
             ),
         }.items():
             rows.setdefault(name, []).append(value)
-    return [
-        "| | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
-        "|---|" + "---:|" * len(FLEETS),
-        *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()),
-    ]
+    return by_fleet(rows)
 
 
 def rows_after_a_year(chargers: int) -> int:
@@ -368,11 +397,7 @@ def backup_table() -> list[str]:
             ),
         }.items():
             rows.setdefault(name, []).append(value)
-    return [
-        "| | " + " | ".join(f"{n:,} chargers" for n in FLEETS) + " |",
-        "|---|" + "---:|" * len(FLEETS),
-        *(f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()),
-    ]
+    return by_fleet(rows)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -380,7 +405,9 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         print(__doc__)
         return 0 if arguments[0] in {"-h", "--help"} else 2
-    print("\n".join([*cost_table(), "", *limit_table(), "", *backup_table()]))
+    print(
+        "\n".join([*cost_table(), "", *gathering_table(), "", *limit_table(), "", *backup_table()])
+    )
     print(
         f"\na closed network adds {isolation():,.0f} US dollars a month, Premium {premium():,.0f}"
     )

@@ -288,6 +288,10 @@ var appSettingsDefaults = {
 var defaultBackupKeepDays = 30
 
 @export()
+@description('How long a delivery waits for a store that is away where an operator sets no INGEST_LONGEST_WAIT_SECONDS. A test holds it to shared/settings.py.')
+var defaultIngestLongestWaitSeconds = 120
+
+@export()
 @description('Settings that are secrets, and the secret of the vault that each one refers to.')
 var secretNames = {
   EMABLER_API_KEY: 'emabler-api-key'

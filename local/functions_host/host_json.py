@@ -19,6 +19,9 @@ from local.functions_host.timespans import parse_timespan
 
 FILE_NAME = "host.json"
 OVERRIDE_PREFIX = "AzureFunctionsJobHost"
+LONGEST_BATCH_WAIT = 150.0
+"""Beyond half of the longest lock, five minutes, Azure's extension does not start (its
+ServiceBusHostBuilderExtensions.cs, version 5.10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ def _service_bus(section: "_Section") -> ServiceBusOptions:
     )
     if options.min_message_batch_size > options.max_message_batch_size:
         raise section.wrong("minMessageBatchSize", "must not be above maxMessageBatchSize")
+    if options.max_batch_wait > LONGEST_BATCH_WAIT:
+        raise section.wrong("maxBatchWaitTime", 'must be "00:02:30" at most, half of a lock')
     return options
 
 

@@ -65,6 +65,7 @@ class ServiceBusFunction:
         self._invocations = context.invocations
         self._console = context.console
         self._batch_size = trigger.max_batch_size or options.max_message_batch_size
+        self._least = min(options.min_message_batch_size, self._batch_size) if trigger.many else 1
         self._auto_complete = (
             options.auto_complete_messages
             if trigger.auto_complete is None
@@ -145,11 +146,13 @@ class ServiceBusFunction:
                 await self._run_batch(receiver, batch)
 
     async def _next_batch(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
-        """The next batch, held back for `maxBatchWaitTime` while below `minMessageBatchSize`."""
+        """The next batch, held back for `maxBatchWaitTime` while below `minMessageBatchSize`.
+
+        The time runs since the first message came. On the way out it goes as it is.
+        """
         batch = await self._receive(receiver, self._batch_size, _RECEIVE_SECONDS)
         deadline = time.monotonic() + self._options.max_batch_wait
-        least = min(self._options.min_message_batch_size, self._batch_size)
-        while batch and len(batch) < least and not self._stopping.is_set():
+        while batch and len(batch) < self._least and not self._stopping.is_set():
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 break
@@ -276,6 +279,9 @@ class ServiceBusFunction:
         if self._problem is not None:
             text = f"{self._function.name} listens to {self._trigger.as_written} again."
         self._problem = None
+        if self._least > 1:
+            seconds = f"{self._options.max_batch_wait:g} s"
+            text += f" It gathers {self._least} messages, for {seconds} at most."
         self._console.information(_CATEGORY, text)
 
     def _report_problem(self, error: Exception) -> None:

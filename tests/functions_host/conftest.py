@@ -19,6 +19,7 @@ QUEUES = [
     Queue("echo-singles"),
     Queue("batches", max_deliveries=3),
     Queue("held"),
+    Queue("gathered"),
     Queue("singles", lock_seconds=3, max_deliveries=3),
 ]
 ECHO_SETTINGS = {

@@ -115,6 +115,10 @@ def test_app_settings_override_the_file(tmp_path: Path) -> None:
             '{"version": "2.0", "extensions": {"serviceBus": {"minMessageBatchSize": 1001}}}',
             "minMessageBatchSize",
         ),
+        (
+            '{"version": "2.0", "extensions": {"serviceBus": {"maxBatchWaitTime": "00:02:31"}}}',
+            "serviceBus.maxBatchWaitTime",
+        ),
         ('{"version": "2.0", "logging": {"logLevel": {"default": "Loud"}}}', "logLevel.default"),
     ],
 )

@@ -16,6 +16,7 @@ from local.functions_host.host_json import HostJson, ServiceBusOptions
 from local.functions_host.schedule_status import MemoryStatusStore
 from local.functions_host.service_bus_trigger import ServiceBusFunction
 from local.functions_host.trigger_context import TriggerContext
+from tests.functions_host.support import until
 
 
 class FakeReceiver:
@@ -24,12 +25,14 @@ class FakeReceiver:
     def __init__(self, *calls: list[str], lost: tuple[str, ...] = ()) -> None:
         self.calls = list(calls)
         self.asked: list[int] = []
+        self.waited: list[float] = []
         self.completed: list[str] = []
         self.abandoned: list[str] = []
         self._lost = lost
 
     async def receive_messages(self, max_message_count: int, max_wait_time: float) -> list[str]:
         self.asked.append(max_message_count)
+        self.waited.append(max_wait_time)
         if self.calls:
             return self.calls.pop(0)
         await asyncio.sleep(max_wait_time)
@@ -44,9 +47,11 @@ class FakeReceiver:
         self.abandoned.append(message)
 
 
-def _listener(options: ServiceBusOptions, *, auto_complete: bool | None = None) -> Any:
+def _listener(
+    options: ServiceBusOptions, *, auto_complete: bool | None = None, many: bool = True
+) -> Any:
     trigger = ServiceBusTrigger(
-        "m", "events", None, None, "queue %Q%", "C", many=True, data_type="binary",
+        "m", "events", None, None, "queue %Q%", "C", many=many, data_type="binary",
         auto_complete=auto_complete, max_batch_size=None,
     )  # fmt: skip
     context = TriggerContext(
@@ -76,6 +81,45 @@ async def test_a_batch_below_its_least_size_goes_when_the_wait_is_over() -> None
     receiver = FakeReceiver(["a"])
     options = ServiceBusOptions(min_message_batch_size=3, max_batch_wait=0.01)
     assert await _listener(options)._next_batch(_cast(receiver)) == ["a"]
+
+
+async def test_the_wait_runs_from_the_first_message() -> None:
+    """What trickles in does not make it longer: the time that is left is asked for, and no more."""
+    receiver = FakeReceiver(["a"], ["b"])
+    options = ServiceBusOptions(min_message_batch_size=4, max_batch_wait=0.05)
+
+    assert await _listener(options)._next_batch(_cast(receiver)) == ["a", "b"]
+
+    quiet, *gathering = receiver.waited
+    assert quiet == 60
+    assert gathering == sorted(gathering, reverse=True)
+    assert 0 < gathering[-1] < gathering[0] <= options.max_batch_wait
+
+
+async def test_a_batch_that_is_gathered_goes_when_the_host_stops() -> None:
+    """Nothing of it is left to a lock that has to end first."""
+    receiver = FakeReceiver(["a"])
+    listener = _listener(ServiceBusOptions(min_message_batch_size=3, max_batch_wait=60))
+    batch = asyncio.create_task(listener._next_batch(_cast(receiver)))
+    await until("the second receive", lambda: len(receiver.asked) == 2)
+
+    listener.stop()
+
+    assert await asyncio.wait_for(batch, 5) == ["a"]
+
+
+def test_what_is_gathered_is_told_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever tries the settings sees them heeded; a function of single messages gathers none."""
+    options = ServiceBusOptions(min_message_batch_size=20, max_batch_wait=5)
+
+    _listener(options)._report_connected()
+    _listener(options, many=False)._report_connected()
+    _listener(ServiceBusOptions())._report_connected()
+
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.endswith("queue %Q%. It gathers 20 messages, for 5 s at most.")
+    assert len(others) == 2
+    assert all(line.endswith("queue %Q%.") for line in others)
 
 
 @pytest.mark.parametrize(

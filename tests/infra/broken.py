@@ -489,6 +489,8 @@ OUT_OF_BOUNDS = {
     "logDailyCapGb = 0": ("1",),
     "backupImmutabilityDays = 36": ("35",),
     "queueMegabytes = 9999": ("9999",),
+    "gatherMessages = 101": ("100",),
+    "gatherSeconds = 31": ("30",),
     "emablerEnvironment = 'prod'": ("'prod'",),
     "tagHashKey = 'too short'": ("32",),
     "scale = { maximumInstanceCount: 5000 }": ("1000",),
@@ -512,6 +514,9 @@ NOT_TOGETHER = {
     "queueMegabytes = 10240": "queueMegabytes: a queue of the tier Standard holds at most 5120",
     "alerts = { audit_lost: { window: 'PT10M' } }": "alerts: the window of audit_lost is shorter",
     "backupImmutabilityDays = 30": "has to be less than BACKUP_KEEP_DAYS",
+    "gatherMessages = 2\nparam appSettings = { INGEST_LONGEST_WAIT_SECONDS: 133 }": (
+        "gatherMessages: messages are locked for 300 seconds"
+    ),
     "zoneRedundant = true\nparam hostRedundancy = 'Standard_LRS'": "take Standard_ZRS",
     "appSettings = { KAFKA_TOPIC: 'push' }": "appSettings: Kafka needs KAFKA_BROKER_LIST",
     f"appSettings = {_KAFKA}": "and KAFKA_PASSWORD in optionalSecrets",

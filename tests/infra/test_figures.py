@@ -40,10 +40,14 @@ def test_the_cost_page_is_the_script_s(figures: ModuleType) -> None:
     assert f"adds {figures.isolation():,.0f} a month" in text
     assert f"Premium ({figures.premium():,.0f})" in text
     assert f"{figures.Traffic(1).events_a_day} events a day" in text
-    gathered = sum(figures.costs(figures.Traffic(1_000, gathered=20)).values())
-    assert f"{gathered:,.0f} dollars" in text
-    saved = -figures.kept_ready(figures.ingestion_seconds(figures.Traffic(1_000)))
+    assert "\n".join(figures.gathering_table()) in text
+    alone, gathered = figures.Traffic(1_000), figures.Traffic(1_000, gathered=20, within=5)
+    before, after = (sum(figures.costs(each).values()) for each in (alone, gathered))
+    assert f"would pay {after:,.0f} dollars a month instead of {before:,.0f}" in text
+    saved = -figures.kept_ready(figures.ingestion_seconds(alone))
     assert f"saves some {saved:,.0f} dollars" in text
+    taken = figures.kept_ready(figures.ingestion_seconds(gathered))
+    assert f"and {taken:,.0f} where 1,000\nchargers' messages are gathered" in text
     most = figures.Traffic(50_000).log_gb_a_month / figures.DAYS_A_MONTH
     assert f"the example writes {most:,.0f} GB a day" in page("docs/limits.md")
 
@@ -77,6 +81,19 @@ def test_a_quiet_fleet_pays_for_each_event(figures: ModuleType) -> None:
     assert figures.paid_seconds(60, 0.05, 1) == 60
     assert figures.paid_seconds(1e9, 0.05, 2) == 2 * figures.SECONDS_A_MONTH
     assert sum(figures.costs(gathered).values()) < sum(figures.costs(alone).values()) / 2
+
+
+def test_no_more_is_gathered_than_comes_in_the_time(figures: ModuleType) -> None:
+    """A small fleet's calls go when time is up, a large one's when the number is there."""
+    small, large = figures.Traffic(100, 20, 5), figures.Traffic(50_000, 20, 5)
+
+    assert small.seconds_gathered == 5
+    assert small.events_a_batch == pytest.approx(1 + 5 * small.events_a_second)
+    assert large.events_a_batch == pytest.approx(20)
+    assert large.seconds_gathered < 1
+    alone = figures.Traffic(50_000)
+    assert figures.Traffic(50_000, 2, 5).events_a_batch == alone.events_a_batch > 2
+    assert figures.Traffic(100, 1, 5).events_a_batch == figures.Traffic(100).events_a_batch
 
 
 def test_the_limits_page_is_the_script_s(figures: ModuleType) -> None:
@@ -117,5 +134,5 @@ def test_the_script_runs_by_itself() -> None:
     script = str(INFRA / "figures.py")
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
 
-    assert run.stdout.count("| chargers |") + run.stdout.count("50,000 chargers |") == 3
+    assert run.stdout.count("50,000 chargers |") == 4
     assert subprocess.run([sys.executable, script, "x"], check=False).returncode == 2

@@ -25,6 +25,9 @@ param serviceName string
 @description('Required. How the app scales.')
 param scale scaleType
 
+@description('Required. What is gathered of the queue before ingestion is called.')
+param gathering gatheringType
+
 @description('Required. True: instances are spread over availability zones.')
 param zoneRedundant bool
 
@@ -122,6 +125,21 @@ type scaleType = {
   httpConcurrency: int?
 }
 
+@export()
+@sealed()
+@description('How many messages of the queue make a call of ingestion.')
+type gatheringType = {
+  @description('Required. So many at least, unless `seconds` pass before. 1: nothing is waited for.')
+  @minValue(1)
+  @maxValue(100)
+  messages: int
+
+  @description('Required. How long is waited for them at most, since the first of them.')
+  @minValue(1)
+  @maxValue(30)
+  seconds: int
+}
+
 // By Azure's names: HTTP functions are one group, any other function is one of its own.
 var alwaysReady = {
   http: max(scale.?alwaysReadyHttp ?? 1, zoneRedundant ? 1 : 0)
@@ -166,6 +184,14 @@ var telemetrySettings = appSettings.?TELEMETRY == 'opentelemetry'
       OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
       OTEL_TRACES_SAMPLER_ARG: '1'
       PYTHON_ENABLE_OPENTELEMETRY: 'true'
+    }
+  : {}
+
+// host.json's values of these names, overridden: a choice of the operator's is no change of the app.
+var gatheringSettings = gathering.messages > 1
+  ? {
+      AzureFunctionsJobHost__extensions__serviceBus__maxBatchWaitTime: '00:00:${padLeft(gathering.seconds, 2, '0')}'
+      AzureFunctionsJobHost__extensions__serviceBus__minMessageBatchSize: string(gathering.messages)
     }
   : {}
 
@@ -269,7 +295,14 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(ownSettings, connectionSettings, platformSettings, telemetrySettings, secretReferences)
+    properties: union(
+      ownSettings,
+      connectionSettings,
+      platformSettings,
+      telemetrySettings,
+      gatheringSettings,
+      secretReferences
+    )
   }
 
   resource basicFtp 'basicPublishingCredentialsPolicies' = {

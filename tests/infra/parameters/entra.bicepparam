@@ -11,3 +11,4 @@ param tagHashKey = 'made up: key of the tag hash, long enough'
 param emablerSenderAuth = 'entra'
 param emablerSenderPrincipalId = '22222222-2222-2222-2222-222222222222'
 param availabilityTest = 'never'
+param gatherMessages = 20

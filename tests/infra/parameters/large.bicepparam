@@ -79,6 +79,8 @@ param scale = {
 }
 param queueName = 'push-events-of-the-whole-fleet'
 param queueMegabytes = 81920
+param gatherMessages = 100
+param gatherSeconds = 30
 param serviceBusTier = 'Premium'
 param messagingUnits = 16
 param dataRedundancy = 'Standard_RAGZRS'
