@@ -16,9 +16,10 @@ from pathlib import Path
 
 from management.azd import AZD, load_azd_environment
 from management.commands import COMMANDS
-from management.context import Command, Context
+from management.context import Context
 from management.environment import FILE, load_environment
 from management.output import Output
+from management.running import run_command
 from management.streams import make_writable, write_no_more
 from management.usage import WRONG_USAGE, Parser, wrong_range
 from shared.errors import (
@@ -198,7 +199,6 @@ def _what_to_do(error: EmablerFunctionsError) -> str:
 async def _run(options: argparse.Namespace, output: Output, environ: dict[str, str]) -> int:
     rooms = Rooms(environ)
     try:
-        command: Command = options.command
-        return await command.run(Context(options, output, rooms, environ))
+        return await run_command(Context(options, output, rooms, environ))
     finally:
         await rooms.close()

@@ -62,7 +62,7 @@ def _prefix(text: str) -> str:
 
 async def _restore(context: Context) -> int:
     rooms, options = context.rooms, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     backup = options.backup if options.backup != _LATEST else await _latest(rooms.blobs)
     manifest = await read_manifest(rooms.blobs, backup)
     _refuse_other_store(rooms, manifest)

@@ -203,5 +203,9 @@ async def _contract(client: EmablerClient) -> list[Finding]:
 
 
 COMMAND = Command(
-    "doctor", "check settings, store, queue and eMabler, each for real", _arguments, _doctor
+    "doctor",
+    "check settings, store, queue and eMabler, each for real",
+    _arguments,
+    _doctor,
+    on_any_store=True,
 )

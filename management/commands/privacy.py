@@ -46,7 +46,7 @@ def _erase_arguments(parser: argparse.ArgumentParser) -> None:
 async def _search(context: Context) -> Search | None:
     """The search for the tag, where the store is the app's own and there is a tag."""
     rooms, tag = context.rooms, context.options.tag
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     if tag == "-":
         tag = sys.stdin.readline().strip()
     if not tag.strip():

@@ -54,7 +54,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _rebuild(context: Context) -> int:
     rooms, output, options = context.rooms, context.output, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY")
     await rooms.stamp.check()
     rebuilding = Rebuilding(
         rooms.tables,

@@ -63,7 +63,7 @@ def _marked(text: str) -> Marked:
 
 async def _smoke(context: Context) -> int:
     output, rooms, options = context.output, context.rooms, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     run = options.clean or marked(new_mark(system_clock(), secrets.token_hex(2)))
     traces = Traces(
         rooms.tables,

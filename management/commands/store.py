@@ -34,4 +34,5 @@ CREATE = Command(
     "make the tables and containers that are missing; harmless to repeat",
     _arguments,
     _create,
+    on_any_store=True,
 )

@@ -44,7 +44,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _import(context: Context) -> int:
     options, output, rooms = context.options, context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     if options.from_emabler:
         code = await import_from_emabler(context)

@@ -30,7 +30,7 @@ async def _unblock(context: Context) -> int:
 
 async def _set(context: Context, *, blocked: bool) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     await rooms.stamp.check()
     word, unknown = "blocked" if blocked else "unblocked", 0
@@ -74,7 +74,7 @@ def _no_arguments(_parser: argparse.ArgumentParser) -> None:
 
 async def _rehash(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     settings = rooms.settings
     if not settings["TAG_HASH_KEY_PREVIOUS"]:

@@ -73,7 +73,7 @@ def _tag_argument(parser: argparse.ArgumentParser) -> None:
 
 async def _show(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     terms = rooms.taps.terms
     hashes = hashes_of(context.options.tag, terms.hash_keys, terms.spellings)
@@ -116,8 +116,6 @@ def _unknown_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _unknown(context: Context) -> int:
     """List the inbox; a tag that has become known since is said to be."""
-    if tags_unusable(context):
-        return 2
     options, rooms = context.options, context.rooms
     listed: list[Row] = []
 

@@ -307,7 +307,6 @@ async def test_a_tap_is_tried(files: Files) -> None:
         "tags show A",
         "tags block A",
         "tags unblock A",
-        "tags unknown",
         "tags rehash",
         "authorize CH A",
     ],
