@@ -15,6 +15,7 @@ from management.context import Command, Context
 from management.refusals import file_unusable
 from management.tag_key_check import tag_key
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.backup_room import BackupRoom
 from shared.instants import system_clock
 from shared.privacy.erasing import Erasure
@@ -100,7 +101,7 @@ def _fields(found: Found) -> dict[str, Any]:
 
 def _told(counts: Counter[str], what: str) -> str:
     parts = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
-    return f"{counts.total()} rows {what} ({parts})" if counts else ""
+    return f"{counted(counts.total(), 'rows')} {what} ({parts})" if counts else ""
 
 
 def _backups(gone: str) -> str:
@@ -122,7 +123,7 @@ async def _erase(context: Context) -> int:
         counts[found.table] += 1
     erasure = Erasure(rooms.tables, rooms.blobs, search, system_clock, plausible=rooms.plausible)
     if context.options.dry_run or not counts:
-        output.say(_told(counts, "name the tag") or "nothing of this tag is in the store")
+        output.say(_told(counts, "with the tag") or "nothing of this tag is in the store")
         if not context.options.dry_run:
             # A backup may hold what the store does not.
             await erasure.keep()
@@ -141,12 +142,15 @@ async def _erase(context: Context) -> int:
                 "left": report.left[place],
             }
         )
-    output.say(f"the tag is erased from {report.sessions} sessions, in {report.passes} passes")
+    output.say(
+        f"the tag is erased from {counted(report.sessions, 'sessions')}, in "
+        f"{counted(report.passes, 'passes')}"
+    )
     output.say(_backups(gone))
     if report.left:
         output.error(
             "not_erased",
-            f"{_told(report.left, 'still name the tag')}: they changed meanwhile. What to do: run "
+            f"{_told(report.left, 'still with the tag')}: changed meanwhile. What to do: run "
             "the command again",
         )
         return 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from management.context import Command, Context, end_argument, instant_argument
+from management.words import counted
 from shared.identifiers import bucket_of, key_part
 from shared.ingestion.reading import EventFilter, read_events
 from shared.instants import system_clock
@@ -131,7 +132,7 @@ def _print(context: Context, summary: Row, claims: Sequence[Row], events: Sequen
     output.columns(_EVENTS)
     for row in events:
         output.row(_event(row))
-    output.say(f"{len(claims)} claims, {len(events)} events")
+    output.say(f"{counted(len(claims), 'claims')}, {counted(len(events), 'events')}")
 
 
 SHOW = Command(

@@ -158,9 +158,9 @@ async def test_tags_are_imported_whole_or_as_asked(store: Operator) -> None:
 
     assert (right.code, right.out, right.err) == (0, "", "2 tags: 2 new, 0 changed, 0 same\n")
     assert (wrong.code, wrong.out.splitlines()[0].split()) == (1, ["LINE", "FAULT"])
-    assert wrong.err.startswith("error: lines_wrong: 1 of 2 lines are wrong")
+    assert wrong.err.startswith("error: lines_wrong: wrong lines: 1 of 2, so")
     assert (dry.code, [row["line"] for row in dry.rows]) == (1, [3])
-    assert (skipping.code, skipping.err) == (1, "1 tags: 1 new, 0 changed, 0 same\n")
+    assert (skipping.code, skipping.err) == (1, "1 tag: 1 new, 0 changed, 0 same\n")
     connection = store.settings["DataStorageConnection"]
     tables = AzureTables(TableServiceClient.from_connection_string(connection))
     try:
