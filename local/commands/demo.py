@@ -35,6 +35,7 @@ from local.stack import LocalAzure
 from local.words import counted
 
 LIST: Final = "list"
+APP_FILE: Final = "function_app.py"
 LOGS: Final = STATE / "logs" / "demo"
 LOG_NAMES: Final = ("azurite.log", "broker.log", "emabler.log", "host.log")
 _CALM_STEPS: Final = 20
@@ -50,7 +51,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        LocalError: `usage_wrong`.
+        LocalError: `usage_wrong`; `part_missing`, there is no app where --app says.
     """
     parser = Arguments("demo")
     parser.add_argument("--seed", type=int, default=1)
@@ -63,6 +64,12 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if arguments.faults != LIST:
         Rates.read(arguments.faults)
+    if not (arguments.app / APP_FILE).is_file():
+        raise LocalError(
+            "part_missing",
+            f"there is no {APP_FILE} in {arguments.app}",
+            "name the folder of the app with --app, or leave that out",
+        )
     return arguments
 
 
