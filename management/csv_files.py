@@ -23,7 +23,6 @@ def import_arguments(
     Returns:
         The group of sources, of which one is given: the file, or what is added to it.
     """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = columns
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(

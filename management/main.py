@@ -13,11 +13,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from management.azd import AZD, load_azd_environment
 from management.commands import COMMANDS
 from management.context import Context
 from management.environment import FILE, load_environment
+from management.examples import shown
 from management.output import Output
 from management.running import run_command
 from management.streams import make_writable, write_no_more
@@ -91,19 +93,19 @@ def parser() -> argparse.ArgumentParser:
     nested: dict[str, argparse._SubParsersAction[Parser]] = {}
     for command in COMMANDS:
         group, _, verb = command.name.partition(" ")
-        if not verb:
-            leaf = groups.add_parser(
-                group, help=command.help, description=command.help, parents=[common]
-            )
-        else:
-            if group not in nested:
-                nested[group] = groups.add_parser(
-                    group, help=_GROUPS[group], description=_GROUPS[group]
-                ).add_subparsers(dest="verb", metavar="VERB", required=True)
-            leaf = nested[group].add_parser(
-                verb, help=command.help, description=command.help, parents=[common]
-            )
+        if verb and group not in nested:
+            nested[group] = groups.add_parser(
+                group, help=_GROUPS[group], description=_GROUPS[group]
+            ).add_subparsers(dest="verb", metavar="VERB", required=True)
+        leaf = (nested[group] if verb else groups).add_parser(
+            verb or group,
+            help=command.help,
+            description=fill(command.help),
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.arguments(leaf)
+        leaf.epilog = shown(command.name, below=leaf.epilog)
         leaf.set_defaults(command=command, parser=leaf)
     return top
 

@@ -49,6 +49,29 @@ async def test_a_session_without_an_id_is_found_by_its_key(operator: Operator) -
     assert ran.rows[0]["summary"]["transaction"] == "-1"
 
 
+async def test_what_is_listed_in_place_of_an_id_finds_the_session(operator: Operator) -> None:
+    """`-1` is no transaction's id: it means the session that came with it, if that is one."""
+    ran = await operator.run("sessions", "show", "CH-0044", "-1", "--json")
+    assert (ran.code, ran.rows[0]["summary"]["transaction"]) == (0, "-1")
+    await operator.ingest(
+        payloads.full_v2(
+            chargerId="CH-0044",
+            transactionId="-1",
+            deviceTimeStampStart="2026-11-02T20:00:00Z",
+            deviceTimeStampEnd="2026-11-02T21:00:00Z",
+        )
+    )
+
+    several = await operator.run("sessions", "show", "CH-0044", "-1")
+
+    assert (several.code, several.out) == (1, "")
+    assert several.err.startswith("error: several_found: 2 sessions of CH-0044 came with -1, ")
+    names = several.err.rpartition(": ")[2].strip().split(", ")
+    for name in names:
+        assert (await operator.run("sessions", "show", "CH-0044", name)).code == 0
+    assert len(set(names)) == 2
+
+
 async def test_what_is_not_there_is_told(operator: Operator) -> None:
     """Exit 1, and where to look."""
     ran = await operator.run("sessions", "show", "CH-0042", "999")
