@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from management.context import Context
+from management.exporting import whole_text
 from management.refusals import file_unusable
 from management.words import counted
 from shared.tags.importing import write_csv
@@ -45,7 +46,9 @@ def import_arguments(
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """The argument of an export."""
     parser.add_argument(
-        "file", help="the CSV file to write, in the columns of the import; - for standard output"
+        "file",
+        help="the CSV file to write, in the columns of the import, which appears when it is whole; "
+        "- for standard output",
     )
 
 
@@ -93,4 +96,4 @@ async def export[T](
 def _opened(path: str) -> AbstractContextManager[TextIO]:
     if path == "-":
         return nullcontext(sys.stdout)
-    return Path(path).open("w", encoding="utf-8", newline="")
+    return whole_text(Path(path))

@@ -7,11 +7,13 @@ import base64
 import json
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
+from management.exporting import whole_text
 from management.refusals import file_unusable
 from management.tag_key_check import tag_key
 from management.usage import WRONG_USAGE
@@ -34,7 +36,10 @@ def _tag_argument(parser: argparse.ArgumentParser) -> None:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     _tag_argument(parser)
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="where to write JSON lines (else: print them)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write, JSON lines, which appears when it is whole (else: print them)",
     )
 
 
@@ -72,16 +77,14 @@ async def _export(context: Context) -> int:
         return WRONG_USAGE
     counts: Counter[str] = Counter()
     try:
-        file = None if target is None else target.open("w", encoding="utf-8")
+        with nullcontext(sys.stdout) if target is None else whole_text(target) as file:
+            async for found in search.all():
+                counts[found.table] += 1
+                print(json.dumps(_fields(found), ensure_ascii=False), file=file)
     except OSError as error:
-        return file_unusable(context, str(target), error)
-    try:
-        async for found in search.all():
-            counts[found.table] += 1
-            print(json.dumps(_fields(found), ensure_ascii=False), file=file or sys.stdout)
-    finally:
-        if file is not None:
-            file.close()
+        if target is None:
+            raise
+        return file_unusable(context, target, error)
     output.say(_told(counts, "found") or "nothing of this tag is in the store")
     return 0
 
