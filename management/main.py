@@ -1,7 +1,7 @@
 """Reads the command line, runs the command, and turns what goes wrong into a code and an exit.
 
 Exit 0: done. 1: something was found wrong, or the store cannot be reached. 2: wrong usage or
-settings.
+settings. 130: stopped (Ctrl-C).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from management.environment import FILE, load_environment
 from management.examples import shown
 from management.output import Output
 from management.running import run_command
+from management.stopping import INTERRUPTED, NothingDoneError, stopped
 from management.streams import make_writable, write_no_more
 from management.usage import WRONG_USAGE, Parser, wrong_range
 from shared.errors import (
@@ -51,7 +52,7 @@ _EXAMPLES = """examples:
 
 Settings come from the environment, over local.settings.json in the current folder, or with --env
 azd over those of a deployed environment.
-Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
+Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings, 130 stopped (Ctrl-C)."""
 
 _GROUPS = {
     "events": "the journal: every push event, once",
@@ -130,6 +131,10 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_USAGE
     try:
         return _run_telling(options, output)
+    except KeyboardInterrupt as stop:
+        writes = not (isinstance(stop, NothingDoneError) or _only_looks(options))
+        output.say(stopped(options.command.name, how_far=output.how_far(), writes=writes))
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our rows has enough of them.
         write_no_more()
@@ -139,6 +144,10 @@ def run(arguments: Sequence[str]) -> int:
         output.error("file_unusable", f"{what}. What to do: give it room or rights, then repeat")
         write_no_more()
         return FOUND_WRONG
+
+
+def _only_looks(options: argparse.Namespace) -> bool:
+    return any(getattr(options, name, False) for name in ("dry_run", "compare"))
 
 
 def _read(arguments: Sequence[str]) -> argparse.Namespace:

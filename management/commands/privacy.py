@@ -15,6 +15,7 @@ from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
 from management.exporting import whole_text
 from management.refusals import file_unusable
+from management.stopping import read_line
 from management.tag_key_check import tag_key
 from management.usage import WRONG_USAGE
 from management.words import counted
@@ -54,7 +55,7 @@ async def _search(context: Context) -> Search | None:
     rooms, tag = context.rooms, context.options.tag
     rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     if tag == "-":
-        tag = sys.stdin.readline().strip()
+        tag = read_line()
     if not tag.strip():
         context.output.error("tag_missing", "there is no tag. Example: privacy export 04A2B1C3")
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import cast
 
 from shared.storage import limits
@@ -25,7 +26,14 @@ async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
         async with slots:
             return await awaitable
 
-    results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
+    try:
+        results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
+    except BaseException:
+        # Stopped: what had no slot yet was not begun, and Python would complain of it.
+        for awaitable in awaitables:
+            if isinstance(awaitable, Coroutine) and getcoroutinestate(awaitable) == CORO_CREATED:
+                awaitable.close()
+        raise
     done: list[T] = []
     for result in results:
         if isinstance(result, BaseException):

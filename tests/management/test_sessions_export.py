@@ -133,7 +133,7 @@ async def test_no_export_leaves_half_a_file(
     """A store that goes away in the middle leaves the file of before, and nothing beside it."""
 
     async def gone(*_arguments: object) -> AsyncIterator[Any]:
-        for nothing in ():
+        for nothing in list[Any]():
             yield nothing
         raise StoreUnavailableError("away")
 
