@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
-from inspect import CORO_CREATED, getcoroutinestate
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import cast
 
 from shared.storage import limits
@@ -28,12 +27,11 @@ async def all_done[T](work: Iterable[Awaitable[T]]) -> list[T]:
 
     try:
         results = await asyncio.gather(*map(one, awaitables), return_exceptions=True)
-    except BaseException:
-        # Stopped: what had no slot yet was not begun, and Python would complain of it.
+    finally:
+        # Where all is cancelled, some have not begun.
         for awaitable in awaitables:
-            if isinstance(awaitable, Coroutine) and getcoroutinestate(awaitable) == CORO_CREATED:
+            if asyncio.iscoroutine(awaitable):
                 awaitable.close()
-        raise
     done: list[T] = []
     for result in results:
         if isinstance(result, BaseException):

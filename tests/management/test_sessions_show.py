@@ -49,6 +49,15 @@ async def test_a_session_without_an_id_is_found_by_its_key(operator: Operator) -
     assert ran.rows[0]["summary"]["transaction"] == "-1"
 
 
+async def test_what_is_not_there_is_told(operator: Operator) -> None:
+    """Exit 1, and where to look."""
+    ran = await operator.run("sessions", "show", "CH-0042", "999")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: not_found: there is no such session. What to do: python")
+    assert operator.tables.rows(SESSIONS)
+
+
 async def test_what_is_listed_in_place_of_an_id_finds_the_session(operator: Operator) -> None:
     """`-1` is no transaction's id: it means the session that came with it, if that is one."""
     ran = await operator.run("sessions", "show", "CH-0044", "-1", "--json")
@@ -70,12 +79,3 @@ async def test_what_is_listed_in_place_of_an_id_finds_the_session(operator: Oper
     for name in names:
         assert (await operator.run("sessions", "show", "CH-0044", name)).code == 0
     assert len(set(names)) == 2
-
-
-async def test_what_is_not_there_is_told(operator: Operator) -> None:
-    """Exit 1, and where to look."""
-    ran = await operator.run("sessions", "show", "CH-0042", "999")
-
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("error: not_found: there is no such session. What to do: python")
-    assert operator.tables.rows(SESSIONS)
