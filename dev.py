@@ -11,6 +11,7 @@ Errors are one line, `error: <code>: what is wrong. What to do: …`, with exit 
 | code | when |
 |---|---|
 | `command_unknown` | the first argument is none of the commands |
+| `usage_wrong` | `setup` was given a further word |
 | `python_missing` | no Python 3.13 or later, or one that cannot make virtual environments |
 | `node_missing` | no Node 20 or later on PATH, and none could be installed from PyPI |
 | `install_failed` | pip or npm failed; the end of its log is shown |
@@ -95,7 +96,7 @@ HELP = {
       python dev.py format""",
 }
 WITH_NODE_TOOLS = ("test", "format", "setup")
-PASSING_ON = ("test", "bench", "simulate")
+PASSING_ON = ("test", "bench")
 WITHOUT_NODE = ("lock", "sbom", "simulate")
 
 
@@ -137,6 +138,10 @@ def run(arguments: list[str]) -> int:
     if _wants_help(command, rest):
         print(usage([command]), flush=True)
         return 0
+    if command == "setup" and rest:
+        raise InstallationError(
+            "usage_wrong", f"setup takes nothing, and was given '{rest[0]}'", "leave it out"
+        )
     environment = prepare(command)
     if command == "setup":
         return 0

@@ -6,6 +6,7 @@ environment that `python dev.py setup` made (`.venv`) takes over.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -40,7 +41,16 @@ def main() -> int:
         )
         return WRONG_USAGE
     command = [str(python), str(HERE / "manage.py"), *sys.argv[1:]]
-    return subprocess.run(command, check=False).returncode
+    if os.name != "nt":
+        # Signals then reach the command itself, with nothing between.
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The command got the Ctrl-C as well, and says what it leaves.
+            continue
 
 
 if __name__ == "__main__":

@@ -33,11 +33,13 @@ class LocalError(Exception):
 
     Attributes:
         code: stable snake_case name, see the table above.
-        what: what is wrong, without a closing full stop.
-        remedy: what to do about it, without a closing full stop.
+        what: what is wrong; the full stop that closes it is added.
+        remedy: what to do about it, the same.
     """
 
     def __init__(self, code: str, what: str, remedy: str) -> None:
+        # What a part said last ends with a full stop of its own.
+        what, remedy = what.rstrip(". "), remedy.rstrip(". ")
         super().__init__(f"error: {code}: {what}. What to do: {remedy}.")
         self.code = code
         self.what = what

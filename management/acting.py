@@ -7,6 +7,7 @@ import getpass
 import sys
 
 from management.context import Context
+from management.stopping import read_line
 
 
 def text_argument(text: str) -> str:
@@ -58,7 +59,7 @@ def confirmed(context: Context, what: str, number: int) -> bool:
         output.error("not_confirmed", f"{what}. What to do: look with --dry-run, then give --yes")
         return False
     output.say(f"{what}. Type {number} to go on:")
-    if sys.stdin.readline().strip() == str(number):
+    if read_line() == str(number):
         return True
     output.error("not_confirmed", "that was another number; nothing was done")
     return False

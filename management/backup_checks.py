@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from management.words import counted
 from shared.backup.manifest import backup_ids, begun_of
 from shared.errors import EmablerFunctionsError
 from shared.instants import format_instant, system_clock
@@ -40,4 +41,4 @@ async def backups(rooms: Rooms) -> str:
             "wide events of back_up, and whether one takes longer than that (docs/limits.md)"
         )
         raise EmablerFunctionsError(message, code="backup_old")
-    return f"{len(begun)} are whole; {told}"
+    return f"{counted(len(begun), 'whole backups')}; {told}"

@@ -29,12 +29,16 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its words, its help, its arguments, and what runs it to an exit code."""
+    """One command: its words, its help, its arguments, and what runs it to an exit code.
+
+    `on_any_store`: it also runs where the store is another environment's, or has no tables yet.
+    """
 
     name: str
     help: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Context], Awaitable[int]]
+    on_any_store: bool = False
 
 
 def instant_argument(text: str) -> datetime:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TextIO
 
 from management.context import Context
+from management.exporting import whole_text
 from management.refusals import file_unusable
+from management.words import counted
 from shared.tags.importing import write_csv
 
 
@@ -22,7 +24,6 @@ def import_arguments(
     Returns:
         The group of sources, of which one is given: the file, or what is added to it.
     """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = columns
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -45,7 +46,9 @@ def import_arguments(
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """The argument of an export."""
     parser.add_argument(
-        "file", help="the CSV file to write, in the columns of the import; - for standard output"
+        "file",
+        help="the CSV file to write, in the columns of the import, which appears when it is whole; "
+        "- for standard output",
     )
 
 
@@ -53,7 +56,7 @@ def tell_wrong_lines(context: Context, wrong: int, count: int) -> int:
     """Tell that lines are wrong and nothing was written; the exit code."""
     context.output.error(
         "lines_wrong",
-        f"{wrong} of {count} lines are wrong, so nothing was written. What to do: "
+        f"wrong lines: {wrong} of {count}, so nothing was written. What to do: "
         "mend them, or write the others with --skip-invalid",
     )
     return 1
@@ -64,7 +67,7 @@ async def export[T](
     columns: Iterable[str],
     records: AsyncIterator[T],
     fields: Callable[[T], dict[str, str]],
-    noun: str,
+    nouns: str,
 ) -> int:
     """Write records as CSV, as they come; with `--json` print them as JSON; the exit code."""
     count = 0
@@ -72,10 +75,13 @@ async def export[T](
         async for record in records:
             context.output.row(fields(record))
             count += 1
-        context.output.say(f"{count} {noun}")
+        context.output.say(counted(count, nouns))
         return 0
     try:
-        with _opened(context.options.file) as file, context.output.progress(noun, None) as progress:
+        with (
+            _opened(context.options.file) as file,
+            context.output.progress(nouns, None) as progress,
+        ):
             writer = write_csv(file, columns)
             async for record in records:
                 writer.writerow(fields(record))
@@ -83,11 +89,11 @@ async def export[T](
                 progress.advance(progress.task_ids[0])
     except OSError as error:
         return file_unusable(context, context.options.file, error)
-    context.output.say(f"{count} {noun}")
+    context.output.say(counted(count, nouns))
     return 0
 
 
 def _opened(path: str) -> AbstractContextManager[TextIO]:
     if path == "-":
         return nullcontext(sys.stdout)
-    return Path(path).open("w", encoding="utf-8", newline="")
+    return whole_text(Path(path))

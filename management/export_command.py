@@ -11,6 +11,7 @@ from management.context import Context
 from management.exporting import FORMATS, Fields, export, whole_file
 from management.refusals import file_unusable
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.sessions.columns import Column
 
 
@@ -28,7 +29,7 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def write_rows(
-    context: Context, rows: AsyncIterator[Fields], columns: Sequence[Column], noun: str
+    context: Context, rows: AsyncIterator[Fields], columns: Sequence[Column], nouns: str
 ) -> int:
     """Write rows where the arguments say, and tell how many there were; the exit code."""
     output, options = context.output, context.options
@@ -36,7 +37,7 @@ async def write_rows(
     if options.output is None and options.json and form != "jsonl":
         output.error("wrong_format", f"{form} is no JSON. What to do: leave out --json or --format")
         return WRONG_USAGE
-    with output.progress(noun, None) as progress:
+    with output.progress(nouns, None) as progress:
 
         def told(more: int) -> None:
             progress.advance(progress.task_ids[0], more)
@@ -52,5 +53,5 @@ async def write_rows(
                     count = await export(rows, out, columns, form, told)
             except OSError as error:
                 return file_unusable(context, options.output, error)
-    output.say(f"{count} {noun}")
+    output.say(counted(count, nouns))
     return 0

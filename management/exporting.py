@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from shared.errors import PermanentError
 from shared.instants import format_instant
@@ -193,3 +193,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_text(path: Path) -> Iterator[TextIO]:
+    """The same for a text: UTF-8, its ends of lines as they are written.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with whole_file(path) as out:
+        text = TextIOWrapper(out, "utf-8", newline="")
+        try:
+            yield text
+        finally:
+            # Writes what is left; the file under it is closed by whom it belongs to.
+            text.detach()

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from management.context import Context
+from management.words import counted
 
 
 async def print_rows(
     context: Context,
     widths: Mapping[str, int],
     rows: AsyncIterator[Mapping[str, Any]],
-    noun: str,
+    nouns: str,
 ) -> int:
     """Print rows as a table or as JSON lines and tell how many there were; exit code 0."""
     context.output.columns(widths)
@@ -23,5 +24,5 @@ async def print_rows(
             count += 1
             if count == context.options.limit:
                 break
-    context.output.say(f"{count} {noun}")
+    context.output.say(counted(count, nouns))
     return 0

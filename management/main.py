@@ -1,7 +1,7 @@
 """Reads the command line, runs the command, and turns what goes wrong into a code and an exit.
 
 Exit 0: done. 1: something was found wrong, or the store cannot be reached. 2: wrong usage or
-settings.
+settings. 130: stopped (Ctrl-C).
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from management.azd import AZD, load_azd_environment
 from management.commands import COMMANDS
-from management.context import Command, Context
+from management.context import Context
 from management.environment import FILE, load_environment
+from management.examples import shown
 from management.output import Output
+from management.running import run_command
+from management.stopping import INTERRUPTED, NothingDoneError, stopped
 from management.streams import make_writable, write_no_more
 from management.usage import WRONG_USAGE, Parser, wrong_range
 from shared.errors import (
@@ -48,7 +52,7 @@ _EXAMPLES = """examples:
 
 Settings come from the environment, over local.settings.json in the current folder, or with --env
 azd over those of a deployed environment.
-Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings."""
+Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings, 130 stopped (Ctrl-C)."""
 
 _GROUPS = {
     "events": "the journal: every push event, once",
@@ -90,19 +94,19 @@ def parser() -> argparse.ArgumentParser:
     nested: dict[str, argparse._SubParsersAction[Parser]] = {}
     for command in COMMANDS:
         group, _, verb = command.name.partition(" ")
-        if not verb:
-            leaf = groups.add_parser(
-                group, help=command.help, description=command.help, parents=[common]
-            )
-        else:
-            if group not in nested:
-                nested[group] = groups.add_parser(
-                    group, help=_GROUPS[group], description=_GROUPS[group]
-                ).add_subparsers(dest="verb", metavar="VERB", required=True)
-            leaf = nested[group].add_parser(
-                verb, help=command.help, description=command.help, parents=[common]
-            )
+        if verb and group not in nested:
+            nested[group] = groups.add_parser(
+                group, help=_GROUPS[group], description=_GROUPS[group]
+            ).add_subparsers(dest="verb", metavar="VERB", required=True)
+        leaf = (nested[group] if verb else groups).add_parser(
+            verb or group,
+            help=command.help,
+            description=fill(command.help),
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.arguments(leaf)
+        leaf.epilog = shown(command.name, below=leaf.epilog)
         leaf.set_defaults(command=command, parser=leaf)
     return top
 
@@ -127,6 +131,10 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_USAGE
     try:
         return _run_telling(options, output)
+    except KeyboardInterrupt as stop:
+        writes = not (isinstance(stop, NothingDoneError) or _only_looks(options))
+        output.say(stopped(options.command.name, how_far=output.how_far(), writes=writes))
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our rows has enough of them.
         write_no_more()
@@ -136,6 +144,10 @@ def run(arguments: Sequence[str]) -> int:
         output.error("file_unusable", f"{what}. What to do: give it room or rights, then repeat")
         write_no_more()
         return FOUND_WRONG
+
+
+def _only_looks(options: argparse.Namespace) -> bool:
+    return any(getattr(options, name, False) for name in ("dry_run", "compare"))
 
 
 def _read(arguments: Sequence[str]) -> argparse.Namespace:
@@ -198,7 +210,6 @@ def _what_to_do(error: EmablerFunctionsError) -> str:
 async def _run(options: argparse.Namespace, output: Output, environ: dict[str, str]) -> int:
     rooms = Rooms(environ)
     try:
-        command: Command = options.command
-        return await command.run(Context(options, output, rooms, environ))
+        return await run_command(Context(options, output, rooms, environ))
     finally:
         await rooms.close()

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from management.words import counted
+
 _CUT = "…"
 
 
@@ -26,6 +28,7 @@ class Output:
         self._out = out or sys.stdout
         self._err = Console(file=err or sys.stderr, highlight=False, soft_wrap=True, emoji=False)
         self._widths: dict[str, int] = {}
+        self._progress: tuple[str, Progress] | None = None
 
     def columns(self, widths: Mapping[str, int]) -> None:
         """Begin a table: the fields that people see and the characters that each may take.
@@ -62,7 +65,7 @@ class Output:
         Where the total is not known, the bar tells how many are done.
         """
         progress = Progress(
-            TextColumn(what),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -71,7 +74,18 @@ class Output:
             disable=self.as_json or not self._err.is_terminal,
         )
         progress.add_task(what, total=total)
+        self._progress = what, progress
         return progress
+
+    def how_far(self) -> str:
+        """How far the last progress had come, in words; empty where nothing was begun."""
+        if self._progress is None:
+            return ""
+        what, progress = self._progress
+        (task,) = progress.tasks
+        if task.description != what or not task.completed:
+            return "" if task.description == what else task.description
+        return counted(int(task.completed), what)
 
 
 def _shown(value: object) -> str:

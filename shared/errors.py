@@ -152,7 +152,7 @@ class StoreUnavailableError(TransientError):
 
 
 class OtherStoreError(StoreUnavailableError):
-    """The store belongs to another environment or bucket count: nothing may be written to it."""
+    """The store belongs to another environment or bucket count: it is no store of ours."""
 
     code = "other_store"
 

@@ -32,8 +32,10 @@ from local.emabler.fleet.order import Transport
 from local.errors import FolderError, LocalError
 from local.service_bus import Counts
 from local.stack import LocalAzure
+from local.words import counted
 
 LIST: Final = "list"
+APP_FILE: Final = "function_app.py"
 LOGS: Final = STATE / "logs" / "demo"
 LOG_NAMES: Final = ("azurite.log", "broker.log", "emabler.log", "host.log")
 _CALM_STEPS: Final = 20
@@ -49,7 +51,7 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        LocalError: `usage_wrong`.
+        LocalError: `usage_wrong`; `part_missing`, there is no app where --app says.
     """
     parser = Arguments("demo")
     parser.add_argument("--seed", type=int, default=1)
@@ -62,6 +64,12 @@ def read_arguments(words: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if arguments.faults != LIST:
         Rates.read(arguments.faults)
+    if not (arguments.app / APP_FILE).is_file():
+        raise LocalError(
+            "part_missing",
+            f"there is no {APP_FILE} in {arguments.app}",
+            "name the folder of the app with --app, or leave that out",
+        )
     return arguments
 
 
@@ -122,10 +130,13 @@ async def _play(azure: LocalAzure, arguments: argparse.Namespace, console: Conso
     file = await asyncio.to_thread(write_fleet_tags, _folder(azure) / "tags.csv", tags, now)
     await operator.run("tags", "import", file)
     console.print(
-        f"\n[bold]A day on {arguments.chargers} chargers[/]  "
+        f"\n[bold]A day on {counted(arguments.chargers, 'charger')}[/]  "
         f"(seed {arguments.seed}, faults {arguments.faults}, push by {arguments.push})"
     )
-    _tell(console, f"{len(tags)} tags that eMabler asks about; the operator's list is imported")
+    _tell(
+        console,
+        f"{counted(len(tags), 'tag')} that eMabler asks about; the operator's list is imported",
+    )
     await fleet.begin()
     await _watch(azure, fleet, console)
     counts = await _calm(azure, console)
@@ -158,7 +169,7 @@ async def _calm(azure: LocalAzure, console: Console) -> Counts:
     """
     for _ in range(_CALM_STEPS):
         waiting = kafka_behind(azure) + (await queue_counts(azure)).waiting
-        _tell(console, f"calm   {waiting:>10} messages wait")
+        _tell(console, f"calm   messages that wait: {waiting}")
         with contextlib.suppress(LocalError):
             return await until_drained(azure, within=_CALM_STEP_SECONDS)
     return await until_drained(azure, within=_CALM_STEP_SECONDS)
@@ -166,8 +177,8 @@ async def _calm(azure: LocalAzure, console: Console) -> Counts:
 
 def _progress(now: Progress, waiting: int) -> str:
     return (
-        f"{now.at:%H:%M}  {now.messages:>5} messages, {waiting:>4} wait; "
-        f"{now.begun:>3} sessions; {now.asked:>3} taps asked, {now.denied:>2} denied"
+        f"{now.at:%H:%M}  messages {now.messages:>5}, waiting {waiting:>4}; "
+        f"sessions {now.begun:>3}; taps {now.asked:>3}, denied {now.denied:>2}"
     )
 
 

@@ -18,6 +18,7 @@ from local.commands.playing.operator import Operator, forget_app_settings
 from local.commands.playing.sender import Sender
 from local.errors import LocalError
 from local.stack import LocalAzure
+from local.words import counted
 
 LOGS = STATE / "logs" / "prove"
 DEFAULT_SEED = 1
@@ -55,7 +56,7 @@ async def prove() -> int:
         table.add_row(claim.name, verdict.how, verdict.figure, mark)
         held += verdict.passed
     console.print(table)
-    console.print(f"{held} of {len(claims)} claims hold    logs: {LOGS}")
+    console.print(f"{held} of {counted(len(claims), 'claim')} held    logs: {LOGS}")
     return DONE if held == len(claims) else FAILED
 
 

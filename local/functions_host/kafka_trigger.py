@@ -23,6 +23,7 @@ from local.functions_host.kafka_client import open_consumer, what_to_do
 from local.functions_host.kafka_metadata import KafkaMessage, batch_metadata, values_data
 from local.functions_host.retries import with_retries
 from local.functions_host.trigger_context import TriggerContext
+from local.words import counted
 
 _CATEGORY = "Host.Triggers.Kafka"
 _FIRST_PAUSE = 0.25
@@ -116,8 +117,8 @@ class KafkaFunction:
             if 0 <= self._options.max_retries <= retries:
                 self._console.error(
                     _CATEGORY,
-                    f"{self._function.name}: {_told(batch)} of {self._trigger.as_written} are"
-                    f" skipped after {retries} retries (maxRetries).",
+                    f"{self._function.name}: {counted(len(batch), 'message')} of "
+                    f"{self._trigger.as_written} skipped after {retries} retries (maxRetries).",
                 )
                 break
             retries += 1
@@ -127,7 +128,7 @@ class KafkaFunction:
 
     async def _attempts(self, batch: Sequence[KafkaMessage]) -> Outcome:
         """Run the function, and again as its retry policy says."""
-        reason = f"{_told(batch)} of {self._trigger.as_written}"
+        reason = f"{counted(len(batch), 'message')} of {self._trigger.as_written}"
         return await with_retries(
             lambda retry: self._invoke(batch, reason, retry), self._function.retry, self._pause
         )
@@ -152,8 +153,9 @@ class KafkaFunction:
         except KafkaError as error:
             self._console.warning(
                 _CATEGORY,
-                f"{self._function.name}: {_told(batch)} of {self._trigger.as_written} could not be"
-                f" committed ({type(error).__name__}); they come again.",
+                f"{self._function.name}: {counted(len(batch), 'message')} of "
+                f"{self._trigger.as_written} could not be committed ({type(error).__name__}) and "
+                "will come again.",
             )
 
     async def _pause(self, seconds: float) -> bool:
@@ -190,7 +192,3 @@ def _message(record: Any) -> KafkaMessage:  # noqa: ANN401 - aiokafka's record h
         instant=record.timestamp,
         headers=record.headers,
     )
-
-
-def _told(batch: Sequence[KafkaMessage]) -> str:
-    return "1 message" if len(batch) == 1 else f"{len(batch)} messages"

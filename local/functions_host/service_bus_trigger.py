@@ -36,6 +36,7 @@ from local.functions_host.service_bus_metadata import (
     with_body_members,
 )
 from local.functions_host.trigger_context import TriggerContext
+from local.words import counted
 
 Metadata = dict[str, TypedData]
 
@@ -166,7 +167,7 @@ class ServiceBusFunction:
         try:
             data = bodies_data([body_of(m) for m in batch], self._trigger.data_type)
             metadata = batch_metadata([facts_of(message) for message in batch])
-            messages = "1 message" if len(batch) == 1 else f"{len(batch)} messages"
+            messages = counted(len(batch), "message")
             reason = f"{messages} from {self._trigger.as_written}"
             succeeded = (await self._invoke(data, metadata, reason)).succeeded
         except BodyError as error:

@@ -21,7 +21,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 async def _authorize(context: Context) -> int:
     """Ask the store as a tap does, remember nothing, leave no row in the audit."""
     options, output, rooms = context.options, context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     tap = read_tap({"charger_id": options.charger, "rfid_tag_id": options.tag})
     if tap is None:

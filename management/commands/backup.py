@@ -6,6 +6,7 @@ import argparse
 from datetime import timedelta
 
 from management.context import Command, Context
+from management.words import counted
 from shared.backup.manifest import backup_ids, read_manifest
 from shared.backup.progress import ProgressRows
 from shared.backup_room import BackupRoom
@@ -49,7 +50,7 @@ async def _take(context: Context) -> int:
                     "with manage.py backup list",
                 )
                 return 1
-    output.say(f"the backup {done.backup} is whole; {total} rows and blobs were copied now")
+    output.say(f"the backup {done.backup} is whole; copied now: {counted(total, 'rows and blobs')}")
     return 0
 
 
@@ -84,7 +85,7 @@ async def _list(context: Context) -> int:
         output.row({"backup": under_way.id, "state": f"at {under_way.source}"})
     gone = await room.last_gone_on()
     output.say(
-        f"{count} backups" + (f"; what they hold is gone for good on {gone}" if gone else "")
+        counted(count, "backups") + (f"; what they hold is gone for good on {gone}" if gone else "")
     )
     return 1 if damaged else 0
 

@@ -11,6 +11,7 @@ from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.commands.rebuild import mend_all
 from management.context import Command, Context
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.backup.comparing import compare
 from shared.backup.manifest import Manifest, backup_ids, read_manifest
 from shared.backup.restore import Passing, Reader, Restore
@@ -62,7 +63,7 @@ def _prefix(text: str) -> str:
 
 async def _restore(context: Context) -> int:
     rooms, options = context.rooms, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     backup = options.backup if options.backup != _LATEST else await _latest(rooms.blobs)
     manifest = await read_manifest(rooms.blobs, backup)
     _refuse_other_store(rooms, manifest)
@@ -120,7 +121,7 @@ async def _compare(context: Context, reader: Reader, tables: Tables, blobs: Blob
                 )
     parts = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
     output.say(
-        f"{looked_at} rows and blobs compared with {reader.manifest.id}: "
+        f"{counted(looked_at, 'rows and blobs')} compared with {reader.manifest.id}: "
         + (f"{counts.total()} differ ({parts})" if counts else "all equal")
     )
     return 1 if counts else 0
@@ -131,13 +132,16 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
     total = manifest.counts.total()
     erased = await _erased_since(context.rooms, manifest)
     told = ", ".join(f"{name} {number}" for name, number in manifest.counts.items())
-    what = f"{total} rows and blobs of {manifest.id} would be restored ({told})"
+    what = f"{counted(total, 'rows and blobs')} of {manifest.id} would be restored ({told})"
     if context.options.dry_run:
         with output.progress("rows and blobs read", total) as progress:
             for part in manifest.parts:
                 lines = sum(1 for _ in await reader.lines(part))
                 progress.advance(progress.task_ids[0], lines)
-        output.say(f"{what}; all of them can be read; {len(erased.kept)} erasures would be applied")
+        output.say(
+            f"{what}; all of them can be read; {counted(len(erased.kept), 'erasures')} would be "
+            "applied"
+        )
         return 0
     if not confirmed(context, what, total):
         return WRONG_USAGE
@@ -157,11 +161,14 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
 
         restore = Restore(reader, tables, blobs, passing=texts.look, told=advance)
         await restore.run()
-    output.say(f"{total} rows and blobs are restored")
+    output.say(f"{counted(total, 'rows and blobs')} restored")
     # Before the erasures: it writes the rows by which they find what came while the backup was
     # taken.
     mended = await mend_all(context, tables, blobs)
-    output.say(f"{mended} rows mended: derived ones that were copied before what they come from")
+    output.say(
+        f"{counted(mended, 'rows')} mended: derived ones that were copied before what they come "
+        "from"
+    )
     await texts.erase(context, tables, blobs)
     await erased.keep_anew(tables, blobs)
     await restore.done()
@@ -251,7 +258,7 @@ class _Texts:
             raise BackupError(message, code="not_erased")
         if self._erased:
             number = len(set(self._tags.found.values()))
-            context.output.say(f"{number} erased tags were in the backup, and are taken out again")
+            context.output.say(f"taken out again: {counted(number, 'erased tags')} of the backup")
 
 
 RESTORE = Command(

@@ -8,6 +8,7 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument
 from management.listing import print_rows
+from management.words import counted
 from shared.chargers.inventory import VANISHED, shown_state
 from shared.chargers.reading import read_chargers
 from shared.storage.rows import Row
@@ -99,8 +100,8 @@ async def _refresh(context: Context) -> int:
     if refreshed.not_believed:
         output.error(
             "inventory_not_believed",
-            f"{refreshed.not_believed} chargers are not listed any more, which is most of them, so "
-            "they were not marked as vanished. What to do: check that the key's operator still "
+            f"not listed any more: {counted(refreshed.not_believed, 'chargers')}, which is most of "
+            "them, so none was marked as vanished. What to do: check that the key's operator still "
             "sees all sites; if they are gone, repeat with --believe",
         )
     if not refreshed.complete:

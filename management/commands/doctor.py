@@ -20,6 +20,7 @@ from management.push_checks import (
 )
 from management.tag_key_check import tag_key
 from management.vault import VAULT, vault_finding
+from management.words import counted
 from shared.backup_settings import BACKUP
 from shared.emabler.client import EmablerClient
 from shared.emabler.contract import differences
@@ -78,7 +79,11 @@ async def _doctor(context: Context) -> int:
     if store_set:
         tell(await chargers_finding(rooms.tables))
     wrong = sum(not finding.well for finding in findings)
-    output.say("all is well" if not wrong else f"{wrong} of {len(findings)} checks found something")
+    output.say(
+        "all is well"
+        if not wrong
+        else f"{wrong} of {counted(len(findings), 'checks')} found something"
+    )
     return 1 if wrong else 0
 
 
@@ -152,8 +157,8 @@ async def _letters(rooms: Rooms) -> str:
         reasons = sorted({letter.reason or "no reason" for letter in found})
         more = " or more" if len(found) >= _MOST_LETTERS else ""
         message = (
-            f"{len(found)}{more} messages are dead letters ({', '.join(reasons)}). What to do: "
-            "manage.py parked collect, then docs/runbooks/dead_letters.md"
+            f"the queue has {counted(len(found), 'dead letters')}{more} ({', '.join(reasons)}). "
+            "What to do: manage.py parked collect, then docs/runbooks/dead_letters.md"
         )
         raise EmablerFunctionsError(message, code="dead_letters")
     return "none"
@@ -203,5 +208,9 @@ async def _contract(client: EmablerClient) -> list[Finding]:
 
 
 COMMAND = Command(
-    "doctor", "check settings, store, queue and eMabler, each for real", _arguments, _doctor
+    "doctor",
+    "check settings, store, queue and eMabler, each for real",
+    _arguments,
+    _doctor,
+    on_any_store=True,
 )

@@ -18,6 +18,7 @@ from management.context import Command, Context, limit_argument
 from management.export_command import export_arguments, write_rows
 from management.exporting import Fields
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.instants import system_clock
 from shared.reconciliation.finding_reading import COLUMNS, exported, read_findings, resolve
 from shared.reconciliation.findings import Known, State
@@ -54,7 +55,7 @@ async def _resolve(context: Context) -> int:
         classes[str(known.finding.cls)] += 1
     total = classes.total()
     parts = ", ".join(f"{name} {number}" for name, number in sorted(classes.items()))
-    what = f"{total} findings would be resolved" + (f" ({parts})" if parts else "")
+    what = f"{counted(total, 'findings')} would be resolved" + (f" ({parts})" if parts else "")
     if options.dry_run or not total:
         output.say(what)
         return 0
@@ -73,10 +74,11 @@ async def _resolve(context: Context) -> int:
             progress.advance(progress.task_ids[0])
             if output.as_json or not was_done:
                 output.row({"id": known.id, "outcome": "resolved" if was_done else "changed"})
-    output.say(f"{done} findings resolved")
+    output.say(f"{counted(done, 'findings')} resolved")
     if changed:
         output.error(
-            "row_changed", f"{changed} were changed meanwhile. What to do: run the command again"
+            "row_changed",
+            f"{counted(changed, 'findings')} changed meanwhile. What to do: run the command again",
         )
     return 1 if changed else 0
 

@@ -16,6 +16,7 @@ from management.csv_files import (
 )
 from management.listing import print_rows
 from management.refusals import file_unusable
+from management.words import counted
 from shared.tags.groups import Group, read_group, read_members
 from shared.tags.groups_csv import COLUMNS, all_groups, change_group, fields_of, read_groups
 
@@ -78,7 +79,7 @@ async def _write(context: Context, groups: list[Group]) -> int:
             output.row({"group": group.name, "outcome": outcome})
             progress.advance(progress.task_ids[0])
     suffix = "; nothing was written" if options.dry_run else ""
-    output.say(f"{len(groups)} groups, {changed} new or changed{suffix}")
+    output.say(f"{counted(len(groups), 'groups')}, {changed} new or changed{suffix}")
     return changed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument, time_arguments
 from management.listing import print_rows
+from management.words import counted
 from shared.ingestion.messages import declared_type
 from shared.instants import system_clock
 from shared.parked.collecting import collect, count
@@ -166,7 +167,9 @@ async def _collect(context: Context) -> int:
     output.columns({"dead_letter_reason": 40, "messages": 8})
     for reason, messages in done.most_common():
         output.row({"dead_letter_reason": reason, "messages": messages})
-    output.say(f"{done.total()} dead letters " + ("found" if options.dry_run else "moved"))
+    output.say(
+        f"{counted(done.total(), 'dead letters')} " + ("found" if options.dry_run else "moved")
+    )
     return 0
 
 

@@ -10,6 +10,7 @@ from management.acting import confirmed, name_argument, sure_arguments, text_arg
 from management.commands.parked import digest_argument, filter_arguments, filter_of
 from management.context import Command, Context, limit_argument
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.instants import system_clock
 from shared.parked.reading import ParkedMessage, read_parked
 from shared.parked.records import ParkedState, state_of
@@ -17,9 +18,9 @@ from shared.parked.replaying import Hand, Outcome, discard, may_be_replayed, rep
 
 _WELL = (Outcome.REPLAYED, Outcome.DISCARDED)
 _WHY = {
-    Outcome.CHANGED: "were changed meanwhile; run the command again",
-    Outcome.NO_BODY: "have no bytes left: their body was deleted",
-    Outcome.TOO_LARGE: "are larger than the queue takes",
+    Outcome.CHANGED: "changed meanwhile; run the command again",
+    Outcome.NO_BODY: "without bytes: the body was deleted",
+    Outcome.TOO_LARGE: "larger than the queue takes",
 }
 
 
@@ -105,7 +106,7 @@ async def _act(
         reasons[str(message.row.columns["reason"])] += 1
     total = reasons.total()
     parts = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
-    what = f"{total} messages would be {done}" + (f" ({parts})" if parts else "")
+    what = f"{counted(total, 'messages')} would be {done}" + (f" ({parts})" if parts else "")
     if options.dry_run or not total:
         output.say(what)
         return 0
@@ -122,10 +123,11 @@ async def _act(
             progress.advance(progress.task_ids[0])
             if outcome not in _WELL or output.as_json:
                 output.row({"digest": message.row.key, "outcome": str(outcome)})
-    output.say(f"{sum(outcomes[each] for each in _WELL)} messages {done}")
+    well = sum(outcomes[each] for each in _WELL)
+    output.say(f"{counted(well, 'messages')} {done}")
     for outcome, why in _WHY.items():
         if outcomes[outcome]:
-            output.error(str(outcome), f"{outcomes[outcome]} messages {why}")
+            output.error(str(outcome), f"{counted(outcomes[outcome], 'messages')} {why}")
     return 0 if all(outcome in _WELL for outcome in outcomes) else 1
 
 

@@ -7,14 +7,18 @@ import base64
 import json
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from management.acting import confirmed, name_argument, sure_arguments, whose
 from management.context import Command, Context
+from management.exporting import whole_text
 from management.refusals import file_unusable
+from management.stopping import read_line
 from management.tag_key_check import tag_key
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.backup_room import BackupRoom
 from shared.instants import system_clock
 from shared.privacy.erasing import Erasure
@@ -33,7 +37,10 @@ def _tag_argument(parser: argparse.ArgumentParser) -> None:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     _tag_argument(parser)
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="where to write JSON lines (else: print them)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write, JSON lines, which appears when it is whole (else: print them)",
     )
 
 
@@ -46,9 +53,9 @@ def _erase_arguments(parser: argparse.ArgumentParser) -> None:
 async def _search(context: Context) -> Search | None:
     """The search for the tag, where the store is the app's own and there is a tag."""
     rooms, tag = context.rooms, context.options.tag
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     if tag == "-":
-        tag = sys.stdin.readline().strip()
+        tag = read_line()
     if not tag.strip():
         context.output.error("tag_missing", "there is no tag. Example: privacy export 04A2B1C3")
         return None
@@ -71,16 +78,14 @@ async def _export(context: Context) -> int:
         return WRONG_USAGE
     counts: Counter[str] = Counter()
     try:
-        file = None if target is None else target.open("w", encoding="utf-8")
+        with nullcontext(sys.stdout) if target is None else whole_text(target) as file:
+            async for found in search.all():
+                counts[found.table] += 1
+                print(json.dumps(_fields(found), ensure_ascii=False), file=file)
     except OSError as error:
-        return file_unusable(context, str(target), error)
-    try:
-        async for found in search.all():
-            counts[found.table] += 1
-            print(json.dumps(_fields(found), ensure_ascii=False), file=file or sys.stdout)
-    finally:
-        if file is not None:
-            file.close()
+        if target is None:
+            raise
+        return file_unusable(context, target, error)
     output.say(_told(counts, "found") or "nothing of this tag is in the store")
     return 0
 
@@ -100,7 +105,7 @@ def _fields(found: Found) -> dict[str, Any]:
 
 def _told(counts: Counter[str], what: str) -> str:
     parts = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
-    return f"{counts.total()} rows {what} ({parts})" if counts else ""
+    return f"{counted(counts.total(), 'rows')} {what} ({parts})" if counts else ""
 
 
 def _backups(gone: str) -> str:
@@ -122,7 +127,7 @@ async def _erase(context: Context) -> int:
         counts[found.table] += 1
     erasure = Erasure(rooms.tables, rooms.blobs, search, system_clock, plausible=rooms.plausible)
     if context.options.dry_run or not counts:
-        output.say(_told(counts, "name the tag") or "nothing of this tag is in the store")
+        output.say(_told(counts, "with the tag") or "nothing of this tag is in the store")
         if not context.options.dry_run:
             # A backup may hold what the store does not.
             await erasure.keep()
@@ -141,12 +146,15 @@ async def _erase(context: Context) -> int:
                 "left": report.left[place],
             }
         )
-    output.say(f"the tag is erased from {report.sessions} sessions, in {report.passes} passes")
+    output.say(
+        f"the tag is erased from {counted(report.sessions, 'sessions')}, in "
+        f"{counted(report.passes, 'passes')}"
+    )
     output.say(_backups(gone))
     if report.left:
         output.error(
             "not_erased",
-            f"{_told(report.left, 'still name the tag')}: they changed meanwhile. What to do: run "
+            f"{_told(report.left, 'still with the tag')}: changed meanwhile. What to do: run "
             "the command again",
         )
         return 1

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from management.context import Command, Context, time_arguments
+from management.words import counted
 from shared.errors import RejectedMessageError
 from shared.identifiers import bucket_of, key_part
 from shared.ingestion.reading import EventFilter, read_events
@@ -54,7 +55,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _rebuild(context: Context) -> int:
     rooms, output, options = context.rooms, context.output, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY")
     await rooms.stamp.check()
     rebuilding = Rebuilding(
         rooms.tables,
@@ -79,7 +80,7 @@ async def _rebuild(context: Context) -> int:
                     }
                 )
     parts = ", ".join(f"{what} {number}" for what, number in sorted(kinds.items()))
-    told = f"{kinds.total()} rows " + ("differ" if options.dry_run else "differed")
+    told = f"{counted(kinds.total(), 'differences')} found"
     output.say(f"{told} ({parts})" if parts else "the store is as its claims and its journal say")
     wrong = kinds if options.dry_run else kinds["unreadable"]
     return 1 if wrong else 0

@@ -9,6 +9,7 @@ from typing import Any
 from management.acting import name_argument, whose
 from management.context import Command, Context, time_arguments
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.instants import format_instant, system_clock
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.outcomes import WRITTEN
@@ -77,7 +78,8 @@ async def _stretch(context: Context, span: Span) -> int:
                 bar,
                 total=_seconds(now.start, now.end),
                 completed=_seconds(now.start, now.at),
-                description=f"{now.at:%Y-%m-%d %H:%M}, {now.run.sessions.total()} sessions",
+                description=f"{now.at:%Y-%m-%d %H:%M}, "
+                + counted(now.run.sessions.total(), "sessions"),
             )
 
         if context.options.dry_run:
@@ -147,8 +149,8 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 def _in_words(run: Run, number: int) -> str:
     kinds = f" ({_counts(run.sessions)})" if run.sessions else ""
-    told = f"{run.sessions.total()} sessions compared{kinds}, "
-    told += f"{number} findings; nothing was written"
+    told = f"{counted(run.sessions.total(), 'sessions')} compared{kinds}, "
+    told += f"{counted(number, 'findings')}; nothing was written"
     return told if run.complete else f"{told}; an answer of eMabler's contradicts itself"
 
 

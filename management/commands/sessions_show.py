@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from management.context import Command, Context, end_argument, instant_argument
+from management.words import counted
 from shared.identifiers import bucket_of, key_part
 from shared.ingestion.reading import EventFilter, read_events
 from shared.instants import system_clock
-from shared.sessions.summary import is_summary
+from shared.sessions.claims import NAMELESS
+from shared.sessions.summary import State, is_summary
 from shared.storage.rows import Row
 from shared.storage.tables import SESSIONS
 
-_WITHOUT_ID = "=none-"
+_FEW = 5
 _DAY = len("2026-11-02")
 _SUMMARY = (
     "state",
@@ -53,21 +55,25 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("charger", help="the charger's id")
     parser.add_argument(
         "transaction",
-        help="the transaction's id; of a session without one, the last part of its field "
-        "`session` in `sessions list --json`, which begins with =none-",
+        help="the transaction's id; of a session without one what is listed in its place, like "
+        "-1, or where there are several the last part of one's field `session` in `sessions list "
+        f"--json`, which begins with {NAMELESS}",
     )
 
 
 async def _show(context: Context) -> int:
     rooms, output, options = context.rooms, context.output, context.options
-    buckets = rooms.settings["STORE_BUCKETS"]
-    bucket = bucket_of(options.charger, buckets)
+    bucket = bucket_of(options.charger, rooms.settings["STORE_BUCKETS"])
     told = str(options.transaction)
-    part = told if told.startswith(_WITHOUT_ID) else key_part(told)
+    part = told if told.startswith(NAMELESS) else key_part(told)
     session = f"{key_part(options.charger)}|{part}"
-    rows = [
-        row async for row in rooms.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
-    ]
+    rows = await _rows(context, bucket, session)
+    if not rows:
+        nameless = await _told_as(context, bucket, told)
+        if len(nameless) > 1:
+            return _tell_which(context, nameless)
+        for session in nameless:
+            rows = await _rows(context, bucket, session)
     summary = next((row for row in rows if is_summary(row)), None)
     if summary is None:
         output.error(
@@ -90,6 +96,38 @@ async def _show(context: Context) -> int:
     else:
         _print(context, summary, claims, events)
     return 0
+
+
+async def _rows(context: Context, bucket: str, session: str) -> list[Row]:
+    """A session's summary and claims."""
+    rows = context.rooms.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
+    return [row async for row in rows]
+
+
+async def _told_as(context: Context, bucket: str, transaction: str) -> list[str]:
+    """The charger's sessions without an id that were told with this in its place, like `-1`."""
+    first = f"{key_part(context.options.charger)}|{NAMELESS}"
+    rows = context.rooms.tables.range(SESSIONS, bucket, first, f"{first}~")
+    return [
+        row.key.rpartition("|")[0]
+        async for row in rows
+        if is_summary(row)
+        and row.columns["state"] != State.PART
+        and row.columns.get("transaction") == transaction
+    ]
+
+
+def _tell_which(context: Context, sessions: Sequence[str]) -> int:
+    """Tell the sessions of which each could be meant; the exit code."""
+    names = [session.partition("|")[2] for session in sessions]
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    context.output.error(
+        "several_found",
+        f"{counted(len(names), 'sessions')} of {context.options.charger} came with "
+        f"{context.options.transaction}, which is no id. What to do: give the name of one in its "
+        f"place: {', '.join(names[:_FEW])}{more}",
+    )
+    return 1
 
 
 async def _events(context: Context, claims: Sequence[Row]) -> list[Row]:
@@ -133,7 +171,7 @@ def _print(context: Context, summary: Row, claims: Sequence[Row], events: Sequen
     output.columns(_EVENTS)
     for row in events:
         output.row(_event(row))
-    output.say(f"{len(claims)} claims, {len(events)} events")
+    output.say(f"{counted(len(claims), 'claims')}, {counted(len(events), 'events')}")
 
 
 SHOW = Command(

@@ -12,6 +12,7 @@ from management.smoke.sender import sender_connection
 from management.smoke.steps import Smoke, Step, StepFailedError
 from management.smoke.traces import Traces
 from management.usage import WRONG_USAGE
+from management.words import counted
 from shared.errors import EmablerFunctionsError
 from shared.instants import system_clock
 from shared.messaging.connect import connect_service_bus, modules_of
@@ -63,7 +64,7 @@ def _marked(text: str) -> Marked:
 
 async def _smoke(context: Context) -> int:
     output, rooms, options = context.output, context.rooms, context.options
-    rooms.settings.require_set("TAG_HASH_KEY", "EMABLER_ENVIRONMENT", "STORE_BUCKETS")
+    rooms.settings.require_set("TAG_HASH_KEY", "TAG_HASH_KEY_PREVIOUS")
     run = options.clean or marked(new_mark(system_clock(), secrets.token_hex(2)))
     traces = Traces(
         rooms.tables,
@@ -137,7 +138,7 @@ def _taking_out(traces: Traces, run: Marked) -> Step:
             message = f"rows of {', '.join(left)} come again and again"
             raise StepFailedError(message)
         parts = ", ".join(f"{table} {number}" for table, number in sorted(deleted.items()))
-        return f"{deleted.total()} rows" + (f" ({parts})" if parts else "")
+        return counted(deleted.total(), "rows") + (f" ({parts})" if parts else "")
 
     return Step("taken out", take_out, f"python manage.py smoke --clean {run.mark}")
 

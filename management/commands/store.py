@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from management.context import Command, Context
+from management.words import counted
 from shared.storage.stamp import create_containers, create_store
 
 
@@ -25,7 +26,10 @@ async def _create(context: Context) -> int:
     for kind, names in (("table", made), ("container", containers)):
         for name in names:
             output.row({"kind": kind, "name": name})
-    output.say(f"{len(made)} tables and {len(containers)} containers made; the others were there")
+    output.say(
+        f"{counted(len(made), 'tables')} and {counted(len(containers), 'containers')} made; "
+        "the others were there"
+    )
     return 0
 
 
@@ -34,4 +38,5 @@ CREATE = Command(
     "make the tables and containers that are missing; harmless to repeat",
     _arguments,
     _create,
+    on_any_store=True,
 )

@@ -10,6 +10,7 @@ from management.commands.tags_from_emabler import import_from_emabler
 from management.context import Command, Context
 from management.csv_files import import_arguments, tell_wrong_lines
 from management.refusals import file_unusable, tags_unusable
+from management.words import counted
 from shared.tags.csv_reading import Line
 from shared.tags.groups import MOST_MEMBERS_TO_COUNT, read_members
 from shared.tags.groups_csv import all_groups
@@ -44,7 +45,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _import(context: Context) -> int:
     options, output, rooms = context.options, context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     if options.from_emabler:
         code = await import_from_emabler(context)
@@ -61,7 +62,9 @@ async def _import(context: Context) -> int:
         await rooms.stamp.check()
     counts = await _write(context, checked)
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
-    output.say(f"{counts.total()} tags: {told}" + ("; nothing was written" * options.dry_run))
+    output.say(
+        f"{counted(counts.total(), 'tags')}: {told}" + ("; nothing was written" * options.dry_run)
+    )
     if not options.dry_run:
         await _warn_of_large_groups(context, checked.groups)
         if counts[Outcome.NEW] or counts[Outcome.CHANGED]:
@@ -155,7 +158,7 @@ async def renew_snapshot(context: Context) -> None:
     taps = context.rooms.taps
     if taps.keeps_snapshot or await taps.snapshots.is_there():
         snapshot = await taps.snapshots.refresh()
-        context.output.say(f"the snapshot holds {len(snapshot)} tags")
+        context.output.say(f"the snapshot holds {counted(len(snapshot), 'tags')}")
 
 
 IMPORT = Command("tags import", "read tags from a CSV file or from eMabler", _arguments, _import)

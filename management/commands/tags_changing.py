@@ -8,6 +8,7 @@ from functools import partial
 from management.commands.tags import renew_snapshot
 from management.context import Command, Context
 from management.refusals import tags_unusable
+from management.words import counted
 from shared.backup.progress import begin_anew
 from shared.identifiers import hash_tag
 from shared.tags.records import Tag
@@ -30,7 +31,7 @@ async def _unblock(context: Context) -> int:
 
 async def _set(context: Context, *, blocked: bool) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     await rooms.stamp.check()
     word, unknown = "blocked" if blocked else "unblocked", 0
@@ -47,8 +48,9 @@ async def _set(context: Context, *, blocked: bool) -> int:
     if unknown:
         output.error(
             "tag_unknown",
-            f"{unknown} of {len(context.options.tags)} are not known. What to do: look for the "
-            "spelling with `tags list`; a tag that eMabler knows itself is blocked there",
+            f"not known: {unknown} of {counted(len(context.options.tags), 'tags')}. "
+            "What to do: look for the spelling with `tags list`; a tag that eMabler knows itself "
+            "is blocked there",
         )
     return 1 if unknown else 0
 
@@ -74,7 +76,7 @@ def _no_arguments(_parser: argparse.ArgumentParser) -> None:
 
 async def _rehash(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     settings = rooms.settings
     if not settings["TAG_HASH_KEY_PREVIOUS"]:
@@ -99,9 +101,9 @@ async def _rehash(context: Context) -> int:
         moved = await rehash.run(lambda more: progress.advance(progress.task_ids[0], more))
     await renew_snapshot(context)
     output.say(
-        f"{moved.moved} moved, {moved.there} were there, {moved.unnamed} sessions' tags are told "
-        "by nothing and stay. Then: run this once more until 0 are moved, take "
-        "TAG_HASH_KEY_PREVIOUS away, and restart the app"
+        f"{moved.moved} moved, {moved.there} there already; told by nothing, so left where they "
+        f"are: the tags of {counted(moved.unnamed, 'sessions')}. Then: run this once more until 0 "
+        "are moved, take TAG_HASH_KEY_PREVIOUS away, and restart the app"
     )
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from management.context import Context
+from management.words import counted
 from shared.emabler.models.inventory import ListedTag, read_tag
 from shared.tags.from_emabler import Outcome, import_listed, is_usable, one_for_each
 
@@ -38,8 +39,8 @@ async def import_from_emabler(context: Context) -> int:
     if unreadable:
         output.error(
             "tags_unreadable",
-            f"{unreadable} of eMabler's tags were left out: no tag id, or a validity that is no "
-            "instant. What to do: mend them in eMabler",
+            f"{counted(unreadable, 'tags')} of eMabler's left out: no tag id, or a validity that "
+            "is no instant. What to do: mend them in eMabler",
         )
     if not complete:
         output.error(

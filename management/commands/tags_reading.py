@@ -10,6 +10,7 @@ from management.context import Command, Context, instant_argument, limit_argumen
 from management.csv_files import export, export_arguments
 from management.listing import print_rows
 from management.refusals import tags_unusable
+from management.words import counted
 from shared.instants import format_instant, system_clock
 from shared.storage.rows import Delete, Row
 from shared.storage.tables import TAGS, UNKNOWN_TAGS
@@ -73,7 +74,7 @@ def _tag_argument(parser: argparse.ArgumentParser) -> None:
 
 async def _show(context: Context) -> int:
     output, rooms = context.output, context.rooms
-    if tags_unusable(context):
+    if await tags_unusable(context):
         return 2
     terms = rooms.taps.terms
     hashes = hashes_of(context.options.tag, terms.hash_keys, terms.spellings)
@@ -91,7 +92,9 @@ async def _show(context: Context) -> int:
     for session in known.open_sessions:
         output.row({"what": "open session", "value": f"{session.session} {session.start:%FT%TZ}"})
     if inbox is not None:
-        output.row({"what": "tapped unknown", "value": f"{inbox.columns['count']!s} times"})
+        output.row(
+            {"what": "tapped unknown", "value": counted(int(str(inbox.columns["count"])), "times")}
+        )
     return 1 if known.tag is None else 0
 
 
@@ -116,8 +119,6 @@ def _unknown_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def _unknown(context: Context) -> int:
     """List the inbox; a tag that has become known since is said to be."""
-    if tags_unusable(context):
-        return 2
     options, rooms = context.options, context.rooms
     listed: list[Row] = []
 

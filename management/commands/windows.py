@@ -9,6 +9,7 @@ from typing import Any
 
 from management.context import Command, Context, limit_argument, time_arguments
 from management.listing import print_rows
+from management.words import counted
 from shared.instants import format_instant, system_clock
 from shared.reconciliation.ledger import read_standing
 from shared.reconciliation.shelf import read_windows
@@ -57,7 +58,7 @@ def _told(span: timedelta) -> str:
     for unit, size in (("days", 24 * 60), ("hours", 60)):
         if minutes >= 2 * size:
             return f"{minutes / size:.1f} {unit}"
-    return f"{minutes:.0f} minutes"
+    return counted(round(minutes), "minutes")
 
 
 def _midnight(instant: datetime) -> datetime:

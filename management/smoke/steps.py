@@ -11,6 +11,7 @@ import httpx
 
 from management.smoke.marked import ENERGY_WH, Marked
 from management.smoke.traces import Traces
+from management.words import counted
 from shared.messaging.queue import ServiceBusQueue
 from shared.rooms import Rooms
 from shared.sessions.summary import State, is_summary
@@ -104,7 +105,7 @@ class Smoke:
     async def _journal(self) -> str:
         wanted = len(self.marked.session())
         rows = await self._until(self.traces.events, lambda found: len(found) >= wanted)
-        return f"{len(rows)} events"
+        return counted(len(rows), "events")
 
     async def _session(self) -> str:
         def ended(found: list[Row]) -> bool:
@@ -171,7 +172,9 @@ class Smoke:
                 message = f"a message was parked: {row['reason']!s}, {row['detail']!s}"
                 raise StepFailedError(message)
             if monotonic() >= until:
-                message = f"{len(found)} rows are there after {self.seconds:.0f} s, none as wanted"
+                message = (
+                    f"{counted(len(found), 'rows')} after {self.seconds:.0f} s, none as wanted"
+                )
                 raise StepFailedError(message)
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         return found

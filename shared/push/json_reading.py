@@ -121,13 +121,19 @@ class _Reader:
         except RecursionError:
             _reject("too_deep", f"nesting of at most {MAX_NESTING}", "deeper nesting")
         except ValueError as error:
-            _reject("not_json", "JSON", str(error))
+            _reject("not_json", "JSON", f"text that is none ({_why(error)})")
 
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             self.duplicate_keys = True
         return fields
+
+
+def _why(error: ValueError) -> str:
+    """What the standard library says, as a part of a sentence: `expecting value: line 1 …`."""
+    told = str(error)
+    return told[:1].lower() + told[1:] if isinstance(error, json.JSONDecodeError) else told
 
 
 def _refuse_constant(name: str) -> Never:

@@ -266,7 +266,7 @@ async def test_an_erased_person_stays_erased(store: Store) -> None:
 
     restored = await store.everything()
     assert code == 0, said
-    assert "1 erased tags were in the backup" in said
+    assert "taken out again: 1 erased tag of the backup" in said
     assert holding(restored) == []
     for table in (SESSIONS, TAGS, EVENTS, "parked", "chargers", "bodies"):
         assert restored[table] == there[table], table
@@ -308,7 +308,7 @@ async def test_an_erased_person_known_from_a_message_only_stays_erased(
 
     restored = await memory.everything()
     assert code == 0, said
-    assert "1 erased tags were in the backup" in said
+    assert "taken out again: 1 erased tag of the backup" in said
     assert restored["bodies"] == there["bodies"]
     assert [row[2]["body_00"] for row in restored["parked"] if "body_00" in row[2]] == [
         row[2]["body_00"] for row in there["parked"] if "body_00" in row[2]

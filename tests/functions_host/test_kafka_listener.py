@@ -121,7 +121,7 @@ async def test_a_batch_that_is_skipped_is_told(capsys: pytest.CaptureFixture[str
 
     await run(listener(FakeInvocations(9), options), FakeConsumer())
 
-    assert "f: 3 messages of topic %T% are skipped after 1 retries" in capsys.readouterr().out
+    assert "f: 3 messages of topic %T% skipped after 1 retries" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [KafkaOptions(), NO_END])

@@ -61,6 +61,12 @@ def test_the_command_line_is_checked_first() -> None:
             demo.read_arguments(words)
 
 
+def test_an_app_that_is_not_there_starts_nothing(tmp_path: Path) -> None:
+    """The folder after --app is looked at before the first part is started."""
+    with pytest.raises(LocalError, match=r"part_missing: there is no function_app\.py in"):
+        demo.read_arguments(["--app", str(tmp_path)])
+
+
 def test_a_folder_for_logs_keeps_what_is_in_it(tmp_path: Path) -> None:
     """Only the logs of the demo before go, since any folder can be named; a file is refused."""
     for name in ("host.log", "thesis.txt"):

@@ -161,6 +161,16 @@ def test_an_unknown_command_is_told_which_there_are(machine: Machine) -> None:
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_setup_takes_no_further_word(machine: Machine) -> None:
+    """What it would leave aside is wrong use, told before anything is installed."""
+    answer = machine.dev("setup", "x")
+
+    assert (answer.returncode, answer.stdout, machine.called()) == (2, "", [])
+    assert answer.stderr == (
+        "error: usage_wrong: setup takes nothing, and was given 'x'. What to do: leave it out.\n"
+    )
+
+
 def test_what_was_installed_is_not_installed_again(machine: Machine) -> None:
     """The second run asks neither pip nor npm nor Node, and goes straight to the command."""
     first = machine.dev("test", "-k", "boot")

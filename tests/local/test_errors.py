@@ -24,6 +24,8 @@ def test_an_error_has_one_form() -> None:
     """Code, what is wrong, and what to do, in one line."""
     error = LocalError("port_in_use", "port 1 is taken", "choose another")
     assert str(error) == "error: port_in_use: port 1 is taken. What to do: choose another."
+    quoting = LocalError("start_failed", "it said: away.", "start again.")
+    assert str(quoting) == "error: start_failed: it said: away. What to do: start again."
 
 
 def test_each_code_of_the_local_azure_is_in_its_table() -> None:

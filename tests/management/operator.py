@@ -12,6 +12,7 @@ from typing import Any
 from management.context import Context
 from management.main import parser
 from management.output import Output
+from management.running import run_command
 from shared.emabler.client import EmablerClient
 from shared.ingestion.ingest import Ingestion
 from shared.ingestion.messages import IncomingMessage
@@ -98,5 +99,5 @@ class Operator:
         output = Output(as_json=options.json, out=out, err=err)
         rooms = Rooms(self.settings, tables=self.tables, blobs=self.blobs, emabler=self.emabler)
         rooms.__dict__.update(self.parts)
-        code = await options.command.run(Context(options, output, rooms, self.environ))
+        code = await run_command(Context(options, output, rooms, self.environ))
         return Ran(code, out.getvalue(), err.getvalue())

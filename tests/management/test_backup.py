@@ -20,7 +20,7 @@ async def test_a_backup_is_taken_and_listed(operator: Operator) -> None:
     assert row["rows"] == sum(row["counts"].values()) > 20
     assert row["backup"] in taken.err
     assert row["deleted_after"] > row["begun"][:10]
-    assert "1 backups; what they hold is gone for good on " in listed.err
+    assert "1 backup; what they hold is gone for good on " in listed.err
 
 
 async def test_a_damaged_manifest_is_told(operator: Operator) -> None:

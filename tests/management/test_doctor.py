@@ -75,7 +75,7 @@ async def test_the_doctor_looks_at_the_backups(operator: Operator) -> None:
 
     assert (none[0], fresh[0], old[0], unwanted[0]) == (True, True, False, True)
     assert none[1].startswith("none is whole yet")
-    assert fresh[1].startswith("1 are whole; the latest whole one began ")
+    assert fresh[1].startswith("1 whole backup; the latest whole one began ")
     assert old[1].startswith("backup_old: ")
     assert unwanted[1] == "none are taken: BACKUP_EVERY_HOURS is 0"
     (row,) = [row for row in missing.rows if row["check"] == "containers"]

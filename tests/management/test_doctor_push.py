@@ -250,8 +250,12 @@ class Letters:
     ("letters", "well", "words"),
     [
         (Letters(0), True, "none"),
-        (Letters(3), False, "dead_letters: 3 messages are dead letters (MaxDeliveryCountExceeded)"),
-        (Letters(500), False, "dead_letters: 100 or more messages"),
+        (
+            Letters(3),
+            False,
+            "dead_letters: the queue has 3 dead letters (MaxDeliveryCountExceeded)",
+        ),
+        (Letters(500), False, "dead_letters: the queue has 100 dead letters or more"),
         (Letters(1, away=True), False, "queue_unavailable: dead letters of queue"),
     ],
 )

@@ -80,7 +80,7 @@ async def test_tags_that_cannot_be_read_are_told(operator: Operator, rest: Rest)
     ran = await operator.run("tags", "import", "--from-emabler", "--json")
 
     assert (ran.code, ran.rows[0]["new"], ran.rows[0]["unreadable"]) == (1, 1, 4)
-    assert ran.err.startswith("error: tags_unreadable: 4 of eMabler's tags were left out")
+    assert ran.err.startswith("error: tags_unreadable: 4 tags of eMabler's left out")
 
 
 async def test_a_list_that_does_not_add_up_is_told(operator: Operator, rest: Rest) -> None:
@@ -172,7 +172,7 @@ async def test_a_fleet_that_shrinks_is_asked_about(operator: Operator, rest: Res
     believed = await operator.run("chargers", "refresh", "--believe", "--json")
 
     assert doubted.code == 1
-    assert doubted.err.startswith("error: inventory_not_believed: 4 chargers are not listed")
+    assert doubted.err.startswith("error: inventory_not_believed: not listed any more: 4 chargers")
     assert (believed.code, believed.rows[0]["vanished"]) == (0, 4)
     listed = (await operator.run("chargers", "list", "--json")).rows
     assert sum(row["vanished"] is not None for row in listed) == 8

@@ -26,7 +26,7 @@ async def test_events_are_listed_as_a_table(operator: Operator) -> None:
         *("INSTANT", "TYPE", "CHARGER", "SOCKET", "TRANSACTION", "GENERATION", "FLAGS")
     ]
     assert line.split() == ["2026-11-02T09:11:03.737391Z", "ChargerBoot", "CH-0042", "v2"]
-    assert ran.err == "1 events\n"
+    assert ran.err == "1 event\n"
 
 
 async def test_events_are_listed_with_their_body(operator: Operator) -> None:
@@ -72,11 +72,11 @@ async def test_events_are_filtered(operator: Operator, arguments: str, count: in
     ran = await operator.run("events", "list", "--json", *arguments.split())
 
     assert (ran.code, len(ran.rows)) == (0, count)
-    assert ran.err == f"{count} events\n"
+    assert ran.err == ("1 event\n" if count == 1 else f"{count} events\n")
 
 
 async def test_a_charger_s_day_is_one_range(operator: Operator) -> None:
-    """With a charger and a day the journal is asked once, not walked."""
+    """With a charger and a day the journal is asked once, not walked; the stamp is one more."""
     day = ("--from", "2026-11-02", "--to", "2026-11-02T23:00Z")
 
     with counted() as requests:
@@ -85,7 +85,7 @@ async def test_a_charger_s_day_is_one_range(operator: Operator) -> None:
         one = ("--charger", "CH-0042", "--type", "Measurements")
         await operator.run("events", "list", *one, *day)
 
-    assert (requests.total, of_type.total) == (5, 1)
+    assert (requests.total, of_type.total) == (1 + 5, 1 + 1)
 
 
 async def test_sessions_are_listed(operator: Operator) -> None:
@@ -104,7 +104,7 @@ async def test_sessions_are_listed(operator: Operator) -> None:
     )
     (row,) = as_json.rows
     assert (row["sources"], row["findings"], row["tag"]) == (["start", "stop"], [], "TAG123")
-    assert ran.err == "1 sessions\n"
+    assert ran.err == "1 session\n"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_parked_messages_are_listed_with_their_reason(operator: Operator) 
     assert "socketId: expected a whole number from 0 on, found text 'left'" in one.rows[0]["detail"]
     words = people.lines[1].split()
     assert [words[0], *words[2:5]] == ["2026-11-03T12:00:00.000000Z", "parked", "not_json", "8"]
-    assert people.err == "1 parked messages\n"
+    assert people.err == "1 parked message\n"
 
 
 async def test_an_empty_store_lists_nothing() -> None:

@@ -49,7 +49,7 @@ async def test_a_dry_run_touches_nothing(operator: Operator, queue: FakeQueue) -
     )
 
     assert replay.err == "2 messages would be replayed (bad_field 1, not_json 1)\n"
-    assert discard.err == "1 messages would be discarded (not_json 1)\n"
+    assert discard.err == "1 message would be discarded (not_json 1)\n"
     assert operator.tables.rows(PARKED) == before
     assert queue.sent == []
 
@@ -89,10 +89,10 @@ async def test_filters_and_limits_choose(operator: Operator, queue: FakeQueue) -
     limited = await operator.run("parked", "replay", "--yes", "--again", "--limit", "1")
 
     assert [ran.err for ran in (one, other, none, limited)] == [
-        "1 messages replayed\n",
-        "1 messages replayed\n",
+        "1 message replayed\n",
+        "1 message replayed\n",
         "0 messages would be replayed\n",
-        "1 messages replayed\n",
+        "1 message replayed\n",
     ]
     assert len(queue.sent) == 3
 

@@ -35,7 +35,7 @@ async def test_an_erasure_is_counted_asked_and_told(operator: Operator) -> None:
     done = await operator.run("privacy", "erase", "TAG123", "--yes", "--as", "ann", "--json")
     again = await operator.run("privacy", "erase", "TAG123", "--yes")
 
-    assert "rows name the tag (" in dry.err
+    assert "rows with the tag (" in dry.err
     assert (unasked.code, unasked.err.split(":")[1]) == (2, " not_confirmed")
     assert done.code == 0
     assert set(done.all("left")) == {0}

@@ -64,7 +64,7 @@ async def test_history_that_a_run_would_write_is_no_agreement(fresh: Operator) -
     ran = await fresh.run(*DRY)
 
     assert (ran.code, ran.rows) == (1, [])
-    assert "1 sessions compared (history 1)" in ran.err
+    assert "1 session compared (history 1)" in ran.err
     assert [row for table in ALL_TABLES for row in fresh.tables.rows(table)] == []
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from management.exporting import FORMATS, export, whole_file
+from shared.errors import StoreUnavailableError
 from shared.sessions.columns import COLUMNS, exported
 from shared.storage.rows import Row, Value
 from tests import payloads
@@ -109,6 +110,41 @@ def test_what_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
         out.writelines([b"half", None])  # type: ignore[list-item] # what fails in the middle
 
     assert names_in(tmp_path) == ["sessions.csv"]
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [
+        ("tags export", "management.commands.tags_reading._tags"),
+        ("groups export", "management.commands.groups.all_groups"),
+        ("privacy export TAG123 --output", "management.commands.privacy.Search.all"),
+        ("sessions export --output", "management.commands.sessions_export.wanted_rows"),
+        ("findings export --output", "management.commands.findings_acting.read_findings"),
+    ],
+)
+async def test_no_export_leaves_half_a_file(
+    operator: Operator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    source: str,
+) -> None:
+    """A store that goes away in the middle leaves the file of before, and nothing beside it."""
+
+    async def gone(*_arguments: object) -> AsyncIterator[Any]:
+        for nothing in list[Any]():
+            yield nothing
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(source, gone)
+    path = tmp_path / "x"
+    path.write_bytes(b"before")
+
+    with pytest.raises(StoreUnavailableError):
+        await operator.run(*words.split(), str(path))
+
+    assert names_in(tmp_path) == ["x"]
     assert path.read_bytes() == b"before"
 
 

@@ -82,3 +82,26 @@ async def test_what_is_not_there_is_told(operator: Operator) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("error: not_found: there is no such session. What to do: python")
     assert operator.tables.rows(SESSIONS)
+
+
+async def test_what_is_listed_in_place_of_an_id_finds_the_session(operator: Operator) -> None:
+    """`-1` is no transaction's id: it means the session that came with it, if that is one."""
+    ran = await operator.run("sessions", "show", "CH-0044", "-1", "--json")
+    assert (ran.code, ran.rows[0]["summary"]["transaction"]) == (0, "-1")
+    await operator.ingest(
+        payloads.full_v2(
+            chargerId="CH-0044",
+            transactionId="-1",
+            deviceTimeStampStart="2026-11-02T20:00:00Z",
+            deviceTimeStampEnd="2026-11-02T21:00:00Z",
+        )
+    )
+
+    several = await operator.run("sessions", "show", "CH-0044", "-1")
+
+    assert (several.code, several.out) == (1, "")
+    assert several.err.startswith("error: several_found: 2 sessions of CH-0044 came with -1, ")
+    names = several.err.rpartition(": ")[2].strip().split(", ")
+    for name in names:
+        assert (await operator.run("sessions", "show", "CH-0044", name)).code == 0
+    assert len(set(names)) == 2

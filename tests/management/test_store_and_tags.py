@@ -89,7 +89,7 @@ async def test_wrong_lines_write_nothing(operator: Operator, tags_csv: Path) -> 
         {"line": 3, "fault": "the same tag as in line 2"},
         {"line": 4, "fault": "blocked is none of yes, no, true, false, 1, 0"},
     ]
-    assert ran.err.startswith("error: lines_wrong: 2 of 4 lines are wrong, so nothing was written.")
+    assert ran.err.startswith("error: lines_wrong: wrong lines: 2 of 4, so nothing was written.")
     assert operator.tables.rows(TAGS) == before
     assert operator.tables.rows(STORE) == []
 

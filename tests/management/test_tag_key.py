@@ -42,6 +42,37 @@ async def test_a_store_without_tags_says_nothing_of_the_key() -> None:
     assert await tag_key(rooms(Operator())) == "not known: no record of a tag was found"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("authorize", "CH-0042", "04A2247B"),
+        ("tags", "show", "04A2247B"),
+        ("tags", "block", "04A2247B"),
+        ("tags", "rehash"),
+    ],
+)
+async def test_what_goes_by_a_tag_s_id_stops(store: Operator, words: tuple[str, ...]) -> None:
+    """Under another key a known tag would be unknown, and a key that is none is refused."""
+    store.settings["TAG_HASH_KEY"] = SECRET[::-1]
+    store.settings["TAG_HASH_KEY_PREVIOUS"] = SECRET[::-1].upper()
+    with pytest.raises(EmablerFunctionsError, match="under another TAG_HASH_KEY"):
+        await store.run(*words)
+
+    store.settings["TAG_HASH_KEY"] = "short"
+    ran = await store.run(*words)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: setting_wrong: TAG_HASH_KEY ")
+
+
+async def test_lists_need_no_key(store: Operator) -> None:
+    """What walks the rows asks for no tag by its id."""
+    store.settings["TAG_HASH_KEY"] = "short"
+
+    for words in (("tags", "list"), ("tags", "unknown"), ("sessions", "list")):
+        assert (await store.run(*words)).code == 0
+
+
 async def test_doctor_and_erasures_look_at_it(store: Operator) -> None:
     """The doctor lists it; an erasure and an export stop instead of finding nothing."""
     store.settings["TAG_HASH_KEY"] = SECRET[::-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from management.main import run
+from management.main import parser, run
 from tests.management.operator import Operator
 
 A_DAY = ("--from", "2026-11-05", "--to", "2026-11-01")
@@ -47,6 +47,22 @@ def test_wrong_arguments_have_a_code_and_a_way_on(
     assert last.startswith("error: usage_wrong: ")
     assert what in last
     assert last.endswith(f"What to do: `python {whose} --help` explains each argument")
+
+
+@pytest.mark.parametrize("typed", ["sessions show CH -x", "sessions list --charger -x"])
+def test_an_id_that_begins_with_a_dash_has_a_way(
+    typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How it is written is said where it was taken for an option; so it is read."""
+    with pytest.raises(SystemExit):
+        run(typed.split())
+
+    told = capsys.readouterr().err
+    assert told.endswith(
+        "; an id that begins with a dash comes last, after the word --, or as --charger=-ID\n"
+    )
+    assert parser().parse_args(["sessions", "show", "--", "-CH", "-x"]).transaction == "-x"
+    assert parser().parse_args(["sessions", "list", "--charger=-x"]).charger == "-x"
 
 
 @pytest.mark.parametrize(

@@ -368,6 +368,22 @@ def test_what_cannot_be_read_has_a_stable_reason(body: bytes, code: str) -> None
     assert all(fault.expected and fault.found for fault in rejection.value.faults)
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"not json", "expecting value: line 1 column 1 (char 0)"),
+        (b'{"status": "x"} y', "extra data: line 1 column 17 (char 16)"),
+        (b'{"chargerId": NaN}', "NaN is no JSON number"),
+    ],
+)
+def test_why_a_text_is_no_json_is_said_in_a_sentence(body: bytes, why: str) -> None:
+    """Where the text stops being JSON stands behind what was found, and does not replace it."""
+    with pytest.raises(RejectedMessageError) as rejection:
+        decode(body)
+
+    assert str(rejection.value).endswith(f": expected JSON, found text that is none ({why})")
+
+
 def test_all_faults_of_a_message_are_told_at_once() -> None:
     """A rejection names every field that cannot be, not the first one only."""
     with pytest.raises(RejectedMessageError) as rejection:

@@ -15,6 +15,8 @@ from itertools import repeat
 from random import Random
 from time import perf_counter
 
+from local.commands.frame import WRONG_USE, Arguments
+from local.errors import LocalError
 from tests.simulation import ingestion, planted, reconciliation, shrinking
 
 INGESTION, RECONCILIATION = "ingestion", "reconciliation"
@@ -46,8 +48,16 @@ def _chunks(first: int, count: int) -> Iterator[range]:
 
 
 def main() -> int:
-    """Play the seeds that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py simulate", description=__doc__)
+    """Play the seeds that the command line asks for; the exit code, 1 where one ends badly."""
+    try:
+        return _play_asked()
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return WRONG_USE
+
+
+def _play_asked() -> int:
+    parser = Arguments("simulate")
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="play this one and print its story")

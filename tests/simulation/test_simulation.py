@@ -23,6 +23,23 @@ def play(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--seeds", "many"), "argument --seeds: invalid int value: 'many'"),
+        (("--frob",), "unrecognized arguments: --frob"),
+        (("--shrink", "--of", "reconciliation"), "--shrink is of ingestion"),
+    ],
+)
+def test_wrong_use_has_a_code_and_a_way_on(words: tuple[str, ...], what: str) -> None:
+    """One line with what is wrong and where examples are, exit code 2."""
+    played = play(*words)
+
+    assert (played.returncode, played.stdout) == (2, "")
+    assert played.stderr.startswith(f"error: usage_wrong: {what}")
+    assert played.stderr.endswith("What to do: `python dev.py simulate --help` shows examples.\n")
+
+
 @pytest.mark.timeout(600)
 def test_a_hundred_histories_end_well() -> None:
     """Stopped workers, lost locks, late writes, outages: the store ends as the events say."""
