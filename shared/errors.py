@@ -19,6 +19,7 @@ EmablerFunctionsError
 │   ├── LeaseHeldError           another run of reconciliation is under way
 │   └── LeaseLostError           a run held the lease for too long: it may write no more
 ├── UnexpectedError              something that is not ours failed, its text withheld
+├── RunStoppedError              somebody stopped a run by hand: the next one goes on
 └── RowConflictError             somebody else wrote the row first: read it again, then decide
     ├── RowExistsError           an insert met an existing row
     ├── RowChangedError          the ETag is no longer the row's
