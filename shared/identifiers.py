@@ -22,6 +22,9 @@ _NO_IDENTITY = re.compile(
     # Nothing; a number below zero; zero, however it is written.
     r"\s*(?:-(?:\d+\.?\d*|\.\d+)|\+?(?:0+\.?0*|\.0+))?\s*\Z"
 )
+_CHARGERS_AT_WORK = 4_096
+"""What is remembered saves a microsecond: of more, ids that never come again would fill memory."""
+
 _TAG_SEPARATORS = re.compile(r"[\s:\-._]+")
 
 
@@ -29,7 +32,7 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"={byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=_CHARGERS_AT_WORK)
 def key_part(identifier: str) -> str:
     """The identifier as one part of a key, readable where it can be.
 
@@ -52,7 +55,7 @@ def identifier_of(part: str) -> str | None:
     return unquote(part.replace("=", "%"), errors="surrogatepass")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=_CHARGERS_AT_WORK)
 def bucket_of(charger: str, buckets: int) -> str:
     """The bucket of a charger, `0` to `buckets - 1`: a stable hash, the same in every process."""
     digest = hashlib.blake2b(charger.encode("utf-8", "surrogatepass"), digest_size=8).digest()
