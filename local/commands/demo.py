@@ -20,7 +20,13 @@ from rich.console import Console
 
 from local.commands.frame import DONE, FAILED, ROOT, STATE, Arguments, run_command
 from local.commands.playing import telling
-from local.commands.playing.fleet import FleetOnStack, Progress, parts_for, write_fleet_tags
+from local.commands.playing.fleet import (
+    NO_TIMER,
+    FleetOnStack,
+    Progress,
+    parts_for,
+    write_fleet_tags,
+)
 from local.commands.playing.operator import Operator, forget_app_settings
 from local.commands.playing.verdict import Verdict, judge
 from local.commands.playing.watching import kafka_behind, queue_counts, until_drained
@@ -88,7 +94,7 @@ async def demo() -> int:
         app=arguments.app,
         logs=arguments.logs,
         parts=parts_for(arguments.push),
-        overrides=_TAP_BUDGET,
+        overrides=_TAP_BUDGET | NO_TIMER,
         before_host=lambda azure: _operator(azure).create_store(),
         report=lambda line: _tell(console, line),
     ) as azure:

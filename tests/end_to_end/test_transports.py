@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from local.commands.playing.fleet import FleetOnStack, customer_of, parts_for, write_fleet_tags
+from local.commands.playing.fleet import (
+    NO_TIMER,
+    FleetOnStack,
+    customer_of,
+    parts_for,
+    write_fleet_tags,
+)
 from local.commands.playing.operator import Operator
 from local.commands.playing.verdict import Verdict, judge
 from local.commands.playing.watching import queue_counts, until_drained
@@ -32,7 +38,8 @@ async def running(transport: Transport, folder: Path) -> AsyncIterator[LocalAzur
         data=folder / "data",
         parts=parts_for(transport),
         # The messages of tests/payloads.py are of one day, whenever this runs.
-        overrides={"RETENTION_JOURNAL_DAYS": "3660", "AUTHORIZATION_BUDGET_MILLISECONDS": "4500"},
+        overrides={"RETENTION_JOURNAL_DAYS": "3660", "AUTHORIZATION_BUDGET_MILLISECONDS": "4500"}
+        | NO_TIMER,
         before_host=lambda azure: Operator(azure.settings, folder).create_store(),
     ) as azure:
         yield azure
