@@ -210,12 +210,16 @@ class Emabler(httpx.AsyncBaseTransport):
 
 @dataclass
 class Watch:
-    """Holds what must be so, at each write to the store."""
+    """Holds what must be so, at each write to the store.
+
+    `there_since`: when the store had a claim of an item first, by its REST id.
+    """
 
     tables: MemoryTables
     everything: list[Session]
     lines: list[str]
     lease: Standing | None = None
+    there_since: dict[str, float] = field(default_factory=dict)
 
     async def __call__(self, table: str, moment: str) -> None:
         if moment != "after_write" or table not in (SESSIONS, RECONCILIATION):
@@ -248,6 +252,7 @@ class Watch:
         """
         now = asyncio.get_running_loop().time()
         kept = {claim.name: claim for claim in map(claim_from_row, self.rest_rows())}
+        self.there_since = dict.fromkeys(kept, now) | self.there_since
         windows = list(self._windows())
         for each in self.everything:
             since = _proven_as_of(each, windows)
@@ -285,14 +290,9 @@ class Watch:
             if each.energies(both, now) == {None} and None not in other.energies(both, now):
                 # What a sleeper brings of an item that the store did not have at the proof counts
                 # until the next walk (docs/decisions/0038).
-                assert claim.gone or self._written(each) > both, (
+                assert claim.gone or self.there_since[claim.name] > both, (
                     f"{each} is listed no more, {other} is, as of {both}\n{self.story}"
                 )
-
-    def _written(self, each: Session) -> float:
-        """When the claim of an item was written last."""
-        rows = (row for row in self.rest_rows() if claim_from_row(row).name == str(each.number))
-        return max((row.timestamp - EPOCH).total_seconds() for row in rows if row.timestamp)
 
     def _windows(self) -> Iterator[Window]:
         for row in self.tables.rows(RECONCILIATION):
