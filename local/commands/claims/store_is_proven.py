@@ -12,6 +12,7 @@ async def check(ground: Ground) -> Verdict:
 CLAIM = Claim(
     "store_is_proven",
     "No stretch counts as proven in which the store lacks what eMabler listed at the proof's "
-    "instant, whatever died, slept or came late; an older answer never wins; two runs never mix.",
+    "instant, whatever died, slept or came late; an older answer about an item that the store has "
+    "never wins; two runs never mix.",
     check,
 )
