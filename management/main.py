@@ -1,7 +1,7 @@
 """Reads the command line, runs the command, and turns what goes wrong into a code and an exit.
 
 Exit 0: done. 1: something was found wrong, or the store cannot be reached. 2: wrong usage or
-settings. 130: stopped (Ctrl-C).
+settings. 130: stopped (Ctrl-C), 143: stopped (SIGTERM).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from management.environment import FILE, load_environment
 from management.examples import shown
 from management.output import Output
 from management.running import run_command
-from management.stopping import INTERRUPTED, NothingDoneError, stopped
+from management.stopping import NothingDoneError, stopped, told_to_end
 from management.streams import make_writable, write_no_more
 from management.usage import WRONG_USAGE, Parser, wrong_range
 from shared.errors import (
@@ -52,7 +52,8 @@ _EXAMPLES = """examples:
 
 Settings come from the environment, over local.settings.json in the current folder, or with --env
 azd over those of a deployed environment.
-Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings, 130 stopped (Ctrl-C)."""
+Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or settings, 130 stopped (Ctrl-C),
+143 stopped (SIGTERM)."""
 
 _GROUPS = {
     "events": "the journal: every push event, once",
@@ -129,21 +130,24 @@ def run(arguments: Sequence[str]) -> int:
     if wrong := wrong_range(options):
         output.error("wrong_range", wrong)
         return WRONG_USAGE
-    try:
-        return _run_telling(options, output)
-    except KeyboardInterrupt as stop:
-        writes = not (isinstance(stop, NothingDoneError) or _only_looks(options))
-        output.say(stopped(options.command.name, how_far=output.how_far(), writes=writes))
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our rows has enough of them.
-        write_no_more()
-        return DONE
-    except OSError as error:
-        what = f"{error.filename or 'standard output'}: {error.strerror or error}"
-        output.error("file_unusable", f"{what}. What to do: give it room or rights, then repeat")
-        write_no_more()
-        return FOUND_WRONG
+    with told_to_end() as exit_code:
+        try:
+            return _run_telling(options, output)
+        except KeyboardInterrupt as stop:
+            writes = not (isinstance(stop, NothingDoneError) or _only_looks(options))
+            output.say(stopped(options.command.name, how_far=output.how_far(), writes=writes))
+            return exit_code()
+        except BrokenPipeError:
+            # Whoever read our rows has enough of them.
+            write_no_more()
+            return DONE
+        except OSError as error:
+            what = f"{error.filename or 'standard output'}: {error.strerror or error}"
+            output.error(
+                "file_unusable", f"{what}. What to do: give it room or rights, then repeat"
+            )
+            write_no_more()
+            return FOUND_WRONG
 
 
 def _only_looks(options: argparse.Namespace) -> bool:

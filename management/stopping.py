@@ -1,14 +1,18 @@
-"""What is said when somebody stops a command (Ctrl-C): what became of its work, and the way on."""
+"""What is said when somebody stops a command: what became of its work, and the way on.
+
+Ctrl-C stops it, and so does a SIGTERM: of a pipeline that is cancelled, or a machine going down.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 _AGAIN = "run the command again"
 _FILE = "a file that it was to write is as it was before, and rows that were printed are not all"
@@ -71,6 +75,25 @@ def stopped(command: str, *, how_far: str, writes: bool) -> str:
         became, remedy = "nothing was written", _AGAIN
     told = f"stopped after {how_far}" if how_far else "stopped"
     return (f"{told}: {became}" if became else told) + f". What to do: {remedy}"
+
+
+@contextmanager
+def told_to_end() -> Iterator[Callable[[], int]]:
+    """Within it a SIGTERM does what Ctrl-C does; yields what tells the exit code of the stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: INTERRUPTED
+        return
+    codes = [INTERRUPTED]
+
+    def as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+        codes.append(TERMINATED)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, as_ctrl_c)
+    try:
+        yield lambda: codes[-1]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def read_line() -> str:
