@@ -8,13 +8,11 @@ are told.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import random
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -39,9 +37,11 @@ from benchmarks.authorize.figures import (
     added_ratio,
     joined,
 )
+from benchmarks.command_line import Options
 from benchmarks.ingest import load
 from benchmarks.ingest.__main__ import QUEUE, drained, send, settings
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from local.functions_host.process import FunctionsHost
 from local.service_bus import Queue, ServiceBusBroker
 from shared.identifiers import bucket_of, hash_tag
@@ -273,14 +273,14 @@ def verdict(console: Console, figures: dict[tuple[str, int], dict[str, list[Late
     return 1 if missed else 0
 
 
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py bench authorize", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6, help="how often each is measured")
-    parser.add_argument("--calls", type=int, default=200, help="calls in a round, one at a time")
+    parser = Options("authorize", __doc__)
+    parser.add_count("--rounds", 6, "how often each is measured")
+    parser.add_count("--calls", 200, "calls in a round, one at a time")
     options = parser.parse_args()
-    return asyncio.run(run(options.rounds, options.calls))
+    return await run(options.rounds, options.calls)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -10,10 +10,8 @@ counts: below the floor the benchmark fails, a goal is told.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import Options
 from benchmarks.decode import load, pydantic_model
+from local.commands.frame import run_command
 from shared.push.decode import decode
 from shared.push.digest import digest_of
 
@@ -114,30 +114,14 @@ def run(rounds: int, batches: int) -> int:
     return 1 if missed else 0
 
 
-def positive(text: str) -> int:
-    """A count of at least one, from the command line."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
-    return number
-
-
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python dev.py bench decode",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--rounds", type=positive, default=9, help="how often each is measured (default: 9)"
-    )
-    parser.add_argument(
-        "--batches", type=positive, default=40, help="batches of 100 events (default: 40)"
-    )
+    parser = Options("decode", __doc__)
+    parser.add_count("--rounds", 9, "how often each is measured")
+    parser.add_count("--batches", 40, "batches of 100 events")
     options = parser.parse_args()
     return run(options.rounds, options.batches)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -6,14 +6,12 @@ another and several times in turn; the median of the ratios counts. Floors fail,
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import re
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,8 +24,10 @@ from azure.servicebus.aio import ServiceBusClient
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import Options
 from benchmarks.ingest import load
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from local.functions_host.process import FunctionsHost
 from local.service_bus import Queue, ServiceBusBroker
 from shared.storage.azure import AzureTables
@@ -189,14 +189,14 @@ async def run(rounds: int, count: int) -> int:
     return 1 if missed else 0
 
 
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py bench ingest", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--batches", type=int, default=40, help="measured batches of 100 events")
+    parser = Options("ingest", __doc__)
+    parser.add_count("--rounds", 3, "how often each is measured")
+    parser.add_count("--batches", 40, "measured batches of 100 events")
     options = parser.parse_args()
-    return asyncio.run(run(options.rounds, options.batches))
+    return await run(options.rounds, options.batches)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

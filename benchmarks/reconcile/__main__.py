@@ -9,7 +9,6 @@ are told.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -25,9 +24,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import Options, count
 from benchmarks.reconcile.load import write_books
 from benchmarks.reconcile.measured import Measured
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from local.emabler.process import EmablerServer
 from shared.settings import read_settings
 from shared.storage.connect import connect_tables
@@ -188,20 +189,21 @@ async def run(sizes: Sequence[int], rounds: int) -> int:
     return 0 if all(lines.values()) else 1
 
 
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py bench reconcile", description=__doc__)
+    parser = Options("reconcile", __doc__)
     parser.add_argument(
         "--sessions",
-        type=int,
+        type=count,
         nargs="+",
+        metavar="N",
         default=HELD_TO_FLOORS,
         help="how many; several sizes, 200000 for the check of memory",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="walks with nothing new")
+    parser.add_count("--rounds", 3, "walks with nothing new")
     options = parser.parse_args()
-    return asyncio.run(run(options.sessions, options.rounds))
+    return await run(options.sessions, options.rounds)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.command_line import Options
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from shared.instants import day_of
 from shared.retention.policies import AGE_SETTINGS
 from shared.retention.retain import Retention
@@ -167,8 +169,8 @@ async def measure(rows: int) -> dict[str, object]:
 
 async def main() -> int:
     """Measure and print; 1 where a floor is missed."""
-    parser = argparse.ArgumentParser(prog="dev.py bench retention", description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000, help="how many; 100000")
+    parser = Options("retention", __doc__)
+    parser.add_count("--rows", 100_000, "how many rows")
     parser.add_argument("--json", action="store_true", help="print one object, for programs")
     parser.add_argument("--connection", help=argparse.SUPPRESS)
     parser.add_argument("--now", type=datetime.fromisoformat, help=argparse.SUPPRESS)
@@ -188,4 +190,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    run_command(main)

@@ -7,8 +7,6 @@ print none, less than 1 MB more for each 10,000 sessions.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import os
 import re
@@ -25,7 +23,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.command_line import Options
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from shared.identifiers import bucket_of
 from shared.sessions.claims import Claim, Source, claim_row
 from shared.sessions.summary import fold, summary_row
@@ -162,8 +162,8 @@ def largest_memory(process: int) -> float:
 
 async def main() -> int:
     """Fill, run, print; 1 where a floor is missed."""
-    parser = argparse.ArgumentParser(prog="dev.py bench sessions", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=100_000, help="how many; 100000")
+    parser = Options("sessions", __doc__)
+    parser.add_count("--sessions", 100_000, "how many sessions")
     parser.add_argument("--json", action="store_true", help="print one object, for programs")
     parser.add_argument(
         "--first-rows-only", action="store_true", help="do not measure how memory grows"
@@ -199,4 +199,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    run_command(main)

@@ -6,12 +6,10 @@ machine does falls on both. Then the same tags are imported again, and their sna
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import itertools
 import resource
-import sys
 import tempfile
 import time
 import tracemalloc
@@ -23,7 +21,9 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 from rich.console import Console
 
+from benchmarks.command_line import Options
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from shared.instants import system_clock
 from shared.storage.azure import AzureTables
 from shared.storage.containers import SNAPSHOTS
@@ -153,13 +153,13 @@ async def run(count: int) -> int:
     return 0 if all(well.values()) else 1
 
 
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py bench tags", description=__doc__)
-    parser.add_argument("--tags", type=int, default=100_000, help="how many tags")
+    parser = Options("tags", __doc__)
+    parser.add_count("--tags", 100_000, "how many tags")
     options = parser.parse_args()
-    return asyncio.run(run(options.tags))
+    return await run(options.tags)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,8 +9,6 @@ default telemetry may cost a tenth of ingestion's CPU time at most.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import os
 import random
@@ -30,10 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.authorize.__main__ import SECRET, bodies, fill
+from benchmarks.command_line import Options
 from benchmarks.ingest import load
 from benchmarks.ingest.__main__ import QUEUE, cpu_seconds, drained, send, settings
 from local.app_insights.process import AppInsights
 from local.azurite import Azurite
+from local.commands.frame import run_command
 from local.functions_host.process import FunctionsHost
 from local.processes import until
 from local.service_bus import Queue, ServiceBusBroker
@@ -270,15 +270,15 @@ def verdict(console: Console, found: dict[tuple[str, str], list[Figures]]) -> in
     return 1 if missed else 0
 
 
-def main() -> int:
+async def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python dev.py bench telemetry", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
-    parser.add_argument("--batches", type=int, default=30, help="measured batches of 100 events")
-    parser.add_argument("--taps", type=int, default=1000, help="measured taps")
+    parser = Options("telemetry", __doc__)
+    parser.add_count("--rounds", 5, "how often each is measured")
+    parser.add_count("--batches", 30, "measured batches of 100 events")
+    parser.add_count("--taps", 1000, "measured taps")
     options = parser.parse_args()
-    return asyncio.run(run(options.rounds, options.batches, options.taps))
+    return await run(options.rounds, options.batches, options.taps)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)
