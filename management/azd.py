@@ -19,6 +19,7 @@ from shared.settings import IDENTITY_SUFFIXES, SETTINGS
 AZD = "azd"
 FOR_COMMANDS = ("EMABLER_PUSH_URL", "AZURE_KEY_VAULT_NAME")
 """What is no setting of the app, and what commands look for all the same."""
+_ENVIRONMENT_NAME = "AZURE_ENV_NAME"
 _SECONDS = 60
 _SECRETS = {
     setting.name: bool(setting.needed_by) and setting.where is None
@@ -38,15 +39,18 @@ def load_azd_environment(
     """The settings of an azd environment (None: the one that is selected), the caller's above them.
 
     A secret that cannot be read is told and left out: what needs it says so, the rest works. One
-    that nothing needs, and that the vault does not hold, is left out silently.
+    that nothing needs, and that the vault does not hold, is left out silently. What the caller's
+    say otherwise is told by name.
 
     Raises:
-        SettingError: azd is not there, or knows no such environment, or it was not provisioned.
+        SettingError: azd is not there, or knows no such environment, or it was not provisioned, or
+            the caller's values are those of another environment.
     """
     words = [AZD, "env", "get-values", "--output", "json"]
     if name:
         words += ["--environment", name]
     told = _values(words)
+    _refuse_another(told.get(_ENVIRONMENT_NAME) or name, environ.get(_ENVIRONMENT_NAME))
     values = {
         key: value
         for key, value in {**told, **_app_settings(told)}.items()
@@ -56,6 +60,8 @@ def load_azd_environment(
         which = f"the azd environment {name}" if name else "the selected azd environment"
         message = f"{which} was not provisioned. What to do: azd provision"
         raise SettingError(message, code="setting_missing")
+    if others := sorted(key for key in values if environ.get(key, values[key]) != values[key]):
+        say(f"set on this machine, and counts above the environment's: {', '.join(others)}")
     vault = told.get("AZURE_KEY_VAULT_NAME")
     wanted = [secret for secret in _SECRETS if secret not in environ]
     if vault and wanted:
@@ -73,6 +79,19 @@ def load_azd_environment(
 def secret_name(setting: str) -> str:
     """The name of a setting's secret in the vault, as infra/settings.bicep has it."""
     return setting.lower().replace("_", "-")
+
+
+def _refuse_another(meant: str | None, exported: str | None) -> None:
+    """Refuse a shell that holds the addresses of one environment, when another one is meant.
+
+    Its addresses would count above, with the secrets of the one that is meant.
+    """
+    if meant and exported and meant != exported:
+        message = (
+            f"this shell holds the exported values of the azd environment {exported}, which would "
+            f"count above those of {meant}. What to do: open a new shell for {meant}"
+        )
+        raise SettingError(message)
 
 
 def _is_ours(name: str) -> bool:

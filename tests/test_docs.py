@@ -35,6 +35,7 @@ from shared.telemetry import FIELDS
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+RUNBOOKS = [path for path in PAGES if path.parent.name == "runbooks"]
 
 
 def page(name: str) -> str:
@@ -65,13 +66,17 @@ def test_each_setting_is_documented() -> None:
     assert documented == [
         [
             f"`{setting.name}`",
-            ", ".join(setting.needed_by) or "nobody",
+            ", ".join(setting.needed_by) or _nobody(setting.heeded_by),
             "" if setting.default is None else f"`{setting.default}`",
             setting.meaning,
             f"`{setting.example}`",
         ]
         for setting in SETTINGS
     ]
+
+
+def _nobody(heeded_by: tuple[str, ...]) -> str:
+    return f"nobody; a wrong one disables {', '.join(heeded_by)}" if heeded_by else "nobody"
 
 
 def test_the_sample_settings_are_the_documented_ones() -> None:
@@ -254,6 +259,13 @@ def test_every_documented_command_is_understood(path: Path) -> None:
         if words == ["--help"]:
             continue
         assert parser().parse_args(words)
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.name)
+def test_runbooks_work_on_the_deployed_environment(path: Path) -> None:
+    """Each of their commands says so: without it a developer's local settings would take part."""
+    for line in re.findall(r"python manage\.py ([^`\n|]+)", path.read_text(encoding="utf-8")):
+        assert "--env azd" in line, line
 
 
 def test_every_decision_is_listed() -> None:

@@ -103,12 +103,27 @@ def test_the_caller_s_environment_stands_above(programs: Programs, tmp_path: Pat
     """What is set on this machine counts, and no secret is fetched in its place."""
     programs()
 
-    found = load_azd_environment(None, {"TAG_HASH_KEY": "mine", "STORE_BUCKETS": "2"}, print)
+    mine = {"TAG_HASH_KEY": "mine", "STORE_BUCKETS": "2", "EMABLER_ENVIRONMENT": "test"}
+    said: list[str] = []
+
+    found = load_azd_environment(None, mine, said.append)
 
     assert (found["TAG_HASH_KEY"], found["STORE_BUCKETS"]) == ("mine", "2")
+    assert said == ["set on this machine, and counts above the environment's: STORE_BUCKETS"]
     asked = (tmp_path / "az").read_text()
     assert "--name tag-hash-key " not in asked
     assert "--name tag-hash-key-previous " in asked
+
+
+def test_a_shell_of_another_environment_is_refused(programs: Programs) -> None:
+    """One environment's addresses never meet another one's secrets; its own values do no harm."""
+    programs(values={**VALUES, "AZURE_ENV_NAME": "charging-prod"})
+
+    with pytest.raises(SettingError, match="open a new shell for charging-prod"):
+        load_azd_environment("charging-prod", {**VALUES, "AZURE_ENV_NAME": "charging-test"}, print)
+
+    own = {**VALUES, "AZURE_ENV_NAME": "charging-prod"}
+    assert load_azd_environment("charging-prod", own, print)["TAG_HASH_KEY"] == "k" * 44
 
 
 def test_a_secret_that_cannot_be_read_is_told_and_left_out(programs: Programs) -> None:
