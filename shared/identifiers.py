@@ -15,6 +15,9 @@ from urllib.parse import unquote
 MAX_ID_CHARACTERS = 255
 """Beyond this many code points it is no identifier of eMabler's; its message is parked."""
 
+NAMELESS = "=none-"
+"""How the transaction part of a session's key begins where no id identifies it."""
+
 READABLE_CHARACTERS = 96
 _PREFIX_CHARACTERS = 60
 _UNSAFE = re.compile(r"[^A-Za-z0-9._\-]")

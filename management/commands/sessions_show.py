@@ -8,10 +8,9 @@ from typing import Any
 
 from management.context import Command, Context, end_argument, instant_argument
 from management.words import counted
-from shared.identifiers import bucket_of, key_part
+from shared.identifiers import NAMELESS, bucket_of, key_part
 from shared.ingestion.reading import EventFilter, read_events
 from shared.instants import system_clock
-from shared.sessions.claims import NAMELESS
 from shared.sessions.summary import State, is_summary
 from shared.storage.rows import Row
 from shared.storage.tables import SESSIONS

@@ -75,8 +75,8 @@ def audit_row(entry: Entry, *, buckets: int, name: str) -> Row:
 class Inbox(Protocol):
     """Takes in the taps of unknown tags."""
 
-    async def take(self, entries: Sequence[Entry]) -> None:
-        """Note them.
+    async def take(self, entries: Sequence[Entry], noted: Callable[[Entry], None]) -> None:
+        """Note them; `noted` is told of each that is.
 
         Raises:
             StoreUnavailableError: Some may be noted, the others are not.
@@ -90,6 +90,7 @@ class _Waiting:
     entry: Entry
     since: float
     written: bool = False
+    noted: bool = False
 
 
 class Audit:
@@ -135,7 +136,7 @@ class Audit:
         row = audit_row(entry, buckets=self._buckets, name=uuid4().hex[:12])
         self._queue.append(_Waiting(row, entry, monotonic()))
         if len(self._queue) > MOST_WAITING:
-            self._lose([self._queue.popleft()])
+            self._count_lost([self._queue.popleft()])
         if self._task is None or self._task.done():
             # A context of its own: its requests are no invocation's.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
@@ -173,7 +174,13 @@ class Audit:
             for each in part:
                 each.written = True
             if self._inbox is not None:
-                await self._inbox.take([each.entry for each in part])
+                # What is noted is not noted again when others of its part are tried once more.
+                left = {id(each.entry): each for each in part if not each.noted}
+
+                def noted(entry: Entry) -> None:
+                    left[id(entry)].noted = True
+
+                await self._inbox.take([each.entry for each in left.values()], noted)
         except RowRejectedError:
             # Some row breaks a limit; it must not take the others with it.
             if len(part) > 1:
@@ -191,8 +198,12 @@ class Audit:
         self._queue = deque(each for each in self._queue if id(each) not in gone)
 
     def _lose(self, part: Sequence[_Waiting]) -> None:
+        if part:
+            self._take_out(part)
+            self._count_lost(part)
+
+    def _count_lost(self, part: Sequence[_Waiting]) -> None:
         lost = sum(not each.written for each in part)
-        self._take_out(part)
         if lost:
             self.lost += lost
             LOGGER.error("audit_lost: %d rows, %d since the start", lost, self.lost)

@@ -56,8 +56,15 @@ class Terms:
 class LastKnown(Protocol):
     """Tags that may charge while the store is away, and what this worker read of them since."""
 
-    def note(self, hashes: Sequence[str], charger: str, decision: Decision, read: datetime) -> None:
-        """Take note of a decision that was read live at an instant."""
+    def note(
+        self,
+        hashes: Sequence[str],
+        charger: str,
+        decision: Decision,
+        read: datetime,
+        until: datetime | None = None,
+    ) -> None:
+        """Take note of a decision that was read live at an instant, and of when it ends."""
         ...
 
     def decide(self, hashes: Sequence[str], charger: str, now: datetime) -> Decision | None:
@@ -84,6 +91,12 @@ class Judged:
     situation: Situation
     policy: Policy
     decision: Decision
+
+    @property
+    def until(self) -> datetime | None:
+        """When the decision ends by itself, where that is known: a tag becomes valid."""
+        tag = self.situation.tag
+        return tag.valid_from if tag and self.decision.cause is Cause.NOT_YET_VALID else None
 
 
 class Authorization:
@@ -149,7 +162,7 @@ class Authorization:
                 "the store did not answer within the budget", code=str(Cause.BUDGET_USED_UP)
             ) from error
         if self._last_known is not None:
-            self._last_known.note(hashes, tap.charger, judged.decision, read)
+            self._last_known.note(hashes, tap.charger, judged.decision, read, judged.until)
         return judged
 
     async def judge(self, tap: Tap, hashes: Sequence[str], *, fresh: bool = False) -> Judged:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
-from shared.authorization.rules import OF_THE_TAG
+from shared.authorization.rules import OF_SESSIONS, OF_THE_TAG
 from shared.authorization.taps import Cause, Decision, Source
 from shared.errors import EmablerFunctionsError
 from shared.tags.snapshot import Snapshot
@@ -23,15 +23,17 @@ _ANYWHERE = ""
 
 
 class _Denial(NamedTuple):
-    """A denial, when it was read, and the ETag of the snapshot that was at hand then."""
+    """A denial, when it was read, the ETag of the snapshot at hand then, and when it ends."""
 
     read: datetime
     etag: str | None
     decision: Decision
+    until: datetime | None
 
-    def outlasts(self, snapshot: Snapshot, etag: str | None) -> bool:
+    def outlasts(self, snapshot: Snapshot, etag: str | None, now: datetime) -> bool:
         # By the ETag too: the clock of whoever made the snapshot may be ahead of this worker's.
-        return self.read >= snapshot.scanned or self.etag == etag
+        newer = self.read >= snapshot.scanned or self.etag == etag
+        return newer and (self.until is None or now < self.until)
 
 
 class SnapshotAtHand:
@@ -80,14 +82,23 @@ class SnapshotAtHand:
             loop = asyncio.get_running_loop()
             self._looking = loop.create_task(self.look(), context=Context())
 
-    def note(self, hashes: Sequence[str], charger: str, decision: Decision, read: datetime) -> None:
+    def note(
+        self,
+        hashes: Sequence[str],
+        charger: str,
+        decision: Decision,
+        read: datetime,
+        until: datetime | None = None,
+    ) -> None:
         """Remember a denial that was read live; forget it when the tag is allowed.
 
-        Taps overtake each other: what was read earlier changes nothing that was read later.
+        Taps overtake each other: what was read earlier changes nothing that was read later. A
+        limit is not remembered: nobody could tell when the sessions end. `until` is when the
+        denial ends by itself.
         """
         self.look_soon()
         own = hashes[0]
-        if decision.cause is Cause.KNOWN_TAG:
+        if decision.cause is Cause.KNOWN_TAG or decision.cause in OF_SESSIONS:
             for place in ((own, _ANYWHERE), (own, charger)):
                 if not self._knows_later(place, read):
                     self._denials.pop(place, None)
@@ -95,7 +106,7 @@ class SnapshotAtHand:
             place = own, _ANYWHERE if decision.cause in OF_THE_TAG else charger
             if self._knows_later(place, read):
                 return
-            self._denials[place] = _Denial(read, self._etag, decision)
+            self._denials[place] = _Denial(read, self._etag, decision, until)
             self._denials.move_to_end(place)
             if len(self._denials) > _MOST_DENIALS:
                 self._denials.popitem(last=False)
@@ -112,7 +123,7 @@ class SnapshotAtHand:
             return None
         for place in ((hashes[0], _ANYWHERE), (hashes[0], charger)):
             denial = self._denials.get(place)
-            if denial is not None and denial.outlasts(snapshot, self._etag):
+            if denial is not None and denial.outlasts(snapshot, self._etag, now):
                 return Decision(
                     allowed=False,
                     cause=denial.decision.cause,

@@ -211,6 +211,9 @@ OF_THE_TAG = frozenset(
 )
 """Denials that hold at every charger: what a worker remembers of them outlasts a snapshot."""
 
+OF_SESSIONS = frozenset((Cause.TAG_LIMIT, Cause.GROUP_LIMIT))
+"""Denials that rest on open sessions alone: the tag itself may charge here."""
+
 
 def decide(situation: Situation, policy: Policy, now: datetime) -> Decision:
     """Decide a tap: the first rule that applies. Bounds are exact to the microsecond."""

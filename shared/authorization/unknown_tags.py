@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from shared.authorization.audit import Entry
@@ -52,8 +52,10 @@ class UnknownTags:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def take(self, entries: Sequence[Entry]) -> None:
-        """Note the taps of unknown tags among these entries.
+    async def take(
+        self, entries: Sequence[Entry], noted: Callable[[Entry], None] = lambda _entry: None
+    ) -> None:
+        """Note the taps of unknown tags among these entries; `noted` is told of each that is.
 
         Raises:
             StoreUnavailableError: Some may be noted, the others are not.
@@ -62,9 +64,11 @@ class UnknownTags:
         for entry in entries:
             if entry.decision.cause is Cause.UNKNOWN_TAG:
                 tags[entry.hashed].append(entry)
-        await all_done(self._note(hashed, told) for hashed, told in tags.items())
+        await all_done(self._note(hashed, told, noted) for hashed, told in tags.items())
 
-    async def _note(self, hashed: str, entries: Sequence[Entry]) -> None:
+    async def _note(
+        self, hashed: str, entries: Sequence[Entry], noted: Callable[[Entry], None]
+    ) -> None:
         partition, key = unknown_key(hashed)
         for _ in range(_MAX_ROUNDS):
             row = await self._tables.get(UNKNOWN_TAGS, partition, key)
@@ -80,6 +84,8 @@ class UnknownTags:
                 )
             except RowConflictError:
                 continue
+            for entry in entries:
+                noted(entry)
             return
         raise StoreUnavailableError("an unknown tag kept changing", code="store_contended")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,12 +134,17 @@ def _letter(message: ServiceBusReceivedMessage) -> DeadLetter:
 
 
 def _bytes(message: ServiceBusReceivedMessage) -> bytes:
-    """The body as ingestion would be given it: data sections joined, a value as its text."""
-    body = message.body
+    """The body as ingestion would be given it: data sections joined, a value as its text.
+
+    A sender can give a message no body, or any AMQP value: neither may hold up the other letters.
+    """
+    body: object = message.body
+    if body is None:
+        return b""
     if isinstance(body, bytes):
         return body
-    if isinstance(body, str):
-        return body.encode()
+    if isinstance(body, Mapping) or not isinstance(body, Iterable) or isinstance(body, str):
+        return str(body).encode("utf-8", "surrogatepass")
     return b"".join(part if isinstance(part, bytes) else str(part).encode() for part in body)
 
 

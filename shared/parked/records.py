@@ -33,9 +33,10 @@ REASONS = (
 """All reasons that a row can have; docs/promises.md holds the same table."""
 
 _MAX_DETAIL_CHARACTERS = 8_000
+_MAX_TYPE_CHARACTERS = 255
 _MAX_PROPERTIES_CHARACTERS = 30_000
-_MAX_TRACE = 60
-"""Entries that a trace keeps: the first one and the latest; each has some 300 characters."""
+_MAX_TRACE, _MAX_TRACE_CHARACTERS = 60, 30_000
+"""What a trace keeps: the first entry and the latest; each has some 300 characters."""
 
 
 class ParkedState(StrEnum):
@@ -79,7 +80,7 @@ def parked_row_of(parking: Parking, now: datetime) -> Row:
     if parking.enqueued:
         columns["enqueued"] = format_instant(parking.enqueued)
     if parking.declared_type:
-        columns["declared_type"] = parking.declared_type
+        columns["declared_type"] = parking.declared_type[:_MAX_TYPE_CHARACTERS]
     if parking.properties:
         columns["properties"] = _properties_text(parking.properties)
     body = body_columns(parking.body, f"{PARKED}/{digest}", as_bytes=True)
@@ -125,7 +126,10 @@ def traced(row: Row, at: str, what: str, by: str, note: str = "") -> str:
     trace = [*trace_of(row), entry]
     if len(trace) > _MAX_TRACE:
         trace = [trace[0], *trace[1 - _MAX_TRACE :]]
-    return json.dumps(trace)
+    # What is no ASCII takes six characters of JSON.
+    while len(text := json.dumps(trace)) > _MAX_TRACE_CHARACTERS:
+        del trace[1]
+    return text
 
 
 def number_of(row: Row, column: str) -> int:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.emabler.models.sessions import FinishedSession
-from shared.identifiers import identifier_of, key_part
+from shared.identifiers import NAMELESS, identifier_of, key_part
 from shared.instants import parse_instant
 from shared.reconciliation.findings import FindingClass
 from shared.reconciliation.spans import Picture
-from shared.sessions.claims import NAMELESS, Claim, Source, session_key
+from shared.sessions.claims import Claim, Source, session_key
 from shared.sessions.indexes import UNDATED
 from shared.storage.rows import Row
 

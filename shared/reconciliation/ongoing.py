@@ -16,12 +16,12 @@ from shared.emabler.calls import OngoingSessionsQuery
 from shared.emabler.client import EmablerClient
 from shared.emabler.models.sessions import OngoingSession, content_of, read_ongoing_session
 from shared.emabler.paging import Page
-from shared.identifiers import identifier_of, identifies_a_transaction, normalise_tag
+from shared.identifiers import NAMELESS, identifier_of, identifies_a_transaction, normalise_tag
 from shared.instants import parse_instant
 from shared.push.digest import digest_fields
 from shared.reconciliation.pairing import agree
 from shared.reconciliation.spans import Budget
-from shared.sessions.claims import NAMELESS, Claim, Source, session_key
+from shared.sessions.claims import Claim, Source, session_key
 from shared.sessions.indexes import OPEN_ROWS
 from shared.storage.rows import Row
 

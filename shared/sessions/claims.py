@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.identifiers import identifies_a_transaction, key_part, normalise_tag
+from shared.identifiers import NAMELESS, identifies_a_transaction, key_part, normalise_tag
 from shared.instants import format_instant, parse_instant
 from shared.push.events import TransactionStart, TransactionStop, clock_marks
 from shared.storage.rows import SCHEMA, Row, Value
 from shared.tags.redaction import TagText
-
-NAMELESS = "=none-"
-"""How the transaction part of a session's key begins where no id identifies it."""
 
 MOST_BODY_CHARACTERS = 450_000
 """Of a longer answer of REST only the fields that are read are kept: a row takes 1 MiB, and text

@@ -274,15 +274,20 @@ class SessionWriter:
 def rows_under_tag(hashed: str, session: str, claim: Claim) -> list[Row]:
     """The rows that a claim has under each tag that its session's claims name.
 
-    A claim that is part of another session ends its own for good: taps count the other.
+    A claim that is part of another session ends its own for good: taps count the other. An end is
+    no earlier than the start that it tells itself, whatever the charger's clock did meanwhile.
     """
     started = claim.source in BEGINNINGS
+    instant = claim.start if started else claim.end
+    if not started and claim.start is not None and instant is not None:
+        instant = max(instant, claim.start)
     row = tag_session_row(
         hashed,
         session,
         str(Source.START if started else Source.STOP),
         claim.digest,
-        claim.start if started else claim.end,
+        instant,
+        began=claim.start if claim.is_nameless and not started else None,
     )
     if claim.part_of is None:
         return [row]

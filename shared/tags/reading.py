@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from shared.identifiers import NAMELESS
 from shared.instants import format_instant, parse_instant
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import TAGS
@@ -17,8 +18,12 @@ from shared.tags.records import (
     TAG_ROWS,
     UNDATED,
     Tag,
+    instant_in,
     tag_from_row,
 )
+
+_SAME_START = timedelta(seconds=2)
+"""As close as the starts of two claims of one session are, as in reconciliation's pairing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class OpenSession:
     @property
     def charger(self) -> str:
         """The charger, as `key_part` writes it."""
-        return self.session.partition("|")[0]
+        return _charger(self.session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,14 @@ def fold_rows(rows: Iterable[Row]) -> KnownTag:
     A session is open when its latest start is later than its latest end. A start without a time
     opens nothing, since nobody could tell when it is over; an end without a time ends it for good.
     Whatever is no start ends a session, also that REST lists it no longer as ongoing.
+
+    Start and end without a transaction id are sessions of their own, until reconciliation pairs
+    them. Here such an end is also the end of one that began at the same charger when it did.
     """
     tag: Tag | None = None
     starts: dict[str, str] = {}
     ends: dict[str, str] = {}
+    began: list[tuple[str, datetime]] = []
     for row in rows:
         if row.key.startswith(TAG_ROWS):
             tag = tag or tag_from_row(row)
@@ -81,6 +90,8 @@ def fold_rows(rows: Iterable[Row]) -> KnownTag:
         if row.columns["source"] != START:
             # "undated" sorts after every instant.
             ends[session] = max(instant, ends.get(session, ""))
+            if (then := instant_in(row.columns, "began")) is not None:
+                began.append((_charger(session), then))
         elif instant != UNDATED:
             starts[session] = max(instant, starts.get(session, ""))
     return KnownTag(
@@ -88,6 +99,20 @@ def fold_rows(rows: Iterable[Row]) -> KnownTag:
         tuple(
             OpenSession(session, started)
             for session, text in sorted(starts.items())
-            if text > ends.get(session, "") and (started := parse_instant(text)) is not None
+            if text > ends.get(session, "")
+            and (started := parse_instant(text)) is not None
+            and not (_is_nameless(session) and _is_among(began, _charger(session), started))
         ),
     )
+
+
+def _charger(session: str) -> str:
+    return session.partition("|")[0]
+
+
+def _is_nameless(session: str) -> bool:
+    return session.partition("|")[2].startswith(NAMELESS)
+
+
+def _is_among(began: Sequence[tuple[str, datetime]], charger: str, start: datetime) -> bool:
+    return any(name == charger and abs(then - start) <= _SAME_START for name, then in began)

@@ -144,12 +144,25 @@ def instant_in(columns: Mapping[str, Value], name: str) -> datetime | None:
 
 
 def tag_session_row(
-    hashed: str, session: str, source: str, digest: str, instant: datetime | None
+    hashed: str,
+    session: str,
+    source: str,
+    digest: str,
+    instant: datetime | None,
+    *,
+    began: datetime | None = None,
 ) -> Row:
-    """That a session of this tag started or ended: what an authorization reads beside the tag."""
+    """That a session of this tag started or ended: what an authorization reads beside the tag.
+
+    `began` is told by an end without a transaction id: when the session began that it ends.
+    """
     when = format_instant(instant) if instant else UNDATED
-    return Row(
-        hashed,
-        f"{SESSION_ROWS}{when}|{session}|{source}|{digest}",
-        {"schema": SCHEMA, "session": session, "source": source, "instant": when},
-    )
+    columns: dict[str, Value] = {
+        "schema": SCHEMA,
+        "session": session,
+        "source": source,
+        "instant": when,
+    }
+    if began is not None:
+        columns["began"] = format_instant(began)
+    return Row(hashed, f"{SESSION_ROWS}{when}|{session}|{source}|{digest}", columns)

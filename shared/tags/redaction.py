@@ -89,14 +89,17 @@ class TagText:
                 }
             case list():
                 return [self._redact(inner, name) for inner in value]
-            case str() | int() if not isinstance(value, bool):
+            case str() | int() | float() if not isinstance(value, bool):
                 return None if self._names(value, name.casefold()) else value
             case _:
                 return value
 
-    def _names(self, value: str | int, field: str) -> bool:
+    def _names(self, value: str | float, field: str) -> bool:
         if field in _NO_PERSON:
             return False
-        if "tag" in field and normalise_tag(str(value)) == self.normalised:
+        # As ingestion reads a tag: 12345678.0 is the tag 12345678.
+        whole = isinstance(value, float) and value.is_integer()
+        text = str(int(value)) if whole else str(value)
+        if "tag" in field and normalise_tag(text) == self.normalised:
             return True
         return self._in_text and isinstance(value, str) and self.is_in(value)

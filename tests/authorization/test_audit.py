@@ -249,6 +249,29 @@ async def test_unknown_tags_are_kept_in_an_inbox() -> None:
     }
 
 
+async def test_a_tag_that_cannot_be_noted_counts_no_other_twice() -> None:
+    """While one row of the inbox cannot be written, the others of its part are counted once."""
+    tables = MemoryTables(*ALL_TABLES)
+    failing = 3
+
+    async def half_away(table: str, moment: str) -> None:
+        nonlocal failing
+        if (table, moment) == (UNKNOWN_TAGS, "before_write") and failing:
+            failing -= 1
+            raise StoreUnavailableError("busy")
+
+    async def at_once(_seconds: float) -> None:
+        pass
+
+    tables.pause = half_away
+    audit = audit_on(tables, sleep=at_once)
+    for tag in ("A", "B", "C", "D"):
+        audit.note(entry(0, Cause.UNKNOWN_TAG, tag=tag, hashed=hash_tag(tag, HASH_KEY)))
+    await audit.written()
+
+    assert [row.columns["count"] for row in tables.rows(UNKNOWN_TAGS)] == [1, 1, 1, 1]
+
+
 async def test_two_workers_count_an_unknown_tag_together() -> None:
     """Whoever is overtaken reads the row again."""
     tables = MemoryTables(*ALL_TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,8 +15,12 @@ from shared.authorization.facts import Remembered
 from shared.authorization.taps import Cause, Reason, Source
 from shared.errors import StoreUnavailableError
 from shared.identifiers import hash_tag
+from shared.sessions.claims import Claim
+from shared.sessions.claims import Source as ClaimSource
+from shared.sessions.writer import rows_under_tag
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
+from shared.storage.rows import Row
 from shared.storage.tables import ALL_TABLES, CHARGERS, TAG_GROUPS, TAGS
 from shared.tags.groups import Group
 from shared.tags.reading import OpenSession, fold_rows
@@ -110,6 +115,63 @@ def test_a_session_is_open_when_its_latest_start_is_later_than_its_latest_end(
         assert fold_rows(ordered).open_sessions == (
             (OpenSession("CH|7", NOW + max(starts) * HOUR),) if is_open else ()
         )
+
+
+def _rows(*claims: Claim) -> list[Row]:
+    return [row for claim in claims for row in rows_under_tag("h", claim.session, claim)]
+
+
+def _start(transaction: str | None, at: timedelta, name: str = "a") -> Claim:
+    return Claim(
+        source=ClaimSource.START,
+        charger="CH",
+        transaction=transaction,
+        name=name,
+        digest=name,
+        start=NOW + at,
+    )
+
+
+def _stop(transaction: str | None, began: timedelta, ended: timedelta) -> Claim:
+    return replace(
+        _start(transaction, began), source=ClaimSource.STOP, name="b", digest="b", end=NOW + ended
+    )
+
+
+def test_an_end_ends_the_start_that_it_tells_itself() -> None:
+    """Also where the charger's clock was set back in the middle of the session."""
+    rows = _rows(_start("7", 20 * HOUR), _stop("7", 20 * HOUR, HOUR))
+
+    assert fold_rows(rows).open_sessions == ()
+
+
+@pytest.mark.parametrize(
+    ("apart", "is_open"),
+    [
+        (timedelta(0), False),
+        (timedelta(seconds=2), False),
+        (timedelta(seconds=-2), False),
+        (timedelta(seconds=3), True),
+    ],
+)
+def test_an_end_without_an_id_ends_the_start_that_began_with_it(
+    apart: timedelta,
+    is_open: bool,  # noqa: FBT001 - the expectation
+) -> None:
+    """Before reconciliation has paired them: as close as it asks for, at the same charger."""
+    start, stop = _start("-1", timedelta(0)), _stop("-1", apart, HOUR)
+
+    for rows in (_rows(start, stop), _rows(stop, start)):
+        assert bool(fold_rows(rows).open_sessions) is is_open
+        elsewhere = _rows(replace(start, charger="CH-2"), stop)
+        assert [each.charger for each in fold_rows(elsewhere).open_sessions] == ["CH-2"]
+
+
+def test_an_end_without_an_id_ends_no_session_that_has_one() -> None:
+    """A session with an id waits for its own end."""
+    rows = _rows(_start("7", timedelta(0)), _stop("-1", timedelta(0), HOUR))
+
+    assert [each.session for each in fold_rows(rows).open_sessions] == ["CH|7"]
 
 
 async def test_a_denial_is_never_given_on_remembered_facts(store: Store) -> None:

@@ -161,6 +161,48 @@ async def test_a_live_denial_outlasts_an_older_snapshot(
     assert (await outage.decision()).allowed
 
 
+async def test_a_limit_read_live_says_nothing_of_an_outage(outage: Outage) -> None:
+    """Limits are not judged offline: nobody could tell when the sessions that were open end."""
+    await outage.store.knows(Tag(tag=TAG, most_sessions=1))
+    await outage.store.has_session(charger="CH-9")
+    await outage.snapshot()
+    assert (await outage.decision()).cause is Cause.TAG_LIMIT
+
+    outage.goes_away()
+
+    assert (await outage.decision()).allowed
+
+
+async def test_a_limit_read_live_ends_what_was_remembered(outage: Outage) -> None:
+    """Whoever meets a limit may charge but for it: a block of before is over."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    outage.tapper.now += SECOND
+    await outage.store.knows(Tag(tag=TAG, blocked=True))
+    assert (await outage.decision()).cause is Cause.BLOCKED
+    await outage.store.knows(Tag(tag=TAG, most_sessions=1))
+    await outage.store.has_session(charger="CH-9")
+    assert (await outage.decision()).cause is Cause.TAG_LIMIT
+
+    outage.goes_away()
+
+    assert (await outage.decision()).allowed
+
+
+async def test_a_tag_that_becomes_valid_in_an_outage_may_charge(outage: Outage) -> None:
+    """That it was not valid yet is remembered until `valid_from` and no longer."""
+    await outage.store.knows(Tag(tag=TAG))
+    await outage.snapshot()
+    outage.tapper.now += SECOND
+    await outage.store.knows(Tag(tag=TAG, valid_from=NOW + HOUR))
+    await outage.decision()
+    outage.goes_away()
+
+    assert (await outage.decision()).cause is Cause.NOT_YET_VALID
+    outage.tapper.now = NOW + HOUR
+    assert (await outage.decision()).allowed
+
+
 async def test_a_live_denial_outlasts_a_snapshot_of_a_clock_that_is_ahead(outage: Outage) -> None:
     """What was read live after the snapshot had been fetched is later, whatever its clock said."""
     await outage.store.knows(Tag(tag=TAG))

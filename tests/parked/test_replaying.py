@@ -9,10 +9,19 @@ import pytest
 from shared.errors import MessageTooLargeError, QueueUnavailableError
 from shared.ingestion.messages import IncomingMessage
 from shared.parked.reading import ParkedFilter
-from shared.parked.records import ParkedState, properties_of, state_of, trace_of
+from shared.parked.records import (
+    ParkedState,
+    Parking,
+    parked_row_of,
+    properties_of,
+    state_of,
+    trace_of,
+    traced,
+)
 from shared.parked.replaying import FIRST_ENQUEUED, Outcome, discard, replay
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
 from shared.storage.containers import BODIES
+from shared.storage.rows import Row
 from shared.storage.tables import EVENTS, PARKED, SESSIONS
 from tests import payloads
 from tests.parked.support import ENQUEUED, HAND, NOW, Store, new_release
@@ -252,6 +261,27 @@ async def test_a_trace_is_bounded() -> None:
     assert len(trace) == 60
     assert store.row().columns["replays"] == 50
     assert trace[-1]["what"] == "parked again"
+
+
+def test_a_trace_fits_its_column_whatever_is_written_in_it() -> None:
+    """Reasons in letters beyond ASCII take six characters each: the oldest but one go first."""
+    row = Row("p", "k", {})
+    for number in range(60):
+        note = f"{number} " + "ж" * 190
+        text = traced(row, "2026-11-02T10:00:00Z", "discarded", "Zoë", note)
+        row = Row("p", "k", {"trace": text})
+        assert len(text) <= 30_000
+
+    trace = trace_of(row)
+    assert len(trace) > 20
+    assert [entry["note"].split()[0] for entry in (trace[0], trace[-1])] == ["0", "59"]
+
+
+def test_a_declared_type_of_any_length_is_parked() -> None:
+    """A property that outgrows a column takes no batch with it."""
+    parking = Parking(body=b"x", reason="bad_field", detail="", declared_type="t" * 40_000)
+
+    assert parked_row_of(parking, NOW).columns["declared_type"] == "t" * 255
 
 
 async def test_filters_choose_by_what_can_be_read() -> None:

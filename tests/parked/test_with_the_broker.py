@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from local.service_bus import Queue, ServiceBusBroker
 from shared.errors import QueueUnavailableError, StoreUnavailableError
@@ -69,10 +71,15 @@ class Bus:
 
     async def dead_letter(self, *bodies: bytes) -> None:
         """Send messages and let each be delivered as often as it may."""
+        properties: dict[str | bytes, Any] = {"type": "x", "n": 7}
+        await self.dead_letter_all(
+            *(ServiceBusMessage(body, application_properties=properties) for body in bodies)
+        )
+
+    async def dead_letter_all(self, *bodies: ServiceBusMessage | AmqpAnnotatedMessage) -> None:
         async with self.client.get_queue_sender("push") as sender:
-            await sender.send_messages(
-                [ServiceBusMessage(b, application_properties={"type": "x", "n": 7}) for b in bodies]
-            )
+            for body in bodies:
+                await sender.send_messages(body)
         async with self.client.get_queue_receiver("push") as receiver:
             for _ in range(2):
                 left = len(bodies)
@@ -166,6 +173,22 @@ async def test_dead_letters_are_parked_and_replayed(bus: Bus) -> None:
         await bus.replay_all(again=again)
         assert await bus.take_all() == {}
     assert len(bus.store.tables.rows(EVENTS)) == 2
+    assert (await bus.broker.counts("push")).dead_lettered == 0
+
+
+async def test_a_letter_with_an_odd_body_holds_up_no_other(bus: Bus) -> None:
+    """Without a body, or with a value in place of bytes, it is parked as its text."""
+    values: list[Any] = [None, 7, "text", {"a": 1}, ["a", b"b", 2]]
+    await bus.dead_letter_all(
+        *(AmqpAnnotatedMessage(value_body=v, application_properties={"n": 7}) for v in values),
+        AmqpAnnotatedMessage(data_body=[b"one ", b"two"]),
+    )
+
+    assert await bus.collected() == {"MaxDeliveryCountExceeded": 6}
+
+    bodies = {message.body for message in await bus.store.parked()}
+    assert bodies >= {b"", b"7", b"text", b"one two"}
+    assert len(bodies) == 6
     assert (await bus.broker.counts("push")).dead_lettered == 0
 
 

@@ -62,9 +62,10 @@ def test_a_short_id_is_looked_for_in_fields_of_tags() -> None:
     assert (left["authorizedIdTag"], left["socketId"], left["message"]) == (None, 1, "socket 1")
 
 
-def test_a_number_in_a_field_of_tags_goes() -> None:
-    """Ids are text to us, and may be numbers on the wire."""
-    body = payloads.start_v2(authorizedIdTag=12345678, meterRead=12345678)
+@pytest.mark.parametrize("told", [12345678, 12345678.0])
+def test_a_number_in_a_field_of_tags_goes(told: float) -> None:
+    """Ids are text to us, and may be numbers on the wire, with a decimal point as well."""
+    body = payloads.start_v2(authorizedIdTag=told, meterRead=12345678)
 
     left = json.loads(TagText("12345678").without_in_body(body))
 
