@@ -69,7 +69,8 @@ async def push_webhook(req: func.HttpRequest) -> func.HttpResponse:
             content_type=req.headers.get("content-type"),
             wide=wide,
         )
-        rooms.last_runs.note("push_webhook")
+        if answer.worked:
+            rooms.last_runs.note("push_webhook")
     return func.HttpResponse(
         answer.body,
         status_code=answer.status,

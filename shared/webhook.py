@@ -22,11 +22,15 @@ _METHODS = ("GET", "HEAD", "POST")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: status, JSON where there is any, and headers beside its type."""
+    """An HTTP answer: status, JSON where there is any, and headers beside its type.
+
+    `worked`: a tap was decided or an event taken. A check, a stranger and a failure are none.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    worked: bool = False
 
 
 class Webhook:
@@ -109,7 +113,7 @@ class Webhook:
         )
         if decision.allowed is None:
             return Answer(503)
-        return Answer(200, answer_body(decision))
+        return Answer(200, answer_body(decision), worked=True)
 
     async def _event(self, body: bytes, content_type: str | None, wide: WideEvent) -> Answer:
         wide.add(transport="webhook", received=1)
@@ -125,4 +129,4 @@ class Webhook:
             wide.fail(error)
             return Answer(503)
         wide.add(queued_bytes=len(body))
-        return Answer(200)
+        return Answer(200, worked=True)

@@ -81,7 +81,7 @@ class Caller:
 
     async def tap(self, tag: object = "04A22B7F", charger: object = "CH-0042") -> dict[str, Any]:
         answer = await self.call(json.dumps({"charger_id": charger, "rfid_tag_id": tag}).encode())
-        assert answer.status == 200
+        assert (answer.status, answer.worked) == (200, True)
         found: dict[str, Any] = json.loads(answer.body)
         return found
 
@@ -151,7 +151,9 @@ async def test_a_wrong_value_is_turned_away(caller: Caller, wrong: str) -> None:
 async def test_the_previous_value_is_accepted_while_it_is_set(caller: Caller) -> None:
     """While eMabler is being given the new value, both may call."""
     for value in (CURRENT, PREVIOUS):
-        assert await caller.call(payloads.state_v2(), authorization=value) == Answer(200)
+        assert await caller.call(payloads.state_v2(), authorization=value) == Answer(
+            200, worked=True
+        )
 
     assert len(caller.queue.sent) == 2
 
@@ -319,7 +321,7 @@ async def test_an_event_is_queued_as_the_bytes_it_was(caller: Caller, body: byte
     """What is no tap goes onto the queue untouched; ingestion decides what it is."""
     answer = await caller.call(body, content_type="application/json; charset=utf-8")
 
-    assert answer == Answer(200)
+    assert answer == Answer(200, worked=True)
     assert caller.queue.sent == [(body, "application/json; charset=utf-8")]
     assert caller.noted("outcome", "transport", "received", "queued_bytes") == (
         "ok",
@@ -344,7 +346,7 @@ async def test_an_event_is_not_acknowledged_while_the_queue_is_away(caller: Call
 async def test_an_event_has_at_most_192_kib(caller: Caller) -> None:
     """What a message of the Standard tier may not hold is refused: 413, and the limit passes."""
     assert MAX_EVENT_BYTES == 192 * 1024
-    assert await caller.call(b"x" * MAX_EVENT_BYTES) == Answer(200)
+    assert await caller.call(b"x" * MAX_EVENT_BYTES) == Answer(200, worked=True)
     assert await caller.call(b"x" * (MAX_EVENT_BYTES + 1)) == Answer(413)
     assert caller.noted("outcome", "error_code") == ("refused", "event_too_large")
     assert len(caller.queue.sent) == 1
