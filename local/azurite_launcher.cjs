@@ -15,7 +15,9 @@ const LOOK_EVERY_MILLISECONDS = 20;
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 
-waitForPredecessor(process.argv[process.argv.indexOf("--location") + 1]);
+const location = process.argv.indexOf("--location");
+// In memory there is no place that two could work in.
+if (location > 0) waitForPredecessor(process.argv[location + 1]);
 
 process.stdin.on("end", end);
 process.stdin.on("error", end);

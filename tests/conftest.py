@@ -28,9 +28,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 async def azurite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azurite]:
-    """Microsoft's storage emulator on free ports, empty."""
-    node = os.environ.get("NODE", "node")
-    async with await Azurite.start(tmp_path_factory.mktemp("azurite"), node=node) as azurite:
+    """Microsoft's storage emulator on free ports, empty, and in memory: it is never restarted."""
+    node, place = os.environ.get("NODE", "node"), tmp_path_factory.mktemp("azurite")
+    async with await Azurite.start(place, node=node, in_memory=True) as azurite:
         yield azurite
 
 

@@ -146,7 +146,7 @@ async def measure(rows: int) -> dict[str, object]:
     """Fill, kill, finish, count."""
     now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     with tempfile.TemporaryDirectory() as folder:
-        async with await Azurite.start(Path(folder)) as azurite:
+        async with await Azurite.start(Path(folder), in_memory=True) as azurite:
             connection = azurite.connection_string
             due, others = await fill(connection, rows, now)
             # A transaction has 100 rows at most: the kills fall into the first and second third.

@@ -172,7 +172,7 @@ async def main() -> int:
     few = options.sessions // 2
     found: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with await Azurite.start(Path(folder)) as azurite:
+        async with await Azurite.start(Path(folder), in_memory=True) as azurite:
             await fill(azurite.connection_string, options.sessions)
             for words in COMMANDS:
                 some = None

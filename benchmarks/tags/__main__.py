@@ -135,7 +135,7 @@ async def snapshot_mb(tables: AzureTables) -> float:
 async def run(count: int) -> int:
     """Measure; exit code 1 where a floor is missed."""
     with tempfile.TemporaryDirectory(prefix="bench-tags-") as work:
-        async with await Azurite.start(Path(work)) as azurite:
+        async with await Azurite.start(Path(work), in_memory=True) as azurite:
             done = await measure(azurite, count)
     ratio = done.ours / done.bare
     well = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -42,6 +43,19 @@ async def test_the_services_answer(own_azurite: Azurite) -> None:
         ):
             answer = await client.get(f"{url}?comp=list")
             assert answer.headers["server"].startswith(service)
+
+
+async def test_in_memory_nothing_is_kept(tmp_path: Path) -> None:
+    """It serves as on disk, writes no data, and is empty after a restart."""
+    async with await Azurite.start(tmp_path, in_memory=True) as azurite:
+        for _ in range(2):
+            connection = azurite.connection_string
+            async with TableServiceClient.from_connection_string(connection) as tables:
+                assert [table.name async for table in tables.list_tables()] == []
+                await tables.create_table("made")
+            await azurite.restart()
+
+    assert os.listdir(tmp_path) == ["azurite.log"]  # noqa: PTH208 - nothing waits for it
 
 
 async def test_data_outlives_a_stop(own_azurite: Azurite) -> None:
