@@ -17,7 +17,13 @@ from shared.errors import SettingError
 from shared.settings import IDENTITY_SUFFIXES, SETTINGS
 
 AZD = "azd"
-FOR_COMMANDS = ("EMABLER_PUSH_URL", "AZURE_KEY_VAULT_NAME")
+FOR_COMMANDS = (
+    "EMABLER_PUSH_URL",
+    "AZURE_KEY_VAULT_NAME",
+    "AZURE_SUBSCRIPTION_ID",
+    "AZURE_RESOURCE_GROUP",
+    "AZURE_FUNCTION_APP_NAME",
+)
 """What is no setting of the app, and what commands look for all the same."""
 _ENVIRONMENT_NAME = "AZURE_ENV_NAME"
 _SECONDS = 60

@@ -27,9 +27,12 @@ _SWITCHES = ("enabled", "isenabled", "active", "isactive")
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNAVAILABLE = 200, 401, 403, 404, 503
 _ADVICE: Mapping[int, str] = {
     _UNAUTHORIZED: "something in front of the app asks for a sign-in",
-    _FORBIDDEN: "an address is not let in: emablerAddresses and operatorAddresses of the template",
-    _NOT_FOUND: "the app is not deployed, or the address is another one: azd deploy",
-    _UNAVAILABLE: "WEBHOOK_AUTHORIZATION is not set or not resolved, or the app cannot start",
+    _FORBIDDEN: "an address is not let in (emablerAddresses and operatorAddresses of the "
+    "template), or the app is stopped: az functionapp start",
+    _NOT_FOUND: "the app is not deployed, the address is another one, or the app does not "
+    "start: azd deploy, then the log of its start",
+    _UNAVAILABLE: "WEBHOOK_AUTHORIZATION is not set or not resolved (settings.problems of the "
+    "status), or the app cannot start",
 }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Iterator, Mapping
 
+from management.app_references import PLACE, references_finding
 from management.backup_checks import backups, containers
 from management.checks import Finding, checked
 from management.context import Command, Context, url_argument
@@ -70,8 +72,7 @@ async def _doctor(context: Context) -> int:
     if rest_set:
         tell(*await _rest(rooms))
     tell(*_rotations(rooms))
-    if vault := context.environ.get(VAULT):
-        tell(vault_finding(vault, system_clock()))
+    tell(*_of_azure(context.environ))
     # Without a key or a connection there is no more to ask.
     if rest_set and any(f.well and f.check == "eMabler: push configurations" for f in findings):
         async with rooms.emabler() as client:
@@ -85,6 +86,14 @@ async def _doctor(context: Context) -> int:
         else f"{wrong} of {counted(len(findings), 'checks')} found something"
     )
     return 1 if wrong else 0
+
+
+def _of_azure(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What Azure says of a deployed environment, where one is looked at."""
+    if vault := environ.get(VAULT):
+        yield vault_finding(vault, system_clock())
+    if all(environ.get(name) for name in PLACE):
+        yield references_finding(environ)
 
 
 def _settings(rooms: Rooms) -> list[Finding]:

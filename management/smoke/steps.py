@@ -76,13 +76,15 @@ class Smoke:
                 self._webhook,
                 "no answer: does the address lead to the app, and does it run? 401: the app has "
                 "another WEBHOOK_AUTHORIZATION than the vault; 403: your address is not among "
-                "emablerAddresses and operatorAddresses; 5xx: the log of push_webhook",
+                "emablerAddresses and operatorAddresses, or the app is stopped; 5xx: the log of "
+                "push_webhook",
             ),
             Step(
                 "tap",
                 self._tap,
-                "python manage.py authorize CHARGER TAG tells the reason; 503: the app reads its "
-                "tables too slowly, or may not",
+                "python manage.py authorize CHARGER TAG tells the reason; 503: a setting of the "
+                "app is wrong (settings.problems of its status), or it reads its tables slowly, or "
+                "may not",
             ),
             Step("audit", self._audit, "the log of push_webhook: audit_waiting, audit_lost"),
         ]

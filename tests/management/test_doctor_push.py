@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from management.app_references import references_finding
 from management.checks import Finding
 from management.push_checks import endpoint_findings, switched_off
 from management.vault import NOTICE, vault_finding
@@ -336,6 +337,44 @@ def test_secrets_that_end_soon_are_found(vault: Path) -> None:
     )
 
 
+APP = {
+    "AZURE_SUBSCRIPTION_ID": "s-1",
+    "AZURE_RESOURCE_GROUP": "rg-1",
+    "AZURE_FUNCTION_APP_NAME": "func-1",
+}
+
+
+def references(**states: str) -> str:
+    listed = [{"name": n, "properties": {"status": state}} for n, state in states.items()]
+    return json.dumps({"value": listed})
+
+
+def test_a_secret_that_the_app_does_not_get_is_found(vault: Path) -> None:
+    """Azure tells of each reference whether the app's identity could follow it."""
+    answer(vault, references(TAG_HASH_KEY="Resolved", EMABLER_API_KEY="Resolved"))
+    well = references_finding(APP)
+    answer(vault, references(TAG_HASH_KEY="AccessToKeyVaultDenied", EMABLER_API_KEY="Resolved"))
+    denied = references_finding(APP)
+
+    assert (well.well, well.detail) == (True, "2 references, each resolved")
+    assert not denied.well
+    assert denied.detail.startswith(
+        "reference_unresolved: TAG_HASH_KEY AccessToKeyVaultDenied. What to do: "
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "no json"])
+def test_who_may_not_ask_for_references_is_told_where_it_stands(vault: Path, text: str) -> None:
+    """It takes a role on the app; the app's own status says it as well."""
+    without = references_finding(APP)
+    answer(vault, text, code=1, error="one\n(AuthorizationFailed) no")
+    refused = references_finding(APP)
+
+    assert "az is not on PATH" in without.detail
+    assert refused.well
+    assert refused.detail.startswith("not looked at: (AuthorizationFailed) no. The app says it in ")
+
+
 @pytest.mark.parametrize("text", ["", "{}", "no json"])
 def test_a_vault_that_cannot_be_listed_is_told(vault: Path, text: str) -> None:
     """The reason is the tool's own; without the tool, what to install."""
@@ -353,11 +392,13 @@ async def test_the_doctor_of_a_deployed_environment_asks_both(
     """With what azd knows, endpoint and vault are checked; without it, neither."""
     answer(vault, ends(tag_hash_key=NOW + timedelta(days=9_999)))
     here = await operator.run("doctor", "--json")
-    operator.environ = {"AZURE_KEY_VAULT_NAME": "kv-1", "EMABLER_PUSH_URL": "http://127.0.0.1:1/"}
+    address = {"EMABLER_PUSH_URL": "http://127.0.0.1:1/"}
+    operator.environ = {"AZURE_KEY_VAULT_NAME": "kv-1"} | address | APP
     there = await operator.run("doctor", "--json")
 
     def of_azure(rows: list[dict[str, Any]]) -> list[str]:
-        return [r["check"] for r in rows if r["check"].startswith(("endpoint", "secrets'"))]
+        of_azure = ("endpoint", "secrets'", "the app's")
+        return [row["check"] for row in rows if row["check"].startswith(of_azure)]
 
     assert of_azure(here.rows) == []
-    assert of_azure(there.rows) == ["endpoint: GET", "secrets' ends"]
+    assert of_azure(there.rows) == ["endpoint: GET", "secrets' ends", "the app's secrets"]

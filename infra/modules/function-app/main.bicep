@@ -273,7 +273,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       }
     }
     siteConfig: {
-      ftpsState: 'Disabled'
       http20Enabled: true
       ipSecurityRestrictions: concat(callers, availabilityTestMayCall && !empty(callerAddresses) ? [testCallers] : [])
       ipSecurityRestrictionsDefaultAction: empty(callerAddresses) ? 'Allow' : 'Deny'

@@ -70,11 +70,9 @@ def sender_sends_only(deployment: Deployment) -> Iterator[str]:
 
 @guard
 def no_passwords_for_deploying(deployment: Deployment) -> Iterator[str]:
-    """FTPS, basic publishing credentials and remote debugging are off."""
+    """Basic publishing credentials, which FTP needs too, and remote debugging are off."""
     site = deployment.one("Microsoft.Web/sites")
-    yield from differences(
-        site, {"ftpsState": "Disabled", "remoteDebuggingEnabled": False}, "siteConfig"
-    )
+    yield from differences(site, {"remoteDebuggingEnabled": False}, "siteConfig")
     policies = deployment.of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
     for policy in policies:
         yield from differences(policy, {"allow": False})

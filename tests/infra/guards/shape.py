@@ -39,6 +39,16 @@ READY = {"http", "function:ingest_push_events"}
 """What instances can be kept ready for, as Azure names it."""
 
 
+REFUSED_BY_FLEX = {
+    "ftpsState",
+    "functionsRuntimeScaleMonitoringEnabled",
+    "netFrameworkVersion",
+    "use32BitWorkerProcess",
+}
+"""Site properties that newer regions refuse with an error that names them
+(microsoft/azure-pipelines-tasks, issue 21032)."""
+
+
 @guard
 def plan_is_flex(deployment: Deployment) -> Iterator[str]:
     """The app runs on Flex Consumption with Python 3.13, its package read with its identity."""
@@ -48,6 +58,8 @@ def plan_is_flex(deployment: Deployment) -> Iterator[str]:
     config = site["properties"]["functionAppConfig"]
     if config["runtime"] != {"name": "python", "version": "3.13"}:
         yield f"{site['name']}: runs on {config['runtime']}"
+    if refused := REFUSED_BY_FLEX & site["properties"]["siteConfig"].keys():
+        yield f"{site['name']}: Flex Consumption refuses {', '.join(sorted(refused))}"
     scale = config["scaleAndConcurrency"]
     ready = {each["name"]: each["instanceCount"] for each in scale["alwaysReady"]}
     least = 2 if plan["properties"]["zoneRedundant"] else 1
