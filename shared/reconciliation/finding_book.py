@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from shared.reconciliation.findings import (
+    SUBJECT_SIGN,
     Finding,
     FindingClass,
     State,
@@ -24,6 +25,8 @@ from shared.storage.ledger_keys import OPEN_ROWS, PARTITION, RESOLVED_ROWS
 from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
 from shared.storage.together import both
+
+_LACKING = frozenset((FindingClass.MISSING_AT_EMABLER, FindingClass.OPEN_NOT_AT_EMABLER))
 
 
 class Kind(Enum):
@@ -76,8 +79,20 @@ def repaired(finding: Finding) -> FindingWrite:
     )
 
 
-def _may_go(entry: Entry, as_of: datetime) -> bool:
-    return not entry.resolved and entry.observed <= microseconds(as_of)
+def ends_though_resolved(about: str, cls: FindingClass) -> bool:
+    """Whether a finding that somebody resolved is gone as well once it is met no more.
+
+    What is about no session, and a session that eMabler does not list, says the same whenever it
+    comes again: only that it ended tells the next time from the last. What two sides say otherwise
+    of a session somebody judged, and that holds for these values.
+    """
+    return about.startswith(SUBJECT_SIGN) or cls in _LACKING
+
+
+def _may_go(about: str, entry: Entry, as_of: datetime) -> bool:
+    if entry.resolved and not ends_though_resolved(about, entry.cls):
+        return False
+    return entry.observed <= microseconds(as_of)
 
 
 def _gone(about: str, entry: Entry, as_of: datetime) -> FindingWrite:
@@ -123,12 +138,6 @@ class FindingBook:
         """How many are open, by class."""
         return +self._open
 
-    def abouts(self, cls: FindingClass) -> Iterator[str]:
-        """What the open findings of a class are about."""
-        for about, entries in self._entries.items():
-            if any(each.cls is cls and not each.resolved for each in entries):
-                yield about
-
     def known(self, cls: FindingClass) -> Iterator[str]:
         """What the findings of a class are about, open or resolved."""
         for about in self._entries:
@@ -148,8 +157,9 @@ class FindingBook:
         Args:
             findings: What was met.
             compared: All that was looked at (`Finding.about`: a session's key), met or not.
-            classes: What the comparison would have met. An open finding of these classes on
-                something compared that was not met is gone.
+            classes: What the comparison would have met. A finding of these classes on something
+                compared that was not met is gone; one that was resolved only where
+                `ends_though_resolved`.
             as_of: The instant before eMabler was asked; what was observed later stays.
         """
         writes: list[FindingWrite] = []
@@ -163,7 +173,8 @@ class FindingBook:
             _gone(about, entry, as_of)
             for about in compared
             for entry in self._entries.get(about, ())
-            if entry.cls in classes and (about, entry.cls) not in met and _may_go(entry, as_of)
+            if entry.cls in classes and (about, entry.cls) not in met
+            if _may_go(about, entry, as_of)
         ]
         for write in writes:
             self._hold(write)

@@ -110,7 +110,7 @@ async def resolve(
 ) -> bool:
     """Mark an open finding as dealt with; False where it changed since it was read.
 
-    It stays so until a value changes. A run that is under way meets it as resolved.
+    It stays so until a value changes or it is over. A run that is under way meets it as resolved.
 
     Raises:
         StoreUnavailableError: It may be marked; the same call again is safe.

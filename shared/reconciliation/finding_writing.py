@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from shared.reconciliation.finding_book import FindingWrite, Kind
+from shared.reconciliation.finding_book import FindingWrite, Kind, ends_though_resolved
 from shared.reconciliation.findings import (
     Finding,
     Known,
@@ -73,7 +73,10 @@ async def _operations(
 
 
 async def _gone(tables: Tables, write: FindingWrite, run: str) -> list[Operation]:
-    row = await tables.get(RECONCILIATION, PARTITION, f"{OPEN_ROWS}{write.about}|{write.cls}")
+    name = f"{write.about}|{write.cls}"
+    row = await tables.get(RECONCILIATION, PARTITION, f"{OPEN_ROWS}{name}")
+    if row is None and ends_though_resolved(write.about, write.cls):
+        row = await tables.get(RECONCILIATION, PARTITION, f"{RESOLVED_ROWS}{name}")
     if row is None:
         return []
     known = replace(known_from_row(row), state=State.GONE, run=run, at=write.observed)
