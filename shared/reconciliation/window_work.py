@@ -16,6 +16,7 @@ from itertools import batched
 from shared.emabler.models.sessions import FinishedSession
 from shared.identifiers import key_part
 from shared.instants import format_instant
+from shared.reconciliation.answers import Named
 from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.asking_near import Heard, Near, ask_near
 from shared.reconciliation.comparing import (
@@ -23,7 +24,6 @@ from shared.reconciliation.comparing import (
     Told,
     as_claim,
     compare,
-    session_of,
     told_of,
 )
 from shared.reconciliation.differing import differences, finding_on
@@ -167,7 +167,7 @@ class _Task:
     async def _look_up_lone(self, lone: Sequence[_Lone], budget: Budget) -> None:
         # Of long ids the key has hashes: the claims say what they are.
         named = {
-            told.session: str(claim.transaction)
+            Named(claim.charger, str(claim.transaction))
             for told, claims in lone
             for claim in claims
             if not told.is_nameless and claim.within is None
@@ -262,14 +262,11 @@ class _Task:
             self._touched.note(lacking.told.bucket, lacking.told.session, lacking.claims)
         return True
 
-    async def _ask_by_transactions(self, named: Mapping[str, str], budget: Budget) -> list[Heard]:
+    async def _ask_by_transactions(self, named: Iterable[Named], budget: Budget) -> list[Heard]:
         heard: list[Heard] = []
-        ids = set(named.values())
-        async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
+        async for answer in ask_by_transactions(self._means.client, named, budget=budget):
             heard += self._heard(answer)
-            if isinstance(answer, Lie):
-                self._unanswered |= {name for name, id_ in named.items() if id_ in answer.ids}
-        return [each for each in heard if session_of(each.session) in named]
+        return heard
 
     async def _ask_near(self, lone: Iterable[_Lone], budget: Budget) -> list[Heard]:
         near = {told.session: _near(claims) for told, claims in lone}

@@ -122,6 +122,22 @@ async def test_a_session_that_the_walk_missed_is_asked_for_once_more(sides: TwoS
     assert len(sides.books.calls) == 3
 
 
+async def test_an_open_session_of_an_id_that_each_charger_has_is_asked_for_at_its_own(
+    sides: TwoSides,
+) -> None:
+    """EMabler finished sessions of this id at many chargers: this one's is one request away."""
+    sides.lists_finished(
+        *(item(n, charger_id=f"CH-{n}", timestamp_end=END - n * DAY) for n in range(1, 300))
+    )
+    await sides.push(start())
+
+    worked = await sides.look_at_open()
+
+    assert (dict(worked.counts), sides.open) == ({"confirmed": 1}, set())
+    # The list itself, the charger in it, the session among the finished ones.
+    assert len(sides.books.calls) == 3
+
+
 async def test_a_finished_session_whose_stop_was_lost_ends(sides: TwoSides) -> None:
     """It is found among the finished ones by its id, whenever it ended: no finding, and ended."""
     await sides.push(start())

@@ -288,6 +288,21 @@ async def test_one_id_on_two_chargers_confirms_nothing(sides: TwoSides) -> None:
     assert sides.open == {("missing_at_emabler", ABOUT)}
 
 
+async def test_an_id_that_each_charger_has_costs_one_look_up() -> None:
+    """Chargers count their transactions themselves: a lost session is asked for at its charger."""
+    async with TwoSides().going(page_size=10) as sides:
+        sides.lists_finished(
+            *(item(n, charger_id=f"CH-{n}", timestamp_end=END - n * DAY) for n in range(10, 400))
+        )
+        await sides.push(stop())
+        sides.clock.advance(days=1)
+
+        await sides.walk(Span(NOW - 2 * HOUR, NOW))
+
+        assert len(sides.books.calls) == 2
+    assert sides.open == {("missing_at_emabler", ABOUT)}
+
+
 async def test_an_item_that_moved_is_followed(sides: TwoSides) -> None:
     """REST's end changes to another window: the walk of the old one asks for it by REST's id."""
     sides.lists_finished(item())
