@@ -112,6 +112,7 @@ class _Task:
         self._touched = Touched(means, raising=raising, dry_run=dry_run)
         self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
+        self._unjudged: set[str] = set()
         self._moved: set[str] = set()
 
     async def run(self, rows: Sequence[Row], budget: Budget) -> Worked:
@@ -139,7 +140,8 @@ class _Task:
             self._judge_lone(lone)
         self._judge(found)
         self._judge_lacking(lacking)
-        worked.compared -= {told.session for told in overdue} & self._unanswered
+        self._unjudged |= {told.session for told in overdue} & self._unanswered
+        worked.compared -= self._unjudged
         worked.counts += Counter()  # drops classes that nothing was counted in
         return worked
 
@@ -254,9 +256,11 @@ class _Task:
 
     def _is_listed(self, lacking: Lacking, items: Sequence[FinishedSession]) -> bool:
         """Whether eMabler lists an item of a session, or did not answer; judges it where it can."""
+        listed = lacking.is_listed_in(items)
         if not self._unanswered.isdisjoint(lacking.items):
+            self._unjudged |= set() if listed else {lacking.told.session}
             return True
-        if not lacking.is_listed_in(items):
+        if not listed:
             return False
         if lacking.claims:
             self._touched.note(lacking.told.bucket, lacking.told.session, lacking.claims)
