@@ -59,7 +59,8 @@ UNLISTED_AFTER = timedelta(hours=1)
 """A session that began so long ago and that eMabler lists nowhere is counted by taps no more."""
 
 ASKED_FOR = timedelta(days=35)
-"""An open session that began longer ago, and whose finding is known, is asked for no more."""
+"""An open session that began longer ago, and of which it is known that eMabler lists it nowhere, is
+asked for no more."""
 
 ASKED_DAILY = timedelta(days=3)
 """A start without an id that began longer ago, and whose finding is known, is asked for weekly.
@@ -358,7 +359,7 @@ class _Task:
         after = self._means.rules.grace if row.is_nameless else UNLISTED_AFTER
         if not self._is_settled(row.start, after):
             return False
-        if row.session not in self._doubted:
+        if row.session not in self._unlisted_before:
             return True
         age = ASKED_FOR if row.start is None else self._now - row.start
         if row.is_nameless and age > ASKED_DAILY and not self._is_its_day(row):

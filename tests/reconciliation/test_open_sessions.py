@@ -294,6 +294,30 @@ async def test_what_nobody_knows_any_more_is_not_asked_for_for_ever(sides: TwoSi
     assert sides.open == {("open_not_at_emabler", ABOUT)}
 
 
+@pytest.mark.parametrize("transaction", ["7", "-1"])
+async def test_what_emabler_lists_no_more_after_many_days_is_asked_for(
+    sides: TwoSides, transaction: str
+) -> None:
+    """Listed as ongoing for 36 days, it was open for too long; now it is listed nowhere."""
+    begun = start(transaction=transaction)
+    await sides.push(begun)
+    sides.lists_ongoing(ongoing(transaction_id=transaction))
+    sides.clock.advance(days=36)
+    await sides.look_at_open()
+    assert sides.open == {("open_too_long", begun.session)}
+    sides.lists_ongoing()
+    sides.clock.advance(days=1)
+
+    await sides.look_at_open()
+
+    cls = "open_not_at_emabler" if transaction == "7" else "unpaired"
+    assert sides.open == {(cls, begun.session)}
+    assert await sides.open_for("T1") == ()
+    sides.books.calls.clear()
+    await sides.look_at_open()
+    assert len(sides.books.calls) == 1
+
+
 async def nameless(sides: TwoSides, many: int, **fields: Any) -> None:
     """So many starts without an id, a minute apart each."""
     starts = (START + timedelta(minutes=n) for n in range(many))
