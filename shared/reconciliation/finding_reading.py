@@ -1,4 +1,4 @@
-"""Findings for people: looked through by class, state, charger and time; resolved by name."""
+"""Findings as they are kept: looked through by class, state, charger and time; resolved by name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shared.identifiers import key_part
 from shared.instants import Clock
 from shared.reconciliation.findings import (
     SUBJECT_SIGN,
+    Finding,
     FindingClass,
     Known,
     State,
@@ -103,6 +104,16 @@ async def read_findings(tables: Tables, wanted: FindingFilter) -> AsyncIterator[
             known = known_from_row(row)
             if wanted.holds(known):
                 yield known, row
+
+
+async def is_closed(tables: Tables, finding: Finding) -> bool:
+    """Whether a finding is known as one that was repaired, or that is gone.
+
+    Raises:
+        StoreUnavailableError: It cannot be read now.
+    """
+    key = f"{CLOSED_ROWS}{finding.about}|{finding.cls}"
+    return await tables.get(RECONCILIATION, PARTITION, key) is not None
 
 
 async def resolve(
