@@ -30,12 +30,13 @@ _LACKING = frozenset((FindingClass.MISSING_AT_EMABLER, FindingClass.OPEN_NOT_AT_
 
 
 class Kind(Enum):
-    """What a write does."""
+    """What a write does. `STILL`: what is about no session was met again, resolved as it is."""
 
     NEW = auto()
     AGAIN = auto()
     GONE = auto()
     REOPENED = auto()
+    STILL = auto()
     REPAIRED = auto()
 
 
@@ -95,6 +96,12 @@ def _may_go(about: str, entry: Entry, as_of: datetime) -> bool:
     return entry.observed <= microseconds(as_of)
 
 
+def _again(about: str, entry: Entry) -> Kind | None:
+    if not entry.resolved:
+        return Kind.AGAIN
+    return Kind.STILL if about.startswith(SUBJECT_SIGN) else None
+
+
 def _gone(about: str, entry: Entry, as_of: datetime) -> FindingWrite:
     first = date.fromordinal(entry.first)
     return FindingWrite(Kind.GONE, about, entry.cls, as_of.date(), first, as_of)
@@ -137,6 +144,13 @@ class FindingBook:
     def open(self) -> Counter[FindingClass]:
         """How many are open, by class."""
         return +self._open
+
+    def abouts(self, cls: FindingClass) -> Iterator[str]:
+        """What the findings of a class are about that are gone once they are met no more."""
+        for about in self._entries:
+            entry = self._entry(about, cls)
+            if entry is not None and (not entry.resolved or ends_though_resolved(about, cls)):
+                yield about
 
     def known(self, cls: FindingClass) -> Iterator[str]:
         """What the findings of a class are about, open or resolved."""
@@ -190,10 +204,10 @@ class FindingBook:
         elif entry.digest != finding.digest:
             kind = Kind.REOPENED if entry.resolved else Kind.AGAIN
             first = date.fromordinal(entry.first)
-        elif entry.resolved or entry.last >= day.toordinal():
-            return None
+        elif entry.last < day.toordinal() and (again := _again(finding.about, entry)) is not None:
+            kind, first = again, date.fromordinal(entry.first)
         else:
-            kind, first = Kind.AGAIN, date.fromordinal(entry.first)
+            return None
         return FindingWrite(kind, finding.about, finding.cls, day, first, finding.observed, finding)
 
     def _hold(self, write: FindingWrite) -> None:
@@ -208,7 +222,7 @@ class FindingBook:
                     microseconds(write.observed),
                     write.first.toordinal(),
                     write.day.toordinal(),
-                    resolved=False,
+                    resolved=write.kind is Kind.STILL,
                 ),
             )
 

@@ -82,7 +82,7 @@ class Walking:
 
     def __post_init__(self) -> None:
         """Take over from the book where answers were wrong."""
-        self.lies = KnownLies(self.book.known(FindingClass.ANSWER_WRONG))
+        self.lies = KnownLies(self.book.abouts(FindingClass.ANSWER_WRONG))
 
     async def front(self, deadline: float) -> None:
         """From the front, less an overlap, to now, less the time that a session needs to appear.
@@ -184,7 +184,7 @@ class Walking:
         # Of too few items nobody can say that a field is there again.
         compared = [
             about
-            for about in self.book.known(FindingClass.CONTRACT_DRIFT)
+            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
             if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
         ]
         classes = (FindingClass.CONTRACT_DRIFT,)

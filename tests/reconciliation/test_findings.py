@@ -213,6 +213,26 @@ async def test_what_was_resolved_and_is_over_is_new_when_it_comes_again(
     assert [each.state for each in await all_known(tables)] == [State.OPEN, State.GONE]
 
 
+async def test_what_is_about_no_session_says_when_it_was_met_last_though_it_was_resolved(
+    tables: Tables, clock: Clock
+) -> None:
+    """Once a day, so that nobody takes it for over; the operator's word and the first day stay."""
+    met = Finding(FindingClass.CONTRACT_DRIFT, None, NOW, subject="charger.state unknown_value")
+    await walk(tables, clock, met)
+    known = await resolved(tables, clock)
+
+    for hours in (25, 26, 30):
+        writes = await walk(tables, clock, replace(met, observed=NOW + hours * HOUR))
+        assert [write.kind for write in writes] == ([Kind.STILL] if hours == 25 else [])
+
+    later = NOW + 25 * HOUR
+    expected = replace(known, finding=replace(met, observed=later), last=later.date())
+    assert await all_known(tables) == [expected]
+    book = await FindingBook.read(tables)
+    assert list(book.abouts(met.cls)) == list(book.known(met.cls)) == [met.about]
+    assert look(book, compared=[met.about], as_of=NOW + 24 * HOUR) == []
+
+
 @pytest.mark.parametrize("what", ["again", "gone", "changed"])
 async def test_an_operator_may_resolve_while_a_run_is_under_way(
     tables: Tables, clock: Clock, what: str
@@ -275,7 +295,7 @@ async def test_a_finding_about_no_session_has_a_subject(tables: Tables, clock: C
     book = await FindingBook.read(tables)
 
     assert [each.finding for each in await all_known(tables)] == [drift, call]
-    assert list(book.known(FindingClass.PERMISSION_MISSING)) == [call.about]
+    assert list(book.abouts(FindingClass.PERMISSION_MISSING)) == [call.about]
     writes = look(book, compared=[call.about], classes=[call.cls], as_of=NOW + DAY)
     assert [each.kind for each in writes] == [Kind.GONE]
 
