@@ -90,7 +90,13 @@ class Reliance:
 def relied_on(options: Options) -> Sequence[Reliance]:
     """All calls that the product makes, with every filter that it uses."""
     finished = FinishedSessionsQuery(
-        ended_from=_ASKED, ended_to=_ASKED, rest_ids=[1], transactions=["1"]
+        started_from=_ASKED,
+        started_to=_ASKED,
+        ended_from=_ASKED,
+        ended_to=_ASKED,
+        chargers=["1"],
+        rest_ids=[1],
+        transactions=["1"],
     )
     ongoing = OngoingSessionsQuery(chargers=["1"])
     one_list = {"page": 1, "limit": options.list_page_size}

@@ -11,27 +11,66 @@ from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.models.reading import Drift
 from shared.emabler.models.sessions import FinishedSession, read_finished_session
 from shared.emabler.paging import Page
+from shared.identifiers import READABLE_CHARACTERS
+from shared.reconciliation.comparing import session_of
 from shared.reconciliation.spans import Lie, Picture, Span
+from shared.sessions.claims import Source, session_key
+
+_SEPARATORS = frozenset(",/")
+"""`chargerId/socketId` is one socket of a charger; commas part values elsewhere in the API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A session by the names that push gives it: its charger, and a transaction's id that is one.
+
+    Chargers may count their transactions themselves: an id alone is a session at each of them.
+    """
+
+    charger: str
+    transaction: str
+
+    @property
+    def session(self) -> str:
+        """The session's key."""
+        return session_key(self.charger, self.transaction, Source.REST, "")
+
+    @property
+    def tells_charger(self) -> bool:
+        """Whether the charger can be asked for: no separator of the API's in it, nor too long."""
+        charger = self.charger
+        plain = _SEPARATORS.isdisjoint(charger) and charger == charger.strip()
+        return plain and len(charger) <= READABLE_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked for: a span, and of it some ids only.
 
-    `ids` are transactions as push names them, or, `by_rest_id`, REST's own numbers.
+    `ids` are sessions by their keys, which `named` names, or, `by_rest_id`, REST's own numbers.
     """
 
     span: Span
     ids: frozenset[str] = frozenset()
     by_rest_id: bool = False
+    named: Mapping[str, Named] = field(default_factory=dict)
 
     def query(self) -> FinishedSessionsQuery:
-        """The question as eMabler's API takes it."""
+        """The question as eMabler's API takes it.
+
+        Of sessions it asks for each of the ids at each of the chargers, or at all there are where
+        one of the chargers cannot be asked for.
+        """
         if not self.ids:
             return self.span.query()
         if self.by_rest_id:
             return FinishedSessionsQuery(rest_ids=sorted(map(int, self.ids)))
-        return FinishedSessionsQuery(transactions=sorted(self.ids))
+        sessions = [self.named[each] for each in self.ids]
+        chargers = {each.charger for each in sessions if each.tells_charger}
+        return FinishedSessionsQuery(
+            chargers=sorted(chargers) if all(each.tells_charger for each in sessions) else (),
+            transactions=sorted({each.transaction for each in sessions}),
+        )
 
     def wants(self, session: FinishedSession) -> bool:
         """Whether a session is what was asked for."""
@@ -40,12 +79,18 @@ class Question:
         )
 
     def tolerates(self, session: FinishedSession) -> bool:
-        """Whether a session may stand in the answer: a server may round times, and fold ids."""
+        """Whether a session may stand in the answer: a server may round times, and fold ids.
+
+        One id's sessions at chargers beside those asked for are only too many.
+        """
         if not self.span.tolerates(session.end):
             return False
-        if not self.ids or (found := self._id_of(session)) in self.ids:
+        if not self.ids or self._id_of(session) in self.ids:
             return True
-        return folded(found) in map(folded, self.ids)
+        if self.by_rest_id:
+            return folded(session.rest_id) in map(folded, self.ids)
+        asked = (self.named[each].transaction for each in self.ids)
+        return folded(session.transaction or "") in map(folded, asked)
 
     def lie(self, wrong: Wrong) -> Lie:
         """What is told of it in place of a picture."""
@@ -61,7 +106,7 @@ class Question:
         )
 
     def _id_of(self, session: FinishedSession) -> str:
-        return session.rest_id if self.by_rest_id else session.transaction or ""
+        return session.rest_id if self.by_rest_id else session_of(session)
 
 
 def folded(text: str) -> str:

@@ -26,6 +26,7 @@ from shared.emabler.client import EmablerClient
 from shared.errors import RestUnavailableError
 from shared.reconciliation.answers import (
     More,
+    Named,
     Question,
     Rows,
     Unsaid,
@@ -87,20 +88,23 @@ async def pictures(
 
 async def ask_by_transactions(
     client: EmablerClient,
-    transactions: Iterable[str],
+    sessions: Iterable[Named],
     *,
     tries: int = TRIES,
     budget: Budget | None = None,
 ) -> AsyncGenerator[Picture | Lie]:
-    """Pictures of all finished sessions with these transaction ids, of whichever charger.
+    """Pictures of sessions as far as they finished, each by its charger and its transaction's id.
 
-    Each says in `ids` which of them it is about. Raises as `pictures` does; after a lie the other
-    ids are asked for all the same.
+    Each says in `ids` which of them it is about, by their keys. Raises as `pictures` does; after a
+    lie the others are asked for all the same.
     """
     asker = _Asker(client, tries, budget)
-    for ids in _batches(client, transactions):
-        async for each in _by_ids(asker, Question(EVER, ids)):
-            yield each
+    named = {each.session: each for each in sessions}
+    anywhere = {session for session, each in named.items() if not each.tells_charger}
+    for some in (named.keys() - anywhere, anywhere):
+        for ids in _batches(client, some):
+            async for each in _by_ids(asker, Question(EVER, ids, named=named)):
+                yield each
 
 
 async def ask_by_rest_ids(

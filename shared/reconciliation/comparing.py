@@ -239,7 +239,9 @@ def _sort_rests(
     for name, each in rests.items():
         for told in each:
             elsewhere = name in heard and _is_elsewhere(told, each, heard[name])
-            if told.is_nameless and told.counts and (elsewhere or len(told.pushed) < len(_BOTH)):
+            held = picture.span.holds(told.end)
+            may_have_kin = elsewhere or (held and len(told.pushed) < len(_BOTH))
+            if told.is_nameless and told.counts and may_have_kin:
                 found.nameless.append((told.bucket, told.session))
             if told.part_of is not None:
                 found.parts += [told.session] if told.is_gone else []
@@ -247,7 +249,7 @@ def _sort_rests(
             if told.is_gone and not told.counts and not raising:
                 continue  # what was to be said of it is said
             if name not in heard:
-                found.lacking += [told] if picture.span.holds(told.end) else []
+                found.lacking += [told] if held else []
             elif elsewhere:
                 found.moved.append((told, heard[name]))
 
@@ -260,9 +262,11 @@ def _sort_stops(
         if all(told.part_of for told in each):
             found.parts.append(session)
             continue
+        if not any(picture.span.holds(told.end) for told in each):
+            continue  # the neighbour's, which pairs and judges it
         if each[0].is_nameless:
             found.nameless.append((each[0].bucket, session))
-        if session not in confirmed and any(picture.span.holds(told.end) for told in each):
+        if session not in confirmed:
             found.lone[session] = each[0]
 
 

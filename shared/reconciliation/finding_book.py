@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from shared.reconciliation.findings import (
+    SUBJECT_SIGN,
     Finding,
     FindingClass,
     State,
@@ -25,14 +26,17 @@ from shared.storage.rows import Tables
 from shared.storage.tables import RECONCILIATION
 from shared.storage.together import both
 
+_LACKING = frozenset((FindingClass.MISSING_AT_EMABLER, FindingClass.OPEN_NOT_AT_EMABLER))
+
 
 class Kind(Enum):
-    """What a write does."""
+    """What a write does. `STILL`: what is about no session was met again, resolved as it is."""
 
     NEW = auto()
     AGAIN = auto()
     GONE = auto()
     REOPENED = auto()
+    STILL = auto()
     REPAIRED = auto()
 
 
@@ -76,8 +80,26 @@ def repaired(finding: Finding) -> FindingWrite:
     )
 
 
-def _may_go(entry: Entry, as_of: datetime) -> bool:
-    return not entry.resolved and entry.observed <= microseconds(as_of)
+def ends_though_resolved(about: str, cls: FindingClass) -> bool:
+    """Whether a finding that somebody resolved is gone as well once it is met no more.
+
+    What is about no session, and a session that eMabler does not list, says the same whenever it
+    comes again: only that it ended tells the next time from the last. What two sides say otherwise
+    of a session somebody judged, and that holds for these values.
+    """
+    return about.startswith(SUBJECT_SIGN) or cls in _LACKING
+
+
+def _may_go(about: str, entry: Entry, as_of: datetime) -> bool:
+    if entry.resolved and not ends_though_resolved(about, entry.cls):
+        return False
+    return entry.observed <= microseconds(as_of)
+
+
+def _again(about: str, entry: Entry) -> Kind | None:
+    if not entry.resolved:
+        return Kind.AGAIN
+    return Kind.STILL if about.startswith(SUBJECT_SIGN) else None
 
 
 def _gone(about: str, entry: Entry, as_of: datetime) -> FindingWrite:
@@ -124,9 +146,10 @@ class FindingBook:
         return +self._open
 
     def abouts(self, cls: FindingClass) -> Iterator[str]:
-        """What the open findings of a class are about."""
-        for about, entries in self._entries.items():
-            if any(each.cls is cls and not each.resolved for each in entries):
+        """What the findings of a class are about that are gone once they are met no more."""
+        for about in self._entries:
+            entry = self._entry(about, cls)
+            if entry is not None and (not entry.resolved or ends_though_resolved(about, cls)):
                 yield about
 
     def known(self, cls: FindingClass) -> Iterator[str]:
@@ -148,8 +171,9 @@ class FindingBook:
         Args:
             findings: What was met.
             compared: All that was looked at (`Finding.about`: a session's key), met or not.
-            classes: What the comparison would have met. An open finding of these classes on
-                something compared that was not met is gone.
+            classes: What the comparison would have met. A finding of these classes on something
+                compared that was not met is gone; one that was resolved only where
+                `ends_though_resolved`.
             as_of: The instant before eMabler was asked; what was observed later stays.
         """
         writes: list[FindingWrite] = []
@@ -163,7 +187,8 @@ class FindingBook:
             _gone(about, entry, as_of)
             for about in compared
             for entry in self._entries.get(about, ())
-            if entry.cls in classes and (about, entry.cls) not in met and _may_go(entry, as_of)
+            if entry.cls in classes and (about, entry.cls) not in met
+            if _may_go(about, entry, as_of)
         ]
         for write in writes:
             self._hold(write)
@@ -179,10 +204,10 @@ class FindingBook:
         elif entry.digest != finding.digest:
             kind = Kind.REOPENED if entry.resolved else Kind.AGAIN
             first = date.fromordinal(entry.first)
-        elif entry.resolved or entry.last >= day.toordinal():
-            return None
+        elif entry.last < day.toordinal() and (again := _again(finding.about, entry)) is not None:
+            kind, first = again, date.fromordinal(entry.first)
         else:
-            kind, first = Kind.AGAIN, date.fromordinal(entry.first)
+            return None
         return FindingWrite(kind, finding.about, finding.cls, day, first, finding.observed, finding)
 
     def _hold(self, write: FindingWrite) -> None:
@@ -197,7 +222,7 @@ class FindingBook:
                     microseconds(write.observed),
                     write.first.toordinal(),
                     write.day.toordinal(),
-                    resolved=False,
+                    resolved=write.kind is Kind.STILL,
                 ),
             )
 

@@ -1,4 +1,4 @@
-"""Findings for people: looked through by class, state, charger and time; resolved by name."""
+"""Findings as they are kept: looked through by class, state, charger and time; resolved by name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shared.identifiers import key_part
 from shared.instants import Clock
 from shared.reconciliation.findings import (
     SUBJECT_SIGN,
+    Finding,
     FindingClass,
     Known,
     State,
@@ -105,12 +106,22 @@ async def read_findings(tables: Tables, wanted: FindingFilter) -> AsyncIterator[
                 yield known, row
 
 
+async def is_closed(tables: Tables, finding: Finding) -> bool:
+    """Whether a finding is known as one that was repaired, or that is gone.
+
+    Raises:
+        StoreUnavailableError: It cannot be read now.
+    """
+    key = f"{CLOSED_ROWS}{finding.about}|{finding.cls}"
+    return await tables.get(RECONCILIATION, PARTITION, key) is not None
+
+
 async def resolve(
     tables: Tables, known: Known, row: Row, *, who: str, note: str, clock: Clock
 ) -> bool:
     """Mark an open finding as dealt with; False where it changed since it was read.
 
-    It stays so until a value changes. A run that is under way meets it as resolved.
+    It stays so until a value changes or it is over. A run that is under way meets it as resolved.
 
     Raises:
         StoreUnavailableError: It may be marked; the same call again is safe.

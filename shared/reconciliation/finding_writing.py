@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from shared.reconciliation.finding_book import FindingWrite, Kind
+from shared.reconciliation.finding_book import FindingWrite, Kind, ends_though_resolved
 from shared.reconciliation.findings import (
     Finding,
     Known,
@@ -60,8 +60,8 @@ async def _operations(
     match write.kind:
         case Kind.REPAIRED:
             return [Upsert(_row(finding, State.REPAIRED, write.first, write.day, run))]
-        case Kind.REOPENED:
-            return await _reopened(tables, write, finding, run)
+        case Kind.REOPENED | Kind.STILL:
+            return await _of_resolved(tables, write, finding, run)
         case Kind.AGAIN:
             row = _row(finding, State.OPEN, write.first, write.day, run)
             if careful and await tables.get(RECONCILIATION, PARTITION, row.key) is None:
@@ -73,19 +73,28 @@ async def _operations(
 
 
 async def _gone(tables: Tables, write: FindingWrite, run: str) -> list[Operation]:
-    row = await tables.get(RECONCILIATION, PARTITION, f"{OPEN_ROWS}{write.about}|{write.cls}")
+    name = f"{write.about}|{write.cls}"
+    row = await tables.get(RECONCILIATION, PARTITION, f"{OPEN_ROWS}{name}")
+    if row is None and ends_though_resolved(write.about, write.cls):
+        row = await tables.get(RECONCILIATION, PARTITION, f"{RESOLVED_ROWS}{name}")
     if row is None:
         return []
     known = replace(known_from_row(row), state=State.GONE, run=run, at=write.observed)
     return [Delete(row.partition, row.key, row.etag), Upsert(known_row(known))]
 
 
-async def _reopened(
+async def _of_resolved(
     tables: Tables, write: FindingWrite, finding: Finding, run: str
 ) -> list[Operation]:
-    opened = Upsert(_row(finding, State.OPEN, write.first, write.day, run))
+    """What was resolved, opened again, or met on another day as it is."""
     row = await tables.get(RECONCILIATION, PARTITION, f"{RESOLVED_ROWS}{write.about}|{write.cls}")
-    return [opened] if row is None else [Delete(row.partition, row.key, row.etag), opened]
+    if write.kind is Kind.REOPENED:
+        opened = Upsert(_row(finding, State.OPEN, write.first, write.day, run))
+        return [opened] if row is None else [Delete(row.partition, row.key, row.etag), opened]
+    if row is None:
+        return []
+    known = replace(known_from_row(row), finding=finding, last=write.day, run=run)
+    return [Replace(known_row(known, row.etag))]
 
 
 def _row(finding: Finding, state: State, first: date, last: date, run: str) -> Row:

@@ -130,7 +130,8 @@ class State(StrEnum):
     """What became of a finding.
 
     `open`: met, and nobody has dealt with it. `repaired`: mended by the run that met it.
-    `resolved`: an operator dealt with it; it stays so until a value changes. `gone`: met no more.
+    `resolved`: an operator dealt with it; it stays so until a value changes, or until it is over
+    (`finding_book.ends_though_resolved`). `gone`: met no more.
     """
 
     OPEN = "open"

@@ -16,9 +16,9 @@ from shared.emabler.models.sessions import OngoingSession
 from shared.errors import RowMissingError
 from shared.identifiers import bucket_of, hash_tag, identifies_a_transaction
 from shared.instants import format_instant
+from shared.reconciliation.answers import Named
 from shared.reconciliation.asking import ask_by_transactions
 from shared.reconciliation.asking_near import Heard, Near, ask_near
-from shared.reconciliation.comparing import session_of
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.ongoing import (
@@ -59,7 +59,8 @@ UNLISTED_AFTER = timedelta(hours=1)
 """A session that began so long ago and that eMabler lists nowhere is counted by taps no more."""
 
 ASKED_FOR = timedelta(days=35)
-"""An open session that began longer ago, and whose finding is known, is asked for no more."""
+"""An open session that began longer ago, and of which it is known that eMabler lists it nowhere, is
+asked for no more."""
 
 ASKED_DAILY = timedelta(days=3)
 """A start without an id that began longer ago, and whose finding is known, is asked for weekly.
@@ -280,17 +281,14 @@ class _Task:
     ) -> tuple[list[Heard], set[str]]:
         """The finished sessions that rows are by now; and rows of which no answer was whole."""
         named = await self._named(rows)
-        ids = set(named.values())
         heard: list[Heard] = []
         unanswered: set[str] = set()
-        async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
+        async for answer in ask_by_transactions(self._means.client, named, budget=budget):
             if isinstance(answer, Lie):
                 self._worked.lies.append(answer)
-                unanswered |= {session for session, id_ in named.items() if id_ in answer.ids}
+                unanswered |= answer.ids
                 continue
-            heard += [
-                Heard(item, answer.as_of) for item in answer.items if session_of(item) in named
-            ]
+            heard += [Heard(item, answer.as_of) for item in answer.items]
         near = {row.session: _near(row) for row in rows if row.is_nameless}
         found = await ask_near(
             self._means.client, (each for each in near.values() if each is not None), budget
@@ -298,16 +296,14 @@ class _Task:
         unanswered |= {s for s, each in near.items() if each in found.unanswered}
         return [*heard, *found.heard], unanswered
 
-    async def _named(self, rows: Sequence[OpenRow]) -> dict[str, str]:
-        """The transaction's id of each session that has one; of a long one the key has a hash."""
-        named = {row.session: row.transaction for row in rows if row.transaction is not None}
-        hashed = [row for row in rows if not row.is_nameless and row.session not in named]
-        stored = await self._read((row.bucket, row.session) for row in hashed)
-        for row, each in zip(hashed, stored, strict=True):
-            for claim, _ in each.claims.values():
-                if claim.within is None and claim.transaction is not None:
-                    named[row.session] = claim.transaction
-        return named
+    async def _named(self, rows: Sequence[OpenRow]) -> set[Named]:
+        """The sessions that have an id, by it; of a long one the key has a hash."""
+        told = [(row.charger, row.transaction) for row in rows if row.transaction is not None]
+        hashed = [row for row in rows if not row.is_nameless and row.transaction is None]
+        for each in await self._read((row.bucket, row.session) for row in hashed):
+            own = (claim for claim, _ in each.claims.values() if claim.within is None)
+            told += [(e.charger, e.transaction) for e in own if e.transaction is not None]
+        return {Named(*each) for each in told}
 
     async def _pair(self, rows: Sequence[OpenRow], near: Sequence[tuple[str, Claim]]) -> set[str]:
         """Pair starts without an id with what was found of them; those that are paired now."""
@@ -363,7 +359,7 @@ class _Task:
         after = self._means.rules.grace if row.is_nameless else UNLISTED_AFTER
         if not self._is_settled(row.start, after):
             return False
-        if row.session not in self._doubted:
+        if row.session not in self._unlisted_before:
             return True
         age = ASKED_FOR if row.start is None else self._now - row.start
         if row.is_nameless and age > ASKED_DAILY and not self._is_its_day(row):

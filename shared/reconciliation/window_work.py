@@ -16,6 +16,7 @@ from itertools import batched
 from shared.emabler.models.sessions import FinishedSession
 from shared.identifiers import key_part
 from shared.instants import format_instant
+from shared.reconciliation.answers import Named
 from shared.reconciliation.asking import ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.asking_near import Heard, Near, ask_near
 from shared.reconciliation.comparing import (
@@ -23,29 +24,22 @@ from shared.reconciliation.comparing import (
     Told,
     as_claim,
     compare,
-    session_of,
     told_of,
 )
+from shared.reconciliation.counting import Counting
 from shared.reconciliation.differing import differences, finding_on
-from shared.reconciliation.findings import Finding, FindingClass
+from shared.reconciliation.findings import FindingClass
 from shared.reconciliation.lacking import Lacking, of_claims, own_of, read_lacking, with_claims
 from shared.reconciliation.means import Means, Worked
-from shared.reconciliation.outcomes import (
-    Outcome,
-    change_told,
-    missing_in_store,
-    outcome_of,
-    push_says,
-)
+from shared.reconciliation.outcomes import Outcome, push_says
 from shared.reconciliation.rest_claims import rest_claim
 from shared.reconciliation.silence import DELAY
 from shared.reconciliation.spans import Budget, Lie, Picture
 from shared.reconciliation.touched import Touched
 from shared.sessions.claims import Claim, Source
 from shared.sessions.indexes import rest_row
-from shared.sessions.planning import Written
 from shared.sessions.reading import read_session
-from shared.sessions.summary import Summary, fold
+from shared.sessions.summary import fold
 from shared.storage.rows import Row
 from shared.storage.together import all_done
 
@@ -104,14 +98,15 @@ class _Task:
     ) -> None:
         self._means = means
         self._picture = picture
-        self._began = began
         self._raising = raising
         self._dry_run = dry_run
         self._worked = Worked(picture.as_of)
+        self._counting = Counting(means, picture, self._worked, began, raising=raising)
         self._told_of_by_now = format_instant(picture.as_of - DELAY)
         self._touched = Touched(means, raising=raising, dry_run=dry_run)
         self._near: list[tuple[str, Claim]] = []
         self._unanswered: set[str] = set()
+        self._unjudged: set[str] = set()
         self._moved: set[str] = set()
 
     async def run(self, rows: Sequence[Row], budget: Budget) -> Worked:
@@ -139,7 +134,9 @@ class _Task:
             self._judge_lone(lone)
         self._judge(found)
         self._judge_lacking(lacking)
-        worked.compared -= {told.session for told in overdue} & self._unanswered
+        await self._counting.tell_what_was_not_told()
+        self._unjudged |= {told.session for told in overdue} & self._unanswered
+        worked.compared -= self._unjudged
         worked.counts += Counter()  # drops classes that nothing was counted in
         return worked
 
@@ -149,7 +146,7 @@ class _Task:
 
     async def _pair(self) -> None:
         for written, summary in await self._touched.pair(self._near):
-            self._count(written, summary)
+            self._counting.count(written, summary, self._moved)
         self._worked.compared.update(self._touched.homes)
 
     async def _lone(self, overdue: Sequence[Told]) -> list[_Lone]:
@@ -167,7 +164,7 @@ class _Task:
     async def _look_up_lone(self, lone: Sequence[_Lone], budget: Budget) -> None:
         # Of long ids the key has hashes: the claims say what they are.
         named = {
-            told.session: str(claim.transaction)
+            Named(claim.charger, str(claim.transaction))
             for told, claims in lone
             for claim in claims
             if not told.is_nameless and claim.within is None
@@ -254,22 +251,21 @@ class _Task:
 
     def _is_listed(self, lacking: Lacking, items: Sequence[FinishedSession]) -> bool:
         """Whether eMabler lists an item of a session, or did not answer; judges it where it can."""
+        listed = lacking.is_listed_in(items)
         if not self._unanswered.isdisjoint(lacking.items):
+            self._unjudged |= set() if listed else {lacking.told.session}
             return True
-        if not lacking.is_listed_in(items):
+        if not listed:
             return False
         if lacking.claims:
             self._touched.note(lacking.told.bucket, lacking.told.session, lacking.claims)
         return True
 
-    async def _ask_by_transactions(self, named: Mapping[str, str], budget: Budget) -> list[Heard]:
+    async def _ask_by_transactions(self, named: Iterable[Named], budget: Budget) -> list[Heard]:
         heard: list[Heard] = []
-        ids = set(named.values())
-        async for answer in ask_by_transactions(self._means.client, ids, budget=budget):
+        async for answer in ask_by_transactions(self._means.client, named, budget=budget):
             heard += self._heard(answer)
-            if isinstance(answer, Lie):
-                self._unanswered |= {name for name, id_ in named.items() if id_ in answer.ids}
-        return [each for each in heard if session_of(each.session) in named]
+        return heard
 
     async def _ask_near(self, lone: Iterable[_Lone], budget: Budget) -> list[Heard]:
         near = {told.session: _near(claims) for told, claims in lone}
@@ -291,7 +287,7 @@ class _Task:
         worked = self._worked
         for name, session in self._touched.sessions.items():
             if session.written is not None:
-                self._count(session.written, session.summary)
+                self._counting.count(session.written, session.summary, self._moved)
             worked.compared.add(name)
             row = rest_row(session.bucket, session.summary)
             if row is not None:
@@ -325,39 +321,10 @@ class _Task:
         )
         started = str(told.row.columns.get("start", "~"))
         # What ended before the store was first reconciled nobody may have pushed: silence is later.
-        expected = started <= self._told_of_by_now and not self._is_history(told.end)
+        expected = started <= self._told_of_by_now and not self._counting.is_history(told.end)
         if expected and self._picture.span.holds(told.end):
             pushed = "push" in told.row.columns
             worked.push.note(told.charger_part, told.session, started, pushed=pushed)
-
-    def _count(self, written: Written, summary: Summary) -> None:
-        """Count what came of a session that was written, and tell what was mended by it."""
-        worked, outcome = self._worked, outcome_of(written)
-        rest = next((claim for claim in written.added if claim.source is Source.REST), None)
-        if outcome is Outcome.REPAIRED and summary.pushed is not None:
-            outcome = Outcome.CONFIRMED  # it was paired with what push told
-        if outcome is Outcome.REPAIRED and rest is not None:
-            if self._is_history(rest.end):
-                outcome = Outcome.HISTORY
-            else:
-                worked.repaired.append(self._missing_in_store(rest))
-        if self._raising and outcome is Outcome.UNCHANGED and summary.pushed is None:
-            # A run that was lost may have repaired it, and not come to say so.
-            kept = summary.rest_claim
-            if kept is not None and not self._is_history(kept.end):
-                worked.repaired.append(self._missing_in_store(kept))
-        end = None if summary.rest_claim is None else summary.rest_claim.end
-        # What ends with the window the next one counts.
-        worked.counts[outcome] += end is None or end != self._picture.span.end
-        if outcome is Outcome.CHANGED and written.session not in self._moved:
-            change = change_told(written, summary, worked.as_of, self._means.hashed)
-            worked.repaired += [change] if change is not None else []
-
-    def _is_history(self, end: datetime | None) -> bool:
-        return self._began is not None and end is not None and end < self._began
-
-    def _missing_in_store(self, rest: Claim) -> Finding:
-        return missing_in_store(rest, self._worked.as_of, self._means.hashed)
 
     def _judge_lone(self, lone: Sequence[_Lone]) -> None:
         worked = self._worked

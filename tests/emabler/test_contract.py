@@ -98,6 +98,18 @@ CHANGES: list[tuple[str, Change, list[tuple[str, str]]]] = [
         [("request.stopTime", "missing")],
     ),
     (
+        "filters of look-ups",
+        lambda d: [
+            schema(d, "FinishedSessionQueryV3")["properties"].pop(name)
+            for name in ("chargerIDs", "startTime", "startTimeSearchEnd")
+        ],
+        [
+            ("request.startTime", "missing"),
+            ("request.startTimeSearchEnd", "missing"),
+            ("request.chargerIDs", "missing"),
+        ],
+    ),
+    (
         "a filter of another type",
         lambda d: field(d, "FinishedSessionQueryV3", "evseTransactionIds").update(type="string"),
         [("request.evseTransactionIds", "wrong_type")],

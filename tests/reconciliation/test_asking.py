@@ -16,6 +16,7 @@ import pytest
 from shared.errors import BudgetSpentError, RestRefusedError
 from shared.instants import format_instant, parse_instant
 from shared.reconciliation import asking
+from shared.reconciliation.answers import Named
 from shared.reconciliation.asking import LONGEST, ask_by_rest_ids, ask_by_transactions
 from shared.reconciliation.spans import LIES, Budget, Lie, Picture, Span
 from tests.emabler.rest import Time, client
@@ -77,6 +78,7 @@ class Finished:
             and each["evseTransactionId"]
             in asked.get("evseTransactionIds", [each["evseTransactionId"]])
             and each["id"] in asked.get("transactionIds", [each["id"]])
+            and each["chargerId"] in asked.get("chargerIDs", [each["chargerId"]])
         )
 
 
@@ -107,20 +109,22 @@ async def test_what_fits_on_a_page_is_one_request() -> None:
     )
 
 
+def named(numbers: Iterable[int], charger: str = "CH-0042") -> list[Named]:
+    return [Named(charger, str(number)) for number in numbers]
+
+
 async def test_ids_are_asked_for_in_batches() -> None:
     """Transactions and REST ids: each batch is one whole picture that names what it is about."""
-    books = Finished(item(n, NOW) for n in range(25))
+    books = Finished(item(n, NOW) for n in range(1, 25))
     async with client(books, page_size=10) as rest:
-        by_transactions = [
-            each async for each in ask_by_transactions(rest, map(str, range(20, 30)))
-        ]
+        by_transactions = [each async for each in ask_by_transactions(rest, named(range(20, 30)))]
         by_rest_ids = [
             each async for each in ask_by_rest_ids(rest, ["3", "none", "9" * 9999, "", "4"])
         ]
 
     (found,) = by_transactions
     assert isinstance(found, Picture)
-    assert found.ids == set(map(str, range(20, 30)))
+    assert found.ids == {f"CH-0042|{n}" for n in range(20, 30)}
     assert {session.transaction for session in found.items} == set(map(str, range(20, 25)))
     (found,) = by_rest_ids
     assert isinstance(found, Picture)
@@ -458,16 +462,65 @@ async def test_weather_comes_through_after_what_came_before_it() -> None:
 
 
 async def test_an_id_of_many_sessions_is_walked() -> None:
-    """Ids repeat across chargers: a batch is halved, and at last one id takes pages."""
+    """A charger may use its ids again: a batch is halved, and at last one id takes pages."""
     books = Finished(
-        item(n, NOW - timedelta(minutes=n), evseTransactionId=str(n % 2), chargerId=f"CH-{n}")
-        for n in range(30)
+        item(n, NOW - timedelta(minutes=n), evseTransactionId=str(n % 2 + 1)) for n in range(30)
     )
     async with client(books, page_size=10) as rest:
-        found = [each async for each in ask_by_transactions(rest, ["0", "1", "2"])]
+        found = [each async for each in ask_by_transactions(rest, named([1, 2, 3]))]
 
     assert len(set(ids_of(found))) == 30
-    assert frozenset().union(*(each.ids for each in found)) == {"0", "1", "2"}
+    ids = frozenset().union(*(each.ids for each in found))
+    assert ids == {"CH-0042|1", "CH-0042|2", "CH-0042|3"}
+
+
+async def test_an_id_that_each_charger_has_is_asked_for_at_those_that_matter() -> None:
+    """Chargers that count for themselves: 10 sessions of an id at 2,000 chargers are a request."""
+    books = Finished(
+        item(n, NOW - timedelta(days=n), evseTransactionId="7", chargerId=f"CH-{n}")
+        for n in range(2_000)
+    )
+    async with client(books, page_size=10) as rest:
+        asked = [Named(f"CH-{n}", "7") for n in range(1_995, 2_005)]
+        (found,) = [each async for each in ask_by_transactions(rest, asked)]
+
+    (body,) = books.asked
+    assert body["evseTransactionIds"] == ["7"]
+    assert body["chargerIDs"] == [f"CH-{n}" for n in range(1_995, 2_005)]
+    assert sorted(ids_of([found])) == [str(n) for n in range(1_995, 2_000)]
+
+
+async def test_ids_of_chargers_that_count_alike_take_few_requests() -> None:
+    """Each of 40 chargers has each of 40 ids: of one id each nothing is missed, nor of another."""
+    books = Finished(
+        item(100 * charger + n, NOW, evseTransactionId=str(n), chargerId=f"CH-{charger}")
+        for charger in range(1, 41)
+        for n in range(1, 41)
+    )
+    async with client(books, page_size=10) as rest:
+        asked = [Named(f"CH-{n}", str(n)) for n in range(1, 41)]
+        found = [each async for each in ask_by_transactions(rest, asked)]
+
+    assert sorted(map(int, ids_of(found))) == [101 * n for n in range(1, 41)]
+    assert frozenset().union(*(each.ids for each in found)) == {each.session for each in asked}
+    assert len(books.asked) <= 30
+
+
+@pytest.mark.parametrize("charger", ["A,B", "Hall/1", "C" * 97, " CH-1"])
+async def test_a_charger_that_the_api_would_read_otherwise_is_asked_for_by_the_id_alone(
+    charger: str,
+) -> None:
+    """Its sessions are found all the same, beside those of another charger."""
+    books = Finished(
+        [item(1, NOW, chargerId=charger), item(2, NOW), item(3, NOW, evseTransactionId="1")]
+    )
+    async with client(books) as rest:
+        asked = [Named(charger, "1"), Named("CH-0042", "2")]
+        found = [each async for each in ask_by_transactions(rest, asked)]
+
+    assert sorted(ids_of(found)) == ["1", "2"]
+    assert [body.get("chargerIDs") for body in books.asked] == [["CH-0042"], None]
+    assert [each.ids for each in found] == [{asked[1].session}, {asked[0].session}]
 
 
 async def test_an_id_that_the_server_spells_otherwise_is_no_lie_and_no_item() -> None:
@@ -476,13 +529,14 @@ async def test_an_id_that_the_server_spells_otherwise_is_no_lie_and_no_item() ->
     for told in ("7", "8"):
         books = Finished([], lambda *_, told=told: page(item(7, NOW, evseTransactionId=told)))
         async with client(books) as rest:
-            found[told] = [each async for each in ask_by_transactions(rest, ["007"])]
+            asked = [Named("CH-0042", "007")]
+            found[told] = [each async for each in ask_by_transactions(rest, asked)]
 
     (near,), (far,) = found.values()
     assert isinstance(near, Picture)
     assert near.items == ()
     assert isinstance(far, Lie)
-    assert (far.code, set(far.ids)) == ("rows_outside", {"007"})
+    assert (far.code, set(far.ids)) == ("rows_outside", {"CH-0042|007"})
 
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:

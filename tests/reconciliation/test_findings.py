@@ -30,6 +30,7 @@ from tests.reconciliation.ledgers import DAY, HASH, HOUR, content, finding, open
 from tests.stores import Stores
 
 ENERGY, TIME = FindingClass.ENERGY_DIFFERS, FindingClass.TIME_DIFFERS
+MISSING = FindingClass.MISSING_AT_EMABLER
 ALL = frozenset(FindingClass)
 
 
@@ -178,6 +179,60 @@ async def test_what_an_operator_resolved_stays_so_until_a_value_changes(
     assert (again.state, again.first, again.who) == (State.OPEN, NOW.date(), None)
 
 
+@pytest.mark.parametrize(
+    "met",
+    [
+        Finding(FindingClass.PERMISSION_MISSING, None, NOW, subject="GET v2/tags"),
+        finding(1, MISSING),
+        finding(1, FindingClass.OPEN_NOT_AT_EMABLER),
+    ],
+    ids=lambda met: str(met.cls),
+)
+@pytest.mark.parametrize("late", [False, True], ids=["before", "while a run is under way"])
+async def test_what_was_resolved_and_is_over_is_new_when_it_comes_again(
+    tables: Tables,
+    clock: Clock,
+    met: Finding,
+    late: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """It has the same values each time: it went, with the operator's word, and is a new one."""
+    await walk(tables, clock, met)
+    book = await FindingBook.read(tables)
+    await resolved(tables, clock)
+    book = book if late else await FindingBook.read(tables)
+    ledger = await take(tables, clock, "over")
+    assert look(book, compared=[met.about], as_of=NOW - HOUR) == []
+    await ledger.commit(findings=look(book, compared=[met.about], as_of=NOW + DAY))
+    await ledger.release()
+    (gone,) = await all_known(tables)
+    assert (gone.state, gone.who, gone.note) == (State.GONE, "Ada", "looked")
+
+    (again,) = await walk(tables, clock, replace(met, observed=NOW + 2 * DAY))
+
+    assert again.kind is Kind.NEW
+    assert [each.state for each in await all_known(tables)] == [State.OPEN, State.GONE]
+
+
+async def test_what_is_about_no_session_says_when_it_was_met_last_though_it_was_resolved(
+    tables: Tables, clock: Clock
+) -> None:
+    """Once a day, so that nobody takes it for over; the operator's word and the first day stay."""
+    met = Finding(FindingClass.CONTRACT_DRIFT, None, NOW, subject="charger.state unknown_value")
+    await walk(tables, clock, met)
+    known = await resolved(tables, clock)
+
+    for hours in (25, 26, 30):
+        writes = await walk(tables, clock, replace(met, observed=NOW + hours * HOUR))
+        assert [write.kind for write in writes] == ([Kind.STILL] if hours == 25 else [])
+
+    later = NOW + 25 * HOUR
+    expected = replace(known, finding=replace(met, observed=later), last=later.date())
+    assert await all_known(tables) == [expected]
+    book = await FindingBook.read(tables)
+    assert list(book.abouts(met.cls)) == list(book.known(met.cls)) == [met.about]
+    assert look(book, compared=[met.about], as_of=NOW + 24 * HOUR) == []
+
+
 @pytest.mark.parametrize("what", ["again", "gone", "changed"])
 async def test_an_operator_may_resolve_while_a_run_is_under_way(
     tables: Tables, clock: Clock, what: str
@@ -278,7 +333,7 @@ def held(book: FindingBook) -> set[tuple[str, Entry]]:
 STEPS = st.lists(
     st.tuples(
         st.lists(
-            st.tuples(st.integers(0, 3), st.sampled_from([ENERGY, TIME]), st.integers(1, 3)),
+            st.tuples(st.integers(0, 3), st.sampled_from([ENERGY, MISSING]), st.integers(1, 3)),
             max_size=4,
             unique_by=lambda each: each[:2],
         ),

@@ -122,6 +122,22 @@ async def test_a_session_that_the_walk_missed_is_asked_for_once_more(sides: TwoS
     assert len(sides.books.calls) == 3
 
 
+async def test_an_open_session_of_an_id_that_each_charger_has_is_asked_for_at_its_own(
+    sides: TwoSides,
+) -> None:
+    """EMabler finished sessions of this id at many chargers: this one's is one request away."""
+    sides.lists_finished(
+        *(item(n, charger_id=f"CH-{n}", timestamp_end=END - n * DAY) for n in range(1, 300))
+    )
+    await sides.push(start())
+
+    worked = await sides.look_at_open()
+
+    assert (dict(worked.counts), sides.open) == ({"confirmed": 1}, set())
+    # The list itself, the charger in it, the session among the finished ones.
+    assert len(sides.books.calls) == 3
+
+
 async def test_a_finished_session_whose_stop_was_lost_ends(sides: TwoSides) -> None:
     """It is found among the finished ones by its id, whenever it ended: no finding, and ended."""
     await sides.push(start())
@@ -276,6 +292,30 @@ async def test_what_nobody_knows_any_more_is_not_asked_for_for_ever(sides: TwoSi
 
     assert (worked.compared, len(sides.books.calls)) == (set(), 1)
     assert sides.open == {("open_not_at_emabler", ABOUT)}
+
+
+@pytest.mark.parametrize("transaction", ["7", "-1"])
+async def test_what_emabler_lists_no_more_after_many_days_is_asked_for(
+    sides: TwoSides, transaction: str
+) -> None:
+    """Listed as ongoing for 36 days, it was open for too long; now it is listed nowhere."""
+    begun = start(transaction=transaction)
+    await sides.push(begun)
+    sides.lists_ongoing(ongoing(transaction_id=transaction))
+    sides.clock.advance(days=36)
+    await sides.look_at_open()
+    assert sides.open == {("open_too_long", begun.session)}
+    sides.lists_ongoing()
+    sides.clock.advance(days=1)
+
+    await sides.look_at_open()
+
+    cls = "open_not_at_emabler" if transaction == "7" else "unpaired"
+    assert sides.open == {(cls, begun.session)}
+    assert await sides.open_for("T1") == ()
+    sides.books.calls.clear()
+    await sides.look_at_open()
+    assert len(sides.books.calls) == 1
 
 
 async def nameless(sides: TwoSides, many: int, **fields: Any) -> None:

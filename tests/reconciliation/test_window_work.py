@@ -288,6 +288,21 @@ async def test_one_id_on_two_chargers_confirms_nothing(sides: TwoSides) -> None:
     assert sides.open == {("missing_at_emabler", ABOUT)}
 
 
+async def test_an_id_that_each_charger_has_costs_one_look_up() -> None:
+    """Chargers count their transactions themselves: a lost session is asked for at its charger."""
+    async with TwoSides().going(page_size=10) as sides:
+        sides.lists_finished(
+            *(item(n, charger_id=f"CH-{n}", timestamp_end=END - n * DAY) for n in range(10, 400))
+        )
+        await sides.push(stop())
+        sides.clock.advance(days=1)
+
+        await sides.walk(Span(NOW - 2 * HOUR, NOW))
+
+        assert len(sides.books.calls) == 2
+    assert sides.open == {("missing_at_emabler", ABOUT)}
+
+
 async def test_an_item_that_moved_is_followed(sides: TwoSides) -> None:
     """REST's end changes to another window: the walk of the old one asks for it by REST's id."""
     sides.lists_finished(item())
@@ -595,3 +610,50 @@ async def test_a_stop_without_an_id_of_a_charger_with_a_long_one_is_asked_for(
     await sides.walk()
 
     assert {cls for cls, _ in sides.open} == {"time_differs"}
+
+
+@pytest.mark.parametrize("told", ["a stop", "an item"])
+async def test_a_window_beside_it_lets_no_finding_without_an_id_go(
+    sides: TwoSides, told: str
+) -> None:
+    """Half a second from a cut it is in both windows' rows: only the one that holds it judges."""
+    if told == "a stop":
+        await sides.push(stop(transaction="-1"))
+    else:
+        sides.lists_finished(item(evse_transaction_id="-1"))
+        await sides.walk()
+        sides.books.put("sessions", ())
+    sides.clock.advance(days=2)
+    await sides.walk(Span(END - HOUR, END + HOUR))
+    found = sides.open
+    assert len(found) == 1
+    sides.written.clear()
+
+    half = timedelta(seconds=0.5)
+    for _ in range(2):
+        for span in (Span(END - HOUR, END - half), Span(END + half, END + HOUR)):
+            await sides.walk(span)
+            assert (sides.open, sides.written) == (found, [])
+
+
+@pytest.mark.parametrize("transaction", ["7", "-1"])
+async def test_a_look_up_that_lies_lets_no_session_be_listed_again(
+    sides: TwoSides, transaction: str
+) -> None:
+    """The item vanished, which is a finding: of what was not answered nothing is known anew."""
+    sides.lists_finished(item(evse_transaction_id=transaction))
+    await sides.walk()
+    sides.books.put("sessions", ())
+    sides.clock.advance(days=2)
+    await sides.walk()
+    found = sides.open
+    assert {cls for cls, _ in found} == {"missing_at_emabler"}
+
+    sides.lies_of_ids = True
+    worked = await sides.walk()
+
+    assert (len(worked.lies), sides.open) == (1, found)
+    sides.lies_of_ids = False
+    sides.lists_finished(item(evse_transaction_id=transaction))
+    await sides.walk()
+    assert sides.open == set()
