@@ -310,6 +310,52 @@ async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
     assert len(await transactions(sides)) == 59
 
 
+async def test_a_row_over_which_emabler_fails_is_a_place_and_no_outage(sides: TwoSides) -> None:
+    """Each answer with one second in it is a 500: the front waits, and all else goes on."""
+    await sides.reconcile()
+    sides.poison = NOW + 37 * MINUTE
+    for number in range(1, 60):
+        sides.clock.advance(hours=1)
+        sides.lists_finished(ended(number, sides.clock() - HOUR / 2))
+        run = await sides.reconcile()
+
+    assert run.front is not None
+    assert run.front <= sides.poison
+    # What ended in the poisoned quarter of an hour, and what the daily walk has not come to yet.
+    assert len(await transactions(sides)) >= 59 - 25
+    assert (await sides.open_findings())["answer_wrong"] == [
+        f"ends from {format_instant(run.front)}"
+    ]
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].began > sides.clock() - DAY
+    sides.poison = None
+    run = await sides.reconcile()
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert len(await transactions(sides)) == 59
+    assert "answer_wrong" not in await sides.open_findings()
+
+
+async def test_a_row_over_which_emabler_fails_behind_the_front_stops_no_walk(
+    sides: TwoSides,
+) -> None:
+    """The daily walk names it and goes on behind it; the front and the run are not held up."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+    await sides.reconcile()
+    sides.clock.advance(days=1)
+    sides.poison = NOW - 30 * HOUR + 7 * MINUTE
+
+    run = await sides.reconcile()
+
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert (run.met["answer_wrong"], run.error) == (1, None)
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].done
+    (old,) = (
+        each
+        for each in proof(await windows(sides), NOW - 40 * HOUR, NOW - 4 * HOUR)
+        if each.as_of is not None and each.as_of < sides.clock()
+    )
+    assert (old.start, old.end) == (NOW - 30 * HOUR, NOW - 30 * HOUR + 15 * MINUTE)
+
+
 async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:
     """Each walk behind the front begins later: what lies there for good is one finding."""
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
