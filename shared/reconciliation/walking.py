@@ -58,6 +58,12 @@ class _Walk:
     task: Task | None = None
 
 
+def _lies_within(walk: _Walk, lie: Lie, front: datetime) -> bool:
+    """Whether a lie begins before the front, and the walk has more behind the front."""
+    begins_before = lie.span.start is None or lie.span.start < front
+    return begins_before and (walk.span.end is None or front < walk.span.end)
+
+
 @dataclass(slots=True, kw_only=True)
 class Walking:
     """One run's walks, and what they met.
@@ -99,13 +105,28 @@ class Walking:
             walk = _Walk(Pass.FRONT, Span(start, target), self.budget(deadline))
             lie = await self._walk(walk)
             self.run.complete &= lie is None
-            if lie and front and (lie.span.end or target) <= front < target:
-                # It lies in the overlap, which is proven as of before: the front waits for none.
-                await self._walk(replace(walk, span=Span(front, target)))
-            if lie is None and front is None and terms.first >= terms.schedule.recent:
+            if lie is not None and front is not None and _lies_within(walk, lie, front):
+                await self._past_overlap(walk, lie, front)
+            elif lie is not None:
+                await self._note(lie)
+            elif front is None and terms.first >= terms.schedule.recent:
                 # What was walked for the first time just now is not due again before its time.
                 task = Task(Pass.RECENT, target, start, target)
                 await self.ledger.commit(marks=finished(self.ledger.marks, task))
+
+    async def _past_overlap(self, walk: _Walk, lie: Lie, front: datetime) -> None:
+        """Walk on from the front: it waits for no lie in what is proven before it.
+
+        Of a lie that ends behind the front this walk shows on which side of it eMabler lies.
+        """
+        ends_before = lie.span.end is not None and lie.span.end <= front
+        if ends_before:
+            await self._note(lie)
+        behind = await self._walk(replace(walk, span=Span(front, walk.span.end)))
+        if not ends_before and (behind is None or behind.span.start != front):
+            await self._note(replace(lie, span=Span(lie.span.start, front)))
+        if behind is not None:
+            await self._note(behind)
 
     async def again(self, task: Task, budget: Budget) -> None:
         """What is due behind the front. Raises as `front` does."""
@@ -225,6 +246,7 @@ class Walking:
                 if lies and walk.name in _OPEN_ENDED:
                     await self._break_off(walk)
                 return
+            await self._note(lie)
             self.run.complete = False
             end, last = lie.span.end, walk.span.end
             if end is None or (last is not None and end >= last):
@@ -241,8 +263,6 @@ class Walking:
             async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
                 async for each in found:
                     if isinstance(each, Lie):
-                        await self._written_down()
-                        await self._write(self._lied(each, self._unproven(walk, each.span)))
                         return each
                     await self._take(walk, each)
         finally:
@@ -326,11 +346,9 @@ class Walking:
         if writing is not None:
             await writing
 
-    def _unproven(self, walk: _Walk, span: Span) -> Span:
-        """Of a lie that the front met, what lies behind the front: it waits there."""
-        front = self.ledger.front
-        waits = walk.name is Pass.FRONT and front is not None and span.owns(front)
-        return replace(span, start=front) if waits else span
+    async def _note(self, lie: Lie) -> None:
+        """Write down that answers stayed wrong."""
+        await self._write(self._lied(lie, lie.span))
 
     def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
         """Note an answer that stayed wrong."""

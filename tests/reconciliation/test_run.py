@@ -289,6 +289,49 @@ async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSi
     assert await transactions(sides) == {"1"}
 
 
+@pytest.mark.parametrize("how", ["lies", "fails"])
+@pytest.mark.parametrize("before", [2 * MINUTE, 12 * MINUTE])
+async def test_a_lie_before_the_front_in_its_own_quarter_of_an_hour_holds_it_up_in_no_run(
+    sides: TwoSides, before: timedelta, how: str
+) -> None:
+    """The front is at 11:58, 11:56 is bad: the finding begins at 11:45, and sessions come in."""
+    await sides.reconcile()
+    front = NOW - 2 * MINUTE
+    bad = front - before
+    if how == "fails":
+        sides.poison = bad
+    else:
+        sides.lying = (bad, bad + SECOND)
+    for number in range(1, 4):
+        sides.clock.advance(minutes=15)
+        sides.lists_finished(ended(number, sides.clock() - 5 * MINUTE))
+
+        run = await sides.reconcile()
+
+        assert run.front == sides.clock() - 2 * MINUTE
+        assert len(await transactions(sides)) == number
+        assert (await sides.open_findings())["answer_wrong"] == [
+            f"ends from {format_instant(NOW - 15 * MINUTE)}"
+        ]
+
+
+async def test_a_lie_behind_the_front_in_its_own_quarter_of_an_hour_is_named_at_the_front(
+    sides: TwoSides,
+) -> None:
+    """The front is at 11:58, 11:59 is bad: it waits there, whatever was proven before it."""
+    await sides.reconcile()
+    sides.lying = (NOW - MINUTE, NOW - MINUTE + SECOND)
+    for _ in range(3):
+        sides.clock.advance(minutes=15)
+
+        run = await sides.reconcile()
+
+        assert run.front == NOW - 2 * MINUTE
+        assert (await sides.open_findings())["answer_wrong"] == [
+            f"ends from {format_instant(NOW - 2 * MINUTE)}"
+        ]
+
+
 async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
     sides: TwoSides,
 ) -> None:
