@@ -1,13 +1,13 @@
 """Where eMabler's answers lie, as findings name it: the same lie has one name, run after run. Pure.
 
 A lie is named by where its stretch begins. Each walk cuts elsewhere, so what is known to begin
-within a stretch is the same lie; what is open to the future begins whenever it is asked for, and
-has a name without an instant.
+within a stretch is the same lie. What is open to the future begins whenever it is asked for, and so
+does the first run's stretch as long as nothing of it is proven: they have names without an instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from shared.identifiers import identifier_of
@@ -17,6 +17,7 @@ from shared.reconciliation.spans import Lie, Span
 
 _FROM, _BEGINNING = "ends from ", "the beginning"
 _TO_COME = "ends to come"
+FIRST_STRETCH = "the first stretch"
 
 
 class KnownLies:
@@ -25,10 +26,14 @@ class KnownLies:
     def __init__(self, abouts: Iterable[str]) -> None:
         self._subjects = {about: str(identifier_of(about[1:])) for about in abouts}
 
-    def met(self, lie: Lie, span: Span, now: datetime) -> Finding:
-        """The finding of an answer that stayed wrong; `span` is what is not proven for it."""
-        known = (each for each in self._subjects.values() if _begins_in(each, span))
-        subject = next(known, None) or _subject(span)
+    def met(self, lie: Lie, span: Span, now: datetime, *, subject: str | None = None) -> Finding:
+        """The finding of an answer that stayed wrong; `span` is what is not proven for it.
+
+        `subject`: its name, where that is not told by where the span begins.
+        """
+        if subject is None:
+            known = (each for each in self._subjects.values() if _begins_in(each, span))
+            subject = next(known, None) or _subject(span)
         finding = Finding(
             FindingClass.ANSWER_WRONG,
             None,
@@ -42,7 +47,14 @@ class KnownLies:
 
     def answered(self, span: Span) -> list[str]:
         """What an answer that does not lie settles: what was known to begin in its span."""
-        settled = [about for about, each in self._subjects.items() if _begins_in(each, span)]
+        return self._settle(lambda subject: _begins_in(subject, span))
+
+    def settled(self, subject: str) -> list[str]:
+        """What is settled where something with a name without an instant lies no more."""
+        return self._settle(lambda each: each == subject)
+
+    def _settle(self, is_settled: Callable[[str], bool]) -> list[str]:
+        settled = [about for about, each in self._subjects.items() if is_settled(each)]
         for about in settled:
             del self._subjects[about]
         return settled
@@ -61,5 +73,7 @@ def _start(subject: str) -> datetime | None:
 def _begins_in(subject: str, span: Span) -> bool:
     if subject == _TO_COME:
         return span.end is None
+    if not subject.startswith(_FROM):
+        return False
     start = _start(subject)
     return span.start is None if start is None else span.owns(start)

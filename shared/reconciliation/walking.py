@@ -21,7 +21,7 @@ from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, 
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.lies import KnownLies
+from shared.reconciliation.lies import FIRST_STRETCH, KnownLies
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
@@ -108,7 +108,9 @@ class Walking:
             if lie is not None and front is not None and _lies_within(walk, lie, front):
                 await self._past_overlap(walk, lie, front)
             elif lie is not None:
-                await self._note(lie)
+                # As long as there is no front, the stretch begins later in each run.
+                nothing_proven = self.ledger.front is None
+                await self._note(lie, subject=FIRST_STRETCH if nothing_proven else None)
             elif front is None and terms.first >= terms.schedule.recent:
                 # What was walked for the first time just now is not due again before its time.
                 task = Task(Pass.RECENT, target, start, target)
@@ -311,7 +313,8 @@ class Walking:
             worked.findings, compared=worked.compared, classes=OF_WINDOWS, as_of=picture.as_of
         )
         findings += self._repaired(worked)
-        findings += self._lied(worked.lies[0], span) if worked.lies else self._truthful(picture)
+        lies = worked.lies
+        findings += self._lied(lies[0], span) if lies else self._truthful(walk, picture)
         self._writing = asyncio.create_task(self._write_down(walk, picture, findings))
 
     async def _write_down(
@@ -346,18 +349,20 @@ class Walking:
         if writing is not None:
             await writing
 
-    async def _note(self, lie: Lie) -> None:
+    async def _note(self, lie: Lie, *, subject: str | None = None) -> None:
         """Write down that answers stayed wrong."""
-        await self._write(self._lied(lie, lie.span))
+        await self._write(self._lied(lie, lie.span, subject=subject))
 
-    def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
+    def _lied(self, lie: Lie, span: Span, *, subject: str | None = None) -> list[FindingWrite]:
         """Note an answer that stayed wrong."""
-        finding = self.lies.met(lie, span, self.clock())
+        finding = self.lies.met(lie, span, self.clock(), subject=subject)
         return self.seen([finding], compared=(), classes=(), as_of=finding.observed)
 
-    def _truthful(self, picture: Picture) -> list[FindingWrite]:
+    def _truthful(self, walk: _Walk, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
         compared, classes = self.lies.answered(picture.span), (FindingClass.ANSWER_WRONG,)
+        if walk.name is Pass.FRONT:
+            compared += self.lies.settled(FIRST_STRETCH)
         return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
 
     async def _open_sessions(self, task: Task, budget: Budget) -> None:

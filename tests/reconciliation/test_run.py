@@ -274,6 +274,33 @@ async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
     assert await sides.open_findings() == {}
 
 
+async def test_a_first_run_that_meets_lies_only_is_one_finding_until_something_is_proven(
+    sides: TwoSides,
+) -> None:
+    """Each run begins later, as no front is there: it has one name, and goes with the front."""
+    sides.lying = (NOW - 900 * DAY, NOW + 900 * DAY)
+    new = []
+    for _ in range(5):
+        run = await sides.reconcile()
+        new.append(run.new["answer_wrong"])
+        sides.clock.advance(minutes=15)
+
+    # Beside it the ends before 2015 are not lied about; those to come are.
+    assert (run.front, new) == (None, [2, 0, 0, 0, 0])
+    assert set((await sides.open_findings())["answer_wrong"]) == {
+        "the first stretch",
+        "ends to come",
+    }
+    sides.lying = (NOW - HOUR, NOW + 900 * DAY)
+    run = await sides.reconcile()
+    assert run.front is not None
+    assert "the first stretch" not in (await sides.open_findings())["answer_wrong"]
+    sides.lying = None
+    sides.clock.advance(hours=1)
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+
+
 async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSides) -> None:
     """A second of the overlap lies since then: a finding; the front goes on from where it was."""
     await sides.reconcile()
