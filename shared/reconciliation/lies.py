@@ -2,7 +2,8 @@
 
 A lie is named by where its stretch begins. Each walk cuts elsewhere, so what is known to begin
 within a stretch is the same lie. What is open to the future begins whenever it is asked for, and so
-does the first run's stretch as long as nothing of it is proven: they have names without an instant.
+does the first run's stretch as long as nothing of it is proven: they have names without an instant,
+as what is asked for by ids has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from shared.reconciliation.spans import Lie, Span
 
 _FROM, _BEGINNING = "ends from ", "the beginning"
 _TO_COME = "ends to come"
-FIRST_STRETCH = "the first stretch"
+FIRST_STRETCH, OPEN_SESSIONS = "the first stretch", "open sessions"
 
 
 class KnownLies:
@@ -48,6 +49,10 @@ class KnownLies:
     def answered(self, span: Span) -> list[str]:
         """What an answer that does not lie settles: what was known to begin in its span."""
         return self._settle(lambda subject: _begins_in(subject, span))
+
+    def about(self, subject: str) -> str | None:
+        """The `Finding.about` of a lie that is known by this name; None where none is."""
+        return next((about for about, each in self._subjects.items() if each == subject), None)
 
     def settled(self, subject: str) -> list[str]:
         """What is settled where something with a name without an instant lies no more."""

@@ -21,7 +21,7 @@ from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, 
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.lies import FIRST_STRETCH, KnownLies
+from shared.reconciliation.lies import FIRST_STRETCH, OPEN_SESSIONS, KnownLies
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
@@ -365,6 +365,21 @@ class Walking:
             compared += self.lies.settled(FIRST_STRETCH)
         return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
 
+    def _open_lied(self, task: Task, worked: Worked) -> list[FindingWrite]:
+        """Note answers on open sessions that stayed wrong; a round without any settles it."""
+        if worked.lies:
+            self.run.complete = False
+            return self._lied(worked.lies[0], worked.lies[0].span, subject=OPEN_SESSIONS)
+        about = self.lies.about(OPEN_SESSIONS)
+        if worked.after is not None or task.name is not Pass.OPEN or about is None:
+            return []
+        last = self.book.last_met(about, FindingClass.ANSWER_WRONG)
+        if last is None or last >= task.began.date():
+            # Maybe in this very round, by the run that began it.
+            return []
+        compared, classes = self.lies.settled(OPEN_SESSIONS), (FindingClass.ANSWER_WRONG,)
+        return self.seen([], compared=compared, classes=classes, as_of=worked.as_of)
+
     async def _open_sessions(self, task: Task, budget: Budget) -> None:
         """The open sessions against those that go on; the daily pass asks for those that do not."""
         ledger = self.ledger
@@ -387,7 +402,7 @@ class Walking:
                     classes=OF_OPEN_SESSIONS,
                     as_of=worked.as_of,
                 )
-                findings += self._repaired(worked)
+                findings += self._repaired(worked) + self._open_lied(task, worked)
                 after = worked.after
                 done = finished if after is None else partial(asked, after=after)
                 await ledger.commit(marks=done(ledger.marks, task), findings=findings)

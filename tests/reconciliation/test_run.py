@@ -865,6 +865,51 @@ async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: Tw
     assert (await sides.summary())["state"] == "ended"
 
 
+async def test_a_lie_about_open_sessions_is_told_until_a_round_has_none(sides: TwoSides) -> None:
+    """Nothing is known of them: a finding, the run is not complete, and none is called missing."""
+    await sides.reconcile()
+    await sides.push(start(start=NOW - 2 * HOUR))
+    sides.lies_of_ids = True
+    new = []
+    for _ in range(3):
+        sides.clock.advance(days=1, minutes=5)
+        run = await sides.reconcile()
+        new.append(run.new["answer_wrong"])
+        assert not run.complete
+        # The ends before 2015 are lied about as well: they are asked for without a beginning.
+        about = ["ends from the beginning", "open sessions"]
+        assert await sides.open_findings() == {"answer_wrong": about}
+
+    assert new == [2, 0, 0]
+    sides.lies_of_ids = False
+    sides.clock.advance(hours=1)
+    await sides.reconcile()
+    assert await sides.open_findings() == {"answer_wrong": ["open sessions"]}
+    sides.clock.advance(days=1)
+    assert (await sides.reconcile()).complete
+    assert await sides.open_findings() == {"open_not_at_emabler": ["CH-1|7"]}
+
+
+async def test_a_lie_in_a_round_that_takes_several_runs_stays_told(sides: TwoSides) -> None:
+    """The run that ends the round met none: what an earlier run of it met is not over by that."""
+    await sides.reconcile()
+    begun = [NOW - 40 * HOUR + n * HOUR / 60 for n in range(30)]
+    await sides.push(*(start(transaction="0", start=each) for each in begun))
+    await sides.push(start(transaction="77", charger="CH-0", start=NOW - 40 * HOUR))
+    sides.clock.advance(days=1, minutes=5)
+    sides.lies_of_ids = True
+    await sides.reconcile(behind_requests=10)
+    assert not (await sides.standing()).marks.rounds[Pass.OPEN].done
+    sides.lies_of_ids = False
+
+    for _ in range(9):
+        sides.clock.advance(minutes=15)
+        await sides.reconcile(behind_requests=10)
+
+    assert (await sides.standing()).marks.rounds[Pass.OPEN].done
+    assert (await sides.open_findings())["answer_wrong"] == ["open sessions"]
+
+
 async def resolve_all(sides: TwoSides) -> None:
     wanted = FindingFilter(states=[State.OPEN])
     for known, row in [each async for each in read_findings(sides.tables, wanted)]:
