@@ -10,12 +10,11 @@ from datetime import datetime
 from functools import partial
 
 from shared.emabler.calls import Call
-from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError, RestUnavailableError
-from shared.identifiers import identifier_of
 from shared.instants import Clock
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
+from shared.reconciliation.drifting import drift_compared, drift_met
 from shared.reconciliation.facts import read_proofs
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, repaired
 from shared.reconciliation.findings import Finding, FindingClass
@@ -201,15 +200,8 @@ class Walking:
     async def look_for_drift(self) -> None:
         """Whether fields of eMabler's answers were not what we rely on."""
         drift, now = self.means.client.drift, self.clock()
-        met = [
-            Finding(FindingClass.CONTRACT_DRIFT, None, now, subject=name) for name in drift.told()
-        ]
-        # Of too few items nobody can say that a field is there again.
-        compared = [
-            about
-            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
-            if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
-        ]
+        met = drift_met(drift, now)
+        compared = list(drift_compared(drift, self.book, self.terms.schedule, now))
         classes = (FindingClass.CONTRACT_DRIFT,)
         await self._write(self.seen(met, compared=compared, classes=classes, as_of=now))
 

@@ -14,6 +14,7 @@ from local.emabler.faults.rules import read_rule
 from local.emabler.records import FinishedSession
 from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.client import EmablerClient
+from shared.emabler.models.reading import Drift
 from shared.emabler.paging import Page
 from shared.errors import (
     LeaseHeldError,
@@ -1015,6 +1016,31 @@ async def test_a_field_that_vanishes_is_a_finding_until_it_is_back(sides: TwoSid
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 20)))
     sides.clock.advance(days=1)
     await sides.reconcile()
+    assert "contract_drift" not in await sides.open_findings()
+
+
+async def test_one_odd_item_is_one_finding_for_as_long_as_walks_meet_it(sides: TwoSides) -> None:
+    """Runs that ask for other items say nothing of it: it is gone once no walk met it any more."""
+    await sides.reconcile()
+    opened = 0
+    odd = ended(7_777, NOW + 5 * HOUR, socket_id=-1)
+    for tick in range(6 * 9):
+        sides.clock.advance(hours=4)
+        ends = [sides.clock() - n * MINUTE for n in range(10, 16)]
+        sides.lists_finished(*(ended(100 * tick + n, end) for n, end in enumerate(ends, start=1)))
+        if tick == 1:
+            sides.lists_finished(odd)
+        sides.client.drift = Drift()  # each run has a client of its own
+        opened += (await sides.reconcile()).new["contract_drift"]
+        assert ("contract_drift" in await sides.open_findings()) == (tick > 0)
+
+    assert opened == 1
+    sides.lists_finished(ended(7_777, NOW + 5 * HOUR))
+    for _ in range(10):
+        sides.clock.advance(days=1)
+        sides.lists_finished(*(ended(10_000 + n, sides.clock() - HOUR) for n in range(6)))
+        sides.client.drift = Drift()
+        await sides.reconcile()
     assert "contract_drift" not in await sides.open_findings()
 
 
