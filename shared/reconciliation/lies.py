@@ -21,6 +21,38 @@ _TO_COME = "ends to come"
 FIRST_STRETCH, OPEN_SESSIONS = "the first stretch", "open sessions"
 
 
+MOST_LIES = 3
+"""How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
+
+MOST_IN_A_ROW = 12
+"""After so many lies with nothing true between them a walk by hand ends: some three hours of ends.
+
+Lies that lie apart it passes, however many: nobody goes on where it ends by itself."""
+
+
+class Passing:
+    """Counts the lies that a walk passes, and says how far it goes on."""
+
+    def __init__(self, *, by_hand: bool) -> None:
+        self._by_hand = by_hand
+        self._met = 0
+        self._in_a_row = 0
+
+    def left(self, walked: Span, lie: Lie) -> Span | None:
+        """What of a walked span lies behind a lie that ended its walk; None where nothing does."""
+        true_before = lie.span.start != walked.start
+        self._in_a_row = 1 if true_before else self._in_a_row + 1
+        self._met += 1
+        end = lie.span.end
+        ends = end is None or (walked.end is not None and end >= walked.end)
+        return None if ends else Span(end, walked.end)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is left is walked now."""
+        return self._in_a_row < MOST_IN_A_ROW if self._by_hand else self._met < MOST_LIES
+
+
 class KnownLies:
     """The lies that are open findings, by `Finding.about`."""
 

@@ -20,7 +20,7 @@ from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, 
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.lies import FIRST_STRETCH, OPEN_SESSIONS, KnownLies
+from shared.reconciliation.lies import FIRST_STRETCH, OPEN_SESSIONS, KnownLies, Passing
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
@@ -31,10 +31,6 @@ from shared.reconciliation.window_work import WindowWork
 from shared.reconciliation.windows import Window, windows_of
 from shared.storage.rows import Value
 from shared.storage.together import both
-
-MOST_LIES = 3
-"""How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
-
 
 _OPEN_ENDED = frozenset((Pass.BEFORE, Pass.AFTER))
 """Nobody else walks there: what lies is asked for again sooner than by the next day's round."""
@@ -234,21 +230,25 @@ class Walking:
 
     async def _past_lies(self, walk: _Walk) -> None:
         """Walk on behind a span of which eMabler lies: that one keeps the proof that it has."""
-        for lies in range(MOST_LIES):
-            lie = await self._walk(walk)
-            if lie is None:
-                if lies and walk.name in _OPEN_ENDED:
-                    await self._break_off(walk)
-                return
+        by_hand = walk.name is Pass.RANGE
+        passing = Passing(by_hand=by_hand)
+        lied = False
+        while (lie := await self._walk(walk)) is not None:
             await self._note(lie)
-            self.run.complete = False
-            end, last = lie.span.end, walk.span.end
-            if end is None or (last is not None and end >= last):
+            lied, self.run.complete = True, False
+            left = passing.left(walk.span, lie)
+            if by_hand:
+                self.run.leave_out(lie.span, left, goes_on=passing.goes_on)
+            if left is None:
                 await self._break_off(walk)
                 return
             if walk.task is not None:
-                await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, end))
-            walk = replace(walk, span=Span(end, last))
+                await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, left.start))
+            if not passing.goes_on:
+                return
+            walk = replace(walk, span=left)
+        if lied and walk.name in _OPEN_ENDED:
+            await self._break_off(walk)
 
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""

@@ -327,7 +327,7 @@ async def test_a_lie_before_the_front_in_its_own_quarter_of_an_hour_holds_it_up_
     front = NOW - 2 * MINUTE
     bad = front - before
     if how == "fails":
-        sides.poison = bad
+        sides.poison = {bad}
     else:
         sides.lying = (bad, bad + SECOND)
     for number in range(1, 4):
@@ -384,21 +384,22 @@ async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
 async def test_a_row_over_which_emabler_fails_is_a_place_and_no_outage(sides: TwoSides) -> None:
     """Each answer with one second in it is a 500: the front waits, and all else goes on."""
     await sides.reconcile()
-    sides.poison = NOW + 37 * MINUTE
+    bad = NOW + 37 * MINUTE
+    sides.poison = {bad}
     for number in range(1, 60):
         sides.clock.advance(hours=1)
         sides.lists_finished(ended(number, sides.clock() - HOUR / 2))
         run = await sides.reconcile()
 
     assert run.front is not None
-    assert run.front <= sides.poison
+    assert run.front <= bad
     # What ended in the poisoned quarter of an hour, and what the daily walk has not come to yet.
     assert len(await transactions(sides)) >= 59 - 25
     assert (await sides.open_findings())["answer_wrong"] == [
         f"ends from {format_instant(run.front)}"
     ]
     assert (await sides.standing()).marks.rounds[Pass.RECENT].began > sides.clock() - DAY
-    sides.poison = None
+    sides.poison = set()
     run = await sides.reconcile()
     assert run.front == sides.clock() - 2 * MINUTE
     assert len(await transactions(sides)) == 59
@@ -412,7 +413,7 @@ async def test_a_row_over_which_emabler_fails_behind_the_front_stops_no_walk(
     sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
     await sides.reconcile()
     sides.clock.advance(days=1)
-    sides.poison = NOW - 30 * HOUR + 7 * MINUTE
+    sides.poison = {NOW - 30 * HOUR + 7 * MINUTE}
 
     run = await sides.reconcile()
 
@@ -425,6 +426,45 @@ async def test_a_row_over_which_emabler_fails_behind_the_front_stops_no_walk(
         if each.as_of is not None and each.as_of < sides.clock()
     )
     assert (old.start, old.end) == (NOW - 30 * HOUR, NOW - 30 * HOUR + 15 * MINUTE)
+
+
+@pytest.mark.parametrize("dry", ["walk", "look"])
+async def test_by_hand_lies_that_lie_apart_are_all_passed(sides: TwoSides, dry: str) -> None:
+    """Five bad rows in two months: each is left out, and what lies behind the last is walked."""
+    await sides.reconcile()
+    first, last = NOW - 100 * DAY, NOW - 40 * DAY
+    sides.poison = {NOW - days * DAY + 7 * MINUTE for days in (90, 80, 70, 60, 50)}
+    sides.lists_finished(ended(1, NOW - 41 * DAY))
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="somebody")
+
+    await (reconciliation.walk if dry == "walk" else reconciliation.look)(run, Span(first, last))
+
+    assert (run.complete, run.stopped) == (False, None)
+    assert [each.start for each in run.left_out] == sorted(
+        each - 7 * MINUTE for each in sides.poison
+    )
+    assert run.sessions.total() == 1
+    if dry == "walk":
+        gaps = [each for each in proof(await windows(sides), first, last) if not each.as_of]
+        assert [each.start for each in gaps] == [each.start for each in run.left_out]
+
+
+@pytest.mark.parametrize("dry", ["walk", "look"])
+async def test_by_hand_a_server_that_only_lies_is_given_up_and_it_is_told_where(
+    sides: TwoSides, dry: str
+) -> None:
+    """Nothing is true for three hours: it ends, and says from when on nothing was asked for."""
+    await sides.reconcile()
+    sides.lying = (NOW - 90 * DAY, NOW - 80 * DAY)
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="somebody")
+
+    span = Span(NOW - 90 * DAY, NOW - 70 * DAY)
+    await (reconciliation.walk if dry == "walk" else reconciliation.look)(run, span)
+
+    assert run.stopped == NOW - 90 * DAY + 3 * HOUR
+    assert len(run.left_out) == 12
 
 
 async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:

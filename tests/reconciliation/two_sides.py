@@ -137,7 +137,7 @@ class TwoSides:
         self.book = FindingBook()
         self.client: EmablerClient
         self.lying: tuple[datetime, datetime] | None = None
-        self.poison: datetime | None = None
+        self.poison: set[datetime] = set()
         self.empty = False
         self.lies_of_ids = False
 
@@ -332,14 +332,16 @@ class _Bent(httpx.AsyncBaseTransport):
         return httpx.Response(200, json=fields)
 
     def _is_poison(self, request: httpx.Request) -> bool:
-        """Whether the server has to write a row of the second that it cannot write."""
-        if self._sides.poison is None or not request.url.path.endswith("/transactions"):
+        """Whether the server has to write a row that it cannot write, by its end."""
+        if not self._sides.poison or not request.url.path.endswith("/transactions"):
             return False
         body = json.loads(request.content)
         begin, end = (
             parse_instant(body.get(name, "")) for name in ("stopTimeSearchBegin", "stopTime")
         )
-        return begin is not None and end is not None and begin <= self._sides.poison <= end
+        if begin is None or end is None:
+            return False
+        return any(begin <= each <= end for each in self._sides.poison)
 
     def _bends(self, request: httpx.Request) -> bool:
         """Whether the question touches what the server lies about."""
