@@ -10,7 +10,7 @@ from management.acting import name_argument, whose
 from management.context import Command, Context, time_arguments
 from management.usage import WRONG_USAGE
 from management.words import counted
-from shared.instants import format_instant, system_clock
+from shared.instants import EPOCH_OF_CHARGERS, format_instant, system_clock
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.outcomes import WRITTEN
 from shared.reconciliation.spans import Span
@@ -28,6 +28,7 @@ _RUN = {
 }
 _FINDING = {"class": 24, "charger": 28, "transaction": 20, "store": 36, "emabler": 0}
 _SECOND = timedelta(seconds=1)
+_AHEAD = timedelta(days=2)
 _MOST_SPANS = 5
 
 
@@ -56,6 +57,14 @@ async def _reconcile(context: Context) -> int:
     if options.start >= end:
         last = "--to" if options.end else "now"
         output.error("wrong_range", f"--from is not before {last}. Example: --from 2026-11-01")
+        return WRONG_USAGE
+    if options.start < EPOCH_OF_CHARGERS or end > now + _AHEAD:
+        output.error(
+            "wrong_range",
+            "a stretch by hand lies after 2015 and not beyond tomorrow. What says to have ended "
+            "before 2015, or is to end later, each run's daily look asks for by itself. "
+            "Example: --from 2026-11-01",
+        )
         return WRONG_USAGE
     return await _stretch(context, Span(options.start, end))
 

@@ -108,9 +108,11 @@ class Reconciliation:
             left = None if lie is None else passing.left(left, lie)
             if lie is not None:
                 run.leave_out(lie.span, left, goes_on=passing.goes_on)
-        run.met.update(str(finding.cls) for finding in findings)
+        # A session that ends at a cut is in both pictures.
+        once = list({(each.about, each.cls): each for each in findings}.values())
+        run.met.update(str(each.cls) for each in once)
         run.ended = self._clock()
-        return findings
+        return once
 
     async def _look_at(
         self,

@@ -428,6 +428,24 @@ async def test_a_row_over_which_emabler_fails_behind_the_front_stops_no_walk(
     assert (old.start, old.end) == (NOW - 30 * HOUR, NOW - 30 * HOUR + 15 * MINUTE)
 
 
+async def test_a_look_tells_of_each_finding_once(sides: TwoSides) -> None:
+    """Sessions that end exactly where the stretch is cut stand in two pictures, and in one row."""
+    await sides.reconcile()
+    sides.clock.advance(hours=5)
+    for number in range(1, 13):
+        end = NOW + HOUR + number * 10 * SECOND
+        await sides.push(stop(transaction=str(number), end=end, energy_wh=1000.0))
+        sides.lists_finished(ended(number, end))
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    found = await reconciliation.look(run, Span(NOW, NOW + 4 * HOUR))
+
+    assert run.passes["range"] > 3
+    assert len({(each.about, each.cls) for each in found}) == len(found) == run.met.total()
+    assert run.met["energy_differs"] == 12
+
+
 @pytest.mark.parametrize("dry", ["walk", "look"])
 async def test_by_hand_lies_that_lie_apart_are_all_passed(sides: TwoSides, dry: str) -> None:
     """Five bad rows in two months: each is left out, and what lies behind the last is walked."""
