@@ -20,7 +20,6 @@ _FROM, _BEGINNING = "ends from ", "the beginning"
 _TO_COME = "ends to come"
 FIRST_STRETCH, OPEN_SESSIONS = "the first stretch", "open sessions"
 
-
 MOST_LIES = 3
 """How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
 
