@@ -438,13 +438,12 @@ async def test_a_server_that_goes_away_while_a_place_is_cut_tells_no_lie() -> No
         assert all(isinstance(each, Picture) for each in found)
 
 
-@pytest.mark.parametrize("ask", [ask_by_transactions, ask_by_rest_ids])
-async def test_an_id_over_which_the_server_fails_hides_no_other(ask: Any) -> None:
+async def test_an_id_over_which_the_server_fails_hides_no_other() -> None:
     """A batch that fails is halved until the one id is known; the others are answered."""
     books = Finished((item(n, NOW) for n in range(1, 17)), poison(5))
     time = Time()
     async with client(books, time=time, page_size=16) as rest:
-        found = [each async for each in ask(rest, map(str, range(1, 17)))]
+        found = [each async for each in ask_by_rest_ids(rest, map(str, range(1, 17)))]
 
     (lie,) = (each for each in found if isinstance(each, Lie))
     assert (lie.code, lie.ids) == ("answer_fails", frozenset({"5"}))
