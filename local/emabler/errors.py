@@ -94,6 +94,14 @@ class MissingPermissionError(RefusalError):
         return older("FORBIDDEN", "You do not have permission to do this.", 403)
 
 
+class PoisonedRowError(RefusalError):
+    """A row of the page cannot be written: answered 500 with the older body."""
+
+    def answer(self, request: web.Request) -> web.Response:  # noqa: ARG002 - the same for all
+        """Answer 500 with the older body."""
+        return older("INTERNAL_ERROR", "An unexpected error occurred.", 500)
+
+
 class ThrottledError(RefusalError):
     """Too many calls: answered 429 with the older body.
 

@@ -10,7 +10,7 @@ from management.acting import name_argument, whose
 from management.context import Command, Context, time_arguments
 from management.usage import WRONG_USAGE
 from management.words import counted
-from shared.instants import format_instant, system_clock
+from shared.instants import EPOCH_OF_CHARGERS, format_instant, system_clock
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.outcomes import WRITTEN
 from shared.reconciliation.spans import Span
@@ -28,6 +28,8 @@ _RUN = {
 }
 _FINDING = {"class": 24, "charger": 28, "transaction": 20, "store": 36, "emabler": 0}
 _SECOND = timedelta(seconds=1)
+_AHEAD = timedelta(days=2)
+_MOST_SPANS = 5
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,14 @@ async def _reconcile(context: Context) -> int:
     if options.start >= end:
         last = "--to" if options.end else "now"
         output.error("wrong_range", f"--from is not before {last}. Example: --from 2026-11-01")
+        return WRONG_USAGE
+    if options.start < EPOCH_OF_CHARGERS or end > now + _AHEAD:
+        output.error(
+            "wrong_range",
+            "a stretch by hand lies after 2015 and not beyond tomorrow. What says to have ended "
+            "before 2015, or is to end later, each run's daily look asks for by itself. "
+            "Example: --from 2026-11-01",
+        )
         return WRONG_USAGE
     return await _stretch(context, Span(options.start, end))
 
@@ -123,11 +133,7 @@ def _tell(context: Context, run: Run, wide: WideEvent) -> int:
         row |= {name: _counts(row[name]) for name in ("sessions", "findings")}
     output.row(row)
     if not run.complete:
-        output.error(
-            "reconciliation_incomplete",
-            "time or requests of the run were used up, or an answer of eMabler's contradicts "
-            "itself. What to do: run again; `findings list --class answer_wrong` tells of answers",
-        )
+        output.error("reconciliation_incomplete", _why(run))
     return 0 if run.complete else 1
 
 
@@ -151,7 +157,31 @@ def _in_words(run: Run, number: int) -> str:
     kinds = f" ({_counts(run.sessions)})" if run.sessions else ""
     told = f"{counted(run.sessions.total(), 'sessions')} compared{kinds}, "
     told += f"{counted(number, 'findings')}; nothing was written"
+    if run.left_out:
+        return f"{told}; {_left_out(run)}"
     return told if run.complete else f"{told}; an answer of eMabler's contradicts itself"
+
+
+def _why(run: Run) -> str:
+    if run.left_out:
+        return (
+            f"{_left_out(run)}. What to do: `findings list --class answer_wrong` tells of these "
+            "answers; once eMabler has mended them, walk these stretches again"
+        )
+    return (
+        "time or requests of the run were used up, or an answer of eMabler's contradicts itself. "
+        "What to do: run again; `findings list --class answer_wrong` tells of answers"
+    )
+
+
+def _left_out(run: Run) -> str:
+    """Where eMabler's answers were wrong, and from where on nothing was asked."""
+    spans, more = run.left_out[:_MOST_SPANS], len(run.left_out) - _MOST_SPANS
+    told = "; ".join(map(str, spans)) + (f" and {more} more" if more > 0 else "")
+    told = f"left out, as answers of eMabler's contradict themselves or fail: {told}"
+    if run.stopped is None:
+        return told
+    return f"{told}. It ended there: to go on behind that, --from {format_instant(run.stopped)}"
 
 
 COMMAND = Command(

@@ -102,24 +102,33 @@ class EmablerClient:
         self._until = self._around.elapsed() + seconds
 
     async def finished_sessions(
-        self, query: FinishedSessionsQuery, *, page: int = 1, limit: int | None = None
+        self,
+        query: FinishedSessionsQuery,
+        *,
+        page: int = 1,
+        limit: int | None = None,
+        within: float = math.inf,
     ) -> Page:
-        """One page of finished sessions; ask `Page.holds_all` whether it is the whole picture."""
+        """One page of finished sessions; ask `Page.holds_all` whether it is the whole picture.
+
+        `within`: seconds for all its tries, where that is less than `Options.retry_seconds`.
+        """
         body = query.body() | {"page": page, "limit": limit or self.options.page_size}
         return await self._ask(
             self.options.finished_sessions,
             self._page_reader(page),
             body=body,
             hidden=self._hidden.and_tags(query.tags),
+            within=within,
         )
 
     def walk_finished_sessions(
-        self, query: FinishedSessionsQuery, *, limit: int | None = None
+        self, query: FinishedSessionsQuery, *, limit: int | None = None, within: float = math.inf
     ) -> Walk:
-        """All pages of finished sessions."""
+        """All pages of finished sessions; `within` as of `finished_sessions`, for each page."""
         limit = limit or self.options.page_size
         return Walk(
-            lambda number: self.finished_sessions(query, page=number, limit=limit),
+            lambda number: self.finished_sessions(query, page=number, limit=limit, within=within),
             what=str(self.options.finished_sessions),
             limit=limit,
         )
@@ -221,6 +230,7 @@ class EmablerClient:
         body: object = None,
         parameters: Mapping[str, Any] | None = None,
         hidden: Hidden | None = None,
+        within: float = math.inf,
     ) -> T:
         """One request with its retries; `read` raises ValueError for what it cannot read."""
         hidden = hidden or self._hidden
@@ -241,7 +251,7 @@ class EmablerClient:
         left = max(self._until - self._around.elapsed(), 0.0)
         return await tried(
             attempt,
-            within=min(self.options.retry_seconds, left),
+            within=min(self.options.retry_seconds, left, within),
             around=self._around,
             counts=self.counts,
         )

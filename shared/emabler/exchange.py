@@ -135,11 +135,14 @@ class Exchange:
                 content += piece
                 if len(content) > MOST_BYTES:
                     break
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
             # Of an error the status is enough; what it says may break off.
-            if response.status_code < _REDIRECT:
+            if response.status_code >= _REDIRECT:
+                return b""
+            if isinstance(error, httpx.TimeoutException | httpx.DecodingError):
                 raise
-            return b""
+            what, status = type(error).__name__, response.status_code
+            raise unusable(call, "rest_away", what, status=status) from error
         if len(content) <= MOST_BYTES:
             return bytes(content)
         if response.status_code < _REDIRECT:

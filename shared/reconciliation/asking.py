@@ -1,5 +1,8 @@
 """Asks eMabler for finished sessions until each answer is a picture, or is known to lie.
 
+A question that fails while another one is answered is told as a lie, too: eMabler has a fault at
+that place, and what lies beside it is proven all the same (`failing.py`).
+
 One answer that holds all rows of a span is the only consistent picture there is (`Page.holds_all`):
 rows move between two pages. So a span is cut until an answer holds a part of it. Where the smallest
 part still needs pages, it is walked until two walks in a row give the same sessions: what they have
@@ -17,9 +20,10 @@ async with aclosing(pictures(client, span, budget=budget)) as found:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.emabler.client import EmablerClient
@@ -34,6 +38,7 @@ from shared.reconciliation.answers import (
     Wrong,
     judged,
 )
+from shared.reconciliation.failing import BRIEFLY, FAILING, failed_here
 from shared.reconciliation.spans import EVER, Budget, Lie, Picture, Span
 from shared.reconciliation.steps import Steps
 
@@ -51,6 +56,9 @@ MOST_ROWS = 50_000
 """Of one walk, which are in memory at once: some hundred megabytes."""
 
 _BELOW_INT64, _DIGITS = 2**63, 20
+
+_LAST_WORDS = frozenset(("too_many_rows", FAILING))
+"""What is wrong with a walk that no other walk would do better."""
 
 _LIES_OF_WALKS = {"rest_pages_repeat": "pages_repeat", "rest_pages_endless": "pages_endless"}
 
@@ -71,7 +79,8 @@ async def pictures(
 
     Raises:
         BudgetSpentError: Nothing more may be asked; the pictures that came hold.
-        RestUnavailableError: eMabler is throttling, failing, away or unreadable; likewise.
+        RestUnavailableError: eMabler is throttling, away, or failing whatever it is asked;
+            likewise.
         RestRefusedError: The key, a permission or the request is wrong.
     """
     found = _found(_Asker(client, tries, budget), span, smallest, longest)
@@ -133,15 +142,20 @@ async def _found(
 ) -> AsyncGenerator[Picture | Lie]:
     steps = Steps(span, smallest=smallest, limit=asker.limit, longest=longest)
     first_total: int | None = None
+    failing_until: datetime | None = None
     while (part := steps.next()) is not None:
+        asker.briefly = _begins_before(part, failing_until)
         found = await asker.ask(Question(part))
         if isinstance(found, More):
             if steps.more(found.total, found.rows, fits=found.fits):
                 first_total = first_total or found.total
                 continue
             found = await asker.walk(Question(part), found, first_total)
-        if isinstance(found, Lie) and steps.halve(LEAST_OF_A_LIE):
-            continue
+        if isinstance(found, Lie):
+            if found.code == FAILING and not asker.briefly:
+                failing_until = part.end
+            if steps.halve(LEAST_OF_A_LIE):
+                continue
         asker.note()
         yield found
         if isinstance(found, Lie):
@@ -149,15 +163,22 @@ async def _found(
         steps.came(len(found.items) + found.unidentified)
 
 
+def _begins_before(part: Span, instant: datetime | None) -> bool:
+    return instant is not None and part.start is not None and part.start < instant
+
+
 async def _by_ids(asker: _Asker, question: Question) -> AsyncGenerator[Picture | Lie]:
     waiting = [question]
+    asker.briefly = False
     while waiting:
         question = waiting.pop()
         found = await asker.ask(question)
+        fails = isinstance(found, Lie) and found.code == FAILING
+        if (fails or isinstance(found, More)) and len(question.ids) > 1:
+            asker.briefly |= fails
+            waiting += question.halves()
+            continue
         if isinstance(found, More):
-            if len(question.ids) > 1:
-                waiting += question.halves()
-                continue
             found = await asker.walk(question, found)
         asker.note()
         yield found
@@ -174,10 +195,14 @@ def _is_int64(text: str) -> bool:
 
 
 class _Asker:
-    """Asks one question until it is answered whole, answered with more, or has only lies."""
+    """Asks one question until it is answered whole, answered with more, or has only lies.
+
+    `briefly`: the question is part of one that failed after all tries; it gets a few only.
+    """
 
     def __init__(self, client: EmablerClient, tries: int, budget: Budget | None) -> None:
         self.limit = client.options.page_size
+        self.briefly = False
         self._client = client
         self._tries = max(tries, 1)
         self._budget = budget or Budget(client.counts)
@@ -186,11 +211,20 @@ class _Asker:
         """Note that something came of the budget."""
         self._budget.came += 1
 
+    @property
+    def _within(self) -> float:
+        return BRIEFLY if self.briefly else math.inf
+
     async def ask(self, question: Question) -> Picture | Lie | More:
         """One answer's worth: a picture, or how much more there is."""
         for tries_left in reversed(range(self._tries)):
             self._budget.check()
-            page = await self._client.finished_sessions(question.query(), limit=self.limit)
+            try:
+                page = await self._client.finished_sessions(
+                    question.query(), limit=self.limit, within=self._within
+                )
+            except RestUnavailableError as error:
+                return question.lie(await failed_here(self._client, error, self._budget))
             rows = Rows(question, self._client.drift)
             rows.add(page)
             match judged(page, self.limit, rows.wrong()):
@@ -218,7 +252,7 @@ class _Asker:
             walk = await self._walked(question, limit)
             if isinstance(walk, Wrong):
                 before, wrong = None, walk
-                if walk.code == "too_many_rows":
+                if walk.code in _LAST_WORDS:
                     return question.lie(walk)
                 continue
             if before is not None:
@@ -232,7 +266,9 @@ class _Asker:
         return question.lie(wrong)
 
     async def _walked(self, question: Question, limit: int) -> Rows | Wrong:
-        walk = self._client.walk_finished_sessions(question.query(), limit=limit)
+        walk = self._client.walk_finished_sessions(
+            question.query(), limit=limit, within=self._within
+        )
         rows = Rows(question, self._client.drift)
         self._budget.check()
         try:
@@ -243,7 +279,7 @@ class _Asker:
                 self._budget.check()
         except RestUnavailableError as error:
             if error.code not in _LIES_OF_WALKS:
-                raise
+                return await failed_here(self._client, error, self._budget)
             return Wrong(_LIES_OF_WALKS[error.code], f"{rows.rows} rows on {rows.pages} pages")
         wrong = rows.wrong()
         if wrong is None and not walk.agrees:

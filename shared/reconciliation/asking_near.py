@@ -10,6 +10,8 @@ from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.client import EmablerClient
 from shared.emabler.models.sessions import FinishedSession, read_finished_session
 from shared.emabler.paging import Page
+from shared.errors import RestUnavailableError
+from shared.reconciliation.failing import failed_here
 from shared.reconciliation.pairing import agree
 from shared.reconciliation.spans import Budget
 from shared.sessions.plausibility import AGREEMENT
@@ -48,7 +50,7 @@ async def ask_near(client: EmablerClient, asked: Iterable[Near], budget: Budget)
 
     Raises:
         BudgetSpentError: Nothing more may be asked.
-        RestUnavailableError: eMabler is throttling, failing, away or unreadable.
+        RestUnavailableError: eMabler is throttling, away, or failing whatever it is asked.
         RestRefusedError: The key, a permission or the request is wrong.
     """
     heard: list[Heard] = []
@@ -72,7 +74,11 @@ async def _whole_page(client: EmablerClient, near: Near, budget: Budget) -> Page
     )
     for _ in range(_TRIES):
         budget.check()
-        page = await client.finished_sessions(query)
+        try:
+            page = await client.finished_sessions(query)
+        except RestUnavailableError as error:
+            await failed_here(client, error, budget)
+            return None
         if page.holds_all:
             return page
     return None

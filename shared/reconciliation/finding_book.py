@@ -158,6 +158,11 @@ class FindingBook:
             if self._entry(about, cls) is not None:
                 yield about
 
+    def last_met(self, about: str, cls: FindingClass) -> date | None:
+        """The day (UTC) on which a finding was met last; None where none is known."""
+        entry = self._entry(about, cls)
+        return None if entry is None else date.fromordinal(entry.last)
+
     def seen(
         self,
         findings: Iterable[Finding],

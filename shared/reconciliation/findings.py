@@ -111,7 +111,7 @@ CLASSES: Mapping[FindingClass, tuple[str, str]] = {
         "mend the cause at eMabler; the store is kept whole from REST until then",
     ),
     FindingClass.ANSWER_WRONG: (
-        "an answer of REST contradicts itself or what was asked for; the front waits there",
+        "an answer contradicts itself or the question, or fails only there: the front waits there",
         "wait for the next run; where it stays, send eMabler the finding's detail",
     ),
     FindingClass.PERMISSION_MISSING: (

@@ -31,12 +31,13 @@ from shared.reconciliation.finding_book import FindingBook
 from shared.reconciliation.findings import Finding
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger, read_standing
+from shared.reconciliation.lies import Passing
 from shared.reconciliation.means import Means
 from shared.reconciliation.passes import Pass, tasks
 from shared.reconciliation.runs import Outcome
 from shared.reconciliation.spans import Lie, Span
 from shared.reconciliation.terms import Run, Terms, Told, nobody_told
-from shared.reconciliation.walking import MOST_LIES, Walking
+from shared.reconciliation.walking import Walking
 from shared.reconciliation.window_work import WindowWork
 
 
@@ -99,15 +100,19 @@ class Reconciliation:
         began = standing.began if standing else run.began
         findings: list[Finding] = []
         left: Span | None = span
-        for _ in range(MOST_LIES):
-            if left is None:
-                break
-            left = await self._look_at(
+        passing = Passing(by_hand=True)
+        while left is not None and passing.goes_on:
+            lie = await self._look_at(
                 run, left, began, findings, told=partial(run.tell, told, span)
             )
-        run.met.update(str(finding.cls) for finding in findings)
+            left = None if lie is None else passing.left(left, lie)
+            if lie is not None:
+                run.leave_out(lie.span, left, goes_on=passing.goes_on)
+        # A session that ends at a cut is in both pictures.
+        once = list({(each.about, each.cls): each for each in findings}.values())
+        run.met.update(str(each.cls) for each in once)
         run.ended = self._clock()
-        return findings
+        return once
 
     async def _look_at(
         self,
@@ -116,14 +121,12 @@ class Reconciliation:
         began: datetime,
         findings: list[Finding],
         told: Callable[[Span], None],
-    ) -> Span | None:
-        """Look at a stretch up to a span of which eMabler lies; what lies behind that."""
+    ) -> Lie | None:
+        """Look at a stretch up to a span of which eMabler lies: that one."""
         async with aclosing(pictures(self._means.client, span)) as found:
             async for each in found:
                 if isinstance(each, Lie):
-                    run.complete = False
-                    end = each.span.end
-                    return None if end is None or end == span.end else Span(end, span.end)
+                    return each
                 rows = await self._means.rows(each.span)
                 worked = await WindowWork(self._means).work(each, rows, began=began, dry_run=True)
                 run.count(str(Pass.RANGE), each, worked.counts)

@@ -37,6 +37,8 @@ LIES: Mapping[str, str] = {
     "too_many_rows": "the smallest span has more rows than are held in memory",
     "pages_repeat": "a page of a walk that came before, with a promise of a further one",
     "pages_endless": "more pages in a walk than twice what its total needs, and 20",
+    "answer_fails": "an error of eMabler's own, or an answer that cannot be read, while another "
+    "question is answered",
 }
 """The codes of lies, and what each is."""
 
@@ -115,7 +117,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Lie:
-    """Answers for a span that contradict themselves, however often it was asked: see `LIES`.
+    """Answers for a span that contradict themselves or fail, however often it was asked: `LIES`.
 
     `detail` says what came, in numbers.
     """

@@ -43,7 +43,8 @@ class Run:
     `sessions` are counts by what came of a session, `met` findings by class, `new` those of them
     that no run met before, `passes` windows by pass; `open` is how many findings are open after it,
     `push_silent` whether a finding is open that push tells nothing (None: the run did not come to
-    look), `oldest_proof` the oldest among the days that are walked again, told once an hour.
+    look), `oldest_proof` the oldest among the days that are walked again, told once an hour. Of a
+    walk by hand, `left_out` are spans of which eMabler lied, `stopped` is where it then gave up.
     """
 
     id: str
@@ -61,6 +62,8 @@ class Run:
     met: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     passes: Counter[str] = field(default_factory=Counter)
+    left_out: list[Span] = field(default_factory=list)
+    stopped: datetime | None = None
     error: EmablerFunctionsError | None = None
 
     def count(self, name: str, picture: Picture, counts: Counter[str]) -> None:
@@ -69,6 +72,13 @@ class Run:
         self.passes[name] += 1
         self.pages += picture.pages
         self.sessions += counts
+
+    def leave_out(self, span: Span, left: Span | None, *, goes_on: bool) -> None:
+        """Note a span of which eMabler lies; what is `left` behind it is asked for, or not."""
+        self.complete = False
+        self.left_out.append(span)
+        if left is not None and not goes_on:
+            self.stopped = left.start
 
     def tell(self, told: Told, whole: Span, part: Span) -> None:
         """Tell how far the walk over `whole` is after `part`, where both have their bounds."""

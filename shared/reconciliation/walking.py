@@ -10,18 +10,17 @@ from datetime import datetime
 from functools import partial
 
 from shared.emabler.calls import Call
-from shared.emabler.models.reading import ENOUGH_ITEMS
 from shared.errors import RestRefusedError, RestUnavailableError
-from shared.identifiers import identifier_of
 from shared.instants import Clock
 from shared.reconciliation.asking import pictures
 from shared.reconciliation.comparing import OF_WINDOWS
+from shared.reconciliation.drifting import drift_compared, drift_met
 from shared.reconciliation.facts import read_proofs
 from shared.reconciliation.finding_book import FindingBook, FindingWrite, Kind, repaired
 from shared.reconciliation.findings import Finding, FindingClass
 from shared.reconciliation.lease import Work
 from shared.reconciliation.ledger import Ledger
-from shared.reconciliation.lies import KnownLies
+from shared.reconciliation.lies import FIRST_STRETCH, OPEN_SESSIONS, KnownLies, Passing
 from shared.reconciliation.means import Means, Worked
 from shared.reconciliation.open_sessions import OF_OPEN_SESSIONS, OpenSessionsWork
 from shared.reconciliation.passes import Pass, Task, advanced, asked, broken_off, finished
@@ -32,10 +31,6 @@ from shared.reconciliation.window_work import WindowWork
 from shared.reconciliation.windows import Window, windows_of
 from shared.storage.rows import Value
 from shared.storage.together import both
-
-MOST_LIES = 3
-"""How many spans a pass behind the front leaves out before it leaves the rest to the next run."""
-
 
 _OPEN_ENDED = frozenset((Pass.BEFORE, Pass.AFTER))
 """Nobody else walks there: what lies is asked for again sooner than by the next day's round."""
@@ -56,6 +51,12 @@ class _Walk:
     span: Span
     budget: Budget
     task: Task | None = None
+
+
+def _lies_within(walk: _Walk, lie: Lie, front: datetime) -> bool:
+    """Whether a lie begins before the front, and the walk has more behind the front."""
+    begins_before = lie.span.start is None or lie.span.start < front
+    return begins_before and (walk.span.end is None or front < walk.span.end)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,13 +100,30 @@ class Walking:
             walk = _Walk(Pass.FRONT, Span(start, target), self.budget(deadline))
             lie = await self._walk(walk)
             self.run.complete &= lie is None
-            if lie and front and (lie.span.end or target) <= front < target:
-                # It lies in the overlap, which is proven as of before: the front waits for none.
-                await self._walk(replace(walk, span=Span(front, target)))
-            if lie is None and front is None and terms.first >= terms.schedule.recent:
+            if lie is not None and front is not None and _lies_within(walk, lie, front):
+                await self._past_overlap(walk, lie, front)
+            elif lie is not None:
+                # As long as there is no front, the stretch begins later in each run.
+                nothing_proven = self.ledger.front is None
+                await self._note(lie, subject=FIRST_STRETCH if nothing_proven else None)
+            elif front is None and terms.first >= terms.schedule.recent:
                 # What was walked for the first time just now is not due again before its time.
                 task = Task(Pass.RECENT, target, start, target)
                 await self.ledger.commit(marks=finished(self.ledger.marks, task))
+
+    async def _past_overlap(self, walk: _Walk, lie: Lie, front: datetime) -> None:
+        """Walk on from the front: it waits for no lie in what is proven before it.
+
+        Of a lie that ends behind the front this walk shows on which side of it eMabler lies.
+        """
+        ends_before = lie.span.end is not None and lie.span.end <= front
+        if ends_before:
+            await self._note(lie)
+        behind = await self._walk(replace(walk, span=Span(front, walk.span.end)))
+        if not ends_before and (behind is None or behind.span.start != front):
+            await self._note(replace(lie, span=Span(lie.span.start, front)))
+        if behind is not None:
+            await self._note(behind)
 
     async def again(self, task: Task, budget: Budget) -> None:
         """What is due behind the front. Raises as `front` does."""
@@ -178,15 +196,8 @@ class Walking:
     async def look_for_drift(self) -> None:
         """Whether fields of eMabler's answers were not what we rely on."""
         drift, now = self.means.client.drift, self.clock()
-        met = [
-            Finding(FindingClass.CONTRACT_DRIFT, None, now, subject=name) for name in drift.told()
-        ]
-        # Of too few items nobody can say that a field is there again.
-        compared = [
-            about
-            for about in self.book.abouts(FindingClass.CONTRACT_DRIFT)
-            if drift.items[str(identifier_of(about[1:])).partition(".")[0]] >= ENOUGH_ITEMS
-        ]
+        met = drift_met(drift, now)
+        compared = list(drift_compared(drift, self.book, self.terms.schedule, now))
         classes = (FindingClass.CONTRACT_DRIFT,)
         await self._write(self.seen(met, compared=compared, classes=classes, as_of=now))
 
@@ -219,20 +230,25 @@ class Walking:
 
     async def _past_lies(self, walk: _Walk) -> None:
         """Walk on behind a span of which eMabler lies: that one keeps the proof that it has."""
-        for lies in range(MOST_LIES):
-            lie = await self._walk(walk)
-            if lie is None:
-                if lies and walk.name in _OPEN_ENDED:
-                    await self._break_off(walk)
-                return
-            self.run.complete = False
-            end, last = lie.span.end, walk.span.end
-            if end is None or (last is not None and end >= last):
+        by_hand = walk.name is Pass.RANGE
+        passing = Passing(by_hand=by_hand)
+        lied = False
+        while (lie := await self._walk(walk)) is not None:
+            await self._note(lie)
+            lied, self.run.complete = True, False
+            left = passing.left(walk.span, lie)
+            if by_hand:
+                self.run.leave_out(lie.span, left, goes_on=passing.goes_on)
+            if left is None:
                 await self._break_off(walk)
                 return
             if walk.task is not None:
-                await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, end))
-            walk = replace(walk, span=Span(end, last))
+                await self.ledger.commit(marks=advanced(self.ledger.marks, walk.task, left.start))
+            if not passing.goes_on:
+                return
+            walk = replace(walk, span=left)
+        if lied and walk.name in _OPEN_ENDED:
+            await self._break_off(walk)
 
     async def _walk(self, walk: _Walk) -> Lie | None:
         """Picture after picture, each written down before the next; the lie that ended it."""
@@ -241,8 +257,6 @@ class Walking:
             async with aclosing(pictures(client, walk.span, budget=walk.budget)) as found:
                 async for each in found:
                     if isinstance(each, Lie):
-                        await self._written_down()
-                        await self._write(self._lied(each, self._unproven(walk, each.span)))
                         return each
                     await self._take(walk, each)
         finally:
@@ -291,7 +305,8 @@ class Walking:
             worked.findings, compared=worked.compared, classes=OF_WINDOWS, as_of=picture.as_of
         )
         findings += self._repaired(worked)
-        findings += self._lied(worked.lies[0], span) if worked.lies else self._truthful(picture)
+        lies = worked.lies
+        findings += self._lied(lies[0], span) if lies else self._truthful(walk, picture)
         self._writing = asyncio.create_task(self._write_down(walk, picture, findings))
 
     async def _write_down(
@@ -326,21 +341,36 @@ class Walking:
         if writing is not None:
             await writing
 
-    def _unproven(self, walk: _Walk, span: Span) -> Span:
-        """Of a lie that the front met, what lies behind the front: it waits there."""
-        front = self.ledger.front
-        waits = walk.name is Pass.FRONT and front is not None and span.owns(front)
-        return replace(span, start=front) if waits else span
+    async def _note(self, lie: Lie, *, subject: str | None = None) -> None:
+        """Write down that answers stayed wrong."""
+        await self._write(self._lied(lie, lie.span, subject=subject))
 
-    def _lied(self, lie: Lie, span: Span) -> list[FindingWrite]:
+    def _lied(self, lie: Lie, span: Span, *, subject: str | None = None) -> list[FindingWrite]:
         """Note an answer that stayed wrong."""
-        finding = self.lies.met(lie, span, self.clock())
+        finding = self.lies.met(lie, span, self.clock(), subject=subject)
         return self.seen([finding], compared=(), classes=(), as_of=finding.observed)
 
-    def _truthful(self, picture: Picture) -> list[FindingWrite]:
+    def _truthful(self, walk: _Walk, picture: Picture) -> list[FindingWrite]:
         """An answer that was wrong once, where one came by now that is not."""
         compared, classes = self.lies.answered(picture.span), (FindingClass.ANSWER_WRONG,)
+        if walk.name is Pass.FRONT:
+            compared += self.lies.settled(FIRST_STRETCH)
         return self.seen([], compared=compared, classes=classes, as_of=picture.as_of)
+
+    def _open_lied(self, task: Task, worked: Worked) -> list[FindingWrite]:
+        """Note answers on open sessions that stayed wrong; a round without any settles it."""
+        if worked.lies:
+            self.run.complete = False
+            return self._lied(worked.lies[0], worked.lies[0].span, subject=OPEN_SESSIONS)
+        about = self.lies.about(OPEN_SESSIONS)
+        if worked.after is not None or task.name is not Pass.OPEN or about is None:
+            return []
+        last = self.book.last_met(about, FindingClass.ANSWER_WRONG)
+        if last is None or last >= task.began.date():
+            # Maybe in this very round, by the run that began it.
+            return []
+        compared, classes = self.lies.settled(OPEN_SESSIONS), (FindingClass.ANSWER_WRONG,)
+        return self.seen([], compared=compared, classes=classes, as_of=worked.as_of)
 
     async def _open_sessions(self, task: Task, budget: Budget) -> None:
         """The open sessions against those that go on; the daily pass asks for those that do not."""
@@ -364,7 +394,7 @@ class Walking:
                     classes=OF_OPEN_SESSIONS,
                     as_of=worked.as_of,
                 )
-                findings += self._repaired(worked)
+                findings += self._repaired(worked) + self._open_lied(task, worked)
                 after = worked.after
                 done = finished if after is None else partial(asked, after=after)
                 await ledger.commit(marks=done(ledger.marks, task), findings=findings)

@@ -398,6 +398,20 @@ async def test_a_window_is_that_of_the_draft(caller: Caller) -> None:
     assert second[0] == 10
 
 
+async def test_a_poisoned_session_fails_each_page_that_it_stands_on(caller: Caller) -> None:
+    """Whoever asks for it meets 500, however often; the pages beside it are as they are."""
+    await caller.faults("poisoned_sessions=0.1", seed=2)
+    poisoned = {n for n in range(1, 31) if drawn(2, "poisoned_sessions", n) < 0.1}
+    assert 0 < len(poisoned) < 6, "the seed was chosen so"
+
+    for _ in range(2):
+        for number in range(1, 31):
+            answer = await caller.ask(page=number, limit=1)
+            assert answer.status == (500 if number in poisoned else 200)
+
+    assert await caller.happened() == {"poisoned_sessions": 2 * len(poisoned)}
+
+
 # Pages
 
 
@@ -601,7 +615,8 @@ async def test_the_truth_can_be_read_whatever_goes_wrong(caller: Caller) -> None
     truth = await (await caller.client.get("/_books/sessions")).json()
     calm = await caller.page()
     early = ("permission_missing", "throttled", "throttled_without_hint", "failing", "timing_out")
-    rules = [f"{name}={0.1 if name in early else 0.3}" for name in FAULTS]
+    rates = dict.fromkeys(early, 0.1) | {"poisoned_sessions": 0.05}
+    rules = [f"{name}={rates.get(name, 0.3)}" for name in FAULTS]
     rules = [f"{rule} seconds=0" if "timing_out" in rule else rule for rule in rules]
     await caller.faults(*rules, seed=11)
     for number in range(120):

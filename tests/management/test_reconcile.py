@@ -93,12 +93,21 @@ async def test_a_look_writes_nothing(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--dry-run",), ("--to", "2026-11-01"), ("--from", "2999-01-01")]
+    "arguments",
+    [
+        ("--dry-run",),
+        ("--to", "2026-11-01"),
+        ("--from", "2999-01-01"),
+        ("--from", "0001-01-01"),
+        ("--from", "0001-01-01", "--dry-run"),
+        ("--from", "2014-12-31"),
+        ("--from", "2026-11-01", "--to", "9999-12-30"),
+    ],
 )
 async def test_a_range_that_is_none_is_wrong_usage(
     operator: Operator, arguments: tuple[str, ...]
 ) -> None:
-    """A stretch needs its beginning, before its end."""
+    """A stretch needs its beginning, before its end, in times in which sessions end."""
     ran = await operator.run("reconcile", *arguments)
 
     assert ran.code == 2

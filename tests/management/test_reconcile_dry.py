@@ -29,6 +29,7 @@ class Rest:
 
     def __init__(self) -> None:
         self.items = [ITEM]
+        self.poison = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         asked = json.loads(request.content)
@@ -39,6 +40,8 @@ class Rest:
         assert begin is not None
         assert end is not None
         assert ended is not None
+        if self.poison and begin <= ended <= end:
+            return httpx.Response(500)
         return page_of(*(self.items if begin <= ended <= end else []))
 
 
@@ -76,3 +79,17 @@ async def test_a_store_that_agrees_is_told_so(fresh: Operator, rest: Rest) -> No
 
     assert (ran.code, ran.rows) == (0, [])
     assert fresh.tables.rows(STORE) == []
+
+
+@pytest.mark.parametrize("arguments", [DRY, [each for each in DRY if each != "--dry-run"]])
+async def test_a_stretch_that_is_left_out_is_told(
+    fresh: Operator, rest: Rest, arguments: list[str]
+) -> None:
+    """EMabler fails over a row: exit 1, and the quarter of an hour left out is named."""
+    rest.poison = True
+
+    ran = await fresh.run(*arguments)
+
+    assert ran.code == 1
+    told = "2026-11-02T12:30:00.000000Z to 2026-11-02T12:45:00.000000Z"
+    assert told in ran.err

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.errors import BudgetSpentError, RestRefusedError
+from shared.emabler.retries import MOST_TRIES
+from shared.errors import BudgetSpentError, RestRefusedError, RestUnavailableError
 from shared.instants import format_instant, parse_instant
 from shared.reconciliation import asking
 from shared.reconciliation.answers import Named
 from shared.reconciliation.asking import LONGEST, ask_by_rest_ids, ask_by_transactions
+from shared.reconciliation.asking_near import Near, ask_near
 from shared.reconciliation.spans import LIES, Budget, Lie, Picture, Span
 from tests.emabler.rest import Time, client
 
@@ -62,7 +65,13 @@ class Finished:
         }
         if self.spoil is not None:
             answer = {**answer, **self.spoil(asked, dict(answer))}
+        if answer.get("status"):
+            return httpx.Response(answer["status"])
         return httpx.Response(200, json=answer)
+
+    def end_of(self, number: int) -> datetime | None:
+        """When a session ended."""
+        return parse_instant(next(e["timestampEnd"] for e in self.items if e["id"] == number))
 
     @staticmethod
     def _is_asked_for(each: dict[str, Any], asked: Mapping[str, Any]) -> bool:
@@ -253,6 +262,15 @@ def stranger(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return asked and {"items": [*answer["items"][:-1], item(99, NOW + timedelta(seconds=3))]}
 
 
+def poison(*numbers: int) -> Spoil:
+    """The server fails over each answer that would have one of these sessions."""
+
+    def spoil(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        return asked and {"status": 500 * any(each["id"] in numbers for each in answer["items"])}
+
+    return spoil
+
+
 def same(asked: dict[str, Any], _answer: dict[str, Any]) -> dict[str, Any]:
     return {"items": [item(n, NOW) for n in range(asked["limit"])], "hasNextPage": True}
 
@@ -305,6 +323,8 @@ LYING: list[tuple[str, int, Span, Spoil]] = [
     ("too_many_rows", 25, SECOND, all_new),
     ("pages_repeat", 25, SECOND, same),
     ("pages_endless", 25, SECOND, endless),
+    ("answer_fails", 4, MINUTES, poison(2)),
+    ("answer_fails", 25, SECOND, poison(14)),
 ]
 
 
@@ -332,6 +352,123 @@ async def test_an_answer_that_lies_is_asked_again_and_then_told(
 def test_each_lie_has_its_answers() -> None:
     """The rows above bring forth each lie that there is."""
     assert {code for code, *_ in LYING} == LIES.keys()
+
+
+async def walked_past(books: Finished, time: Time, **options: Any) -> list[Picture | Lie]:
+    """The pictures of a day, and the lies between them, each walk from behind the one before."""
+    found: list[Picture | Lie] = []
+    async with client(books, time=time, page_size=20, **options) as rest:
+        span = DAY
+        while True:
+            found += [each async for each in pictures(rest, span)]
+            if not isinstance(found[-1], Lie) or found[-1].span.end in (None, DAY.end):
+                return found
+            span = Span(found[-1].span.end, DAY.end)
+
+
+@pytest.mark.parametrize("poisoned", [(10,), (10, 80), (10, 11, 12)])
+async def test_a_row_over_which_the_server_fails_is_cut_out(poisoned: tuple[int, ...]) -> None:
+    """It is told with a quarter of an hour around it; all else is proven, though others fail."""
+    books = Finished(item(n, NOW - timedelta(minutes=13 * n)) for n in range(1, 110))
+    books.spoil = poison(*poisoned)
+    time = Time()
+
+    found = await walked_past(books, time)
+
+    assert gapless(found, DAY)
+    lies = [each for each in found if isinstance(each, Lie)]
+    assert {each.code for each in lies} == {"answer_fails"}
+    assert all(each.span.length == timedelta(minutes=15) for each in lies)
+    hidden = {n for n in range(1, 110) for each in lies if each.span.holds(books.end_of(n))}
+    assert set(poisoned) <= hidden
+    assert len(hidden) <= 2 * len(poisoned)
+    assert set(range(1, 110)) - hidden <= set(map(int, ids_of(found)))
+    # One question at each place is tried for as long as is set, its parts for a moment.
+    assert time.seconds < len(poisoned) * 90
+    assert len(books.asked) < 40 + 60 * len(poisoned)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda: httpx.Response(500),
+        lambda: httpx.Response(503, headers={"retry-after": "600"}),
+        lambda: httpx.Response(429),
+        lambda: httpx.Response(200, text="<html>closed</html>"),
+    ],
+)
+async def test_a_server_that_fails_whatever_it_is_asked_is_away(
+    fails: Callable[[], httpx.Response],
+) -> None:
+    """Nothing is cut, and one question more than its tries is sent: the error goes up as it is."""
+    counts = []
+    for longest in (DAY, MINUTES):
+        answers: list[httpx.Request] = []
+
+        def answer(request: httpx.Request, answers: list[httpx.Request] = answers) -> Any:
+            answers.append(request)
+            return fails()
+
+        time = Time()
+        async with client(answer, time=time) as rest:
+            with pytest.raises(RestUnavailableError):
+                [each async for each in pictures(rest, longest)]
+        assert time.seconds <= 60
+        counts.append(len(answers))
+
+    assert counts[0] == counts[1] <= MOST_TRIES + 1
+
+
+async def test_a_server_that_goes_away_while_a_place_is_cut_tells_no_lie() -> None:
+    """What fails is a place only as long as another question is answered."""
+    items = [item(n, NOW - timedelta(minutes=13 * n)) for n in range(1, 110)]
+    whole = Finished(items, poison(50))
+    assert isinstance((await ask(whole, page_size=20))[-1], Lie)
+    # The last question is the one elsewhere, after which the place is told.
+    for goes_at in range(1, len(whole.asked)):
+        books = Finished(items, poison(50))
+
+        def answer(
+            request: httpx.Request, books: Finished = books, goes_at: int = goes_at
+        ) -> httpx.Response:
+            return books(request) if len(books.asked) < goes_at else httpx.Response(502)
+
+        found: list[Picture | Lie] = []
+        async with client(answer, page_size=20) as rest:
+            with suppress(RestUnavailableError):
+                async for each in pictures(rest, DAY):
+                    found.append(each)  # noqa: PERF401 - what came before the error counts
+
+        assert all(isinstance(each, Picture) for each in found)
+
+
+async def test_an_id_over_which_the_server_fails_hides_no_other() -> None:
+    """A batch that fails is halved until the one id is known; the others are answered."""
+    books = Finished((item(n, NOW) for n in range(1, 17)), poison(5))
+    time = Time()
+    async with client(books, time=time, page_size=16) as rest:
+        found = [each async for each in ask_by_rest_ids(rest, map(str, range(1, 17)))]
+
+    (lie,) = (each for each in found if isinstance(each, Lie))
+    assert (lie.code, lie.ids) == ("answer_fails", frozenset({"5"}))
+    assert set(map(int, ids_of(found))) == set(range(1, 17)) - {5}
+    assert time.seconds < 90
+
+
+async def test_a_start_over_which_the_server_fails_is_not_answered() -> None:
+    """Of what is asked for by charger and start nothing is known, and the others are found."""
+    books = Finished([item(1, NOW), item(2, NOW, chargerId="CH-2")])
+    starts = [Near("CH-0042", 1, NOW), Near("CH-2", 1, NOW)]
+
+    def spoil(asked: dict[str, Any], _answer: dict[str, Any]) -> dict[str, Any]:
+        mine = asked.get("chargerIDs") == ["CH-0042"]
+        return {"status": 500} if mine else {"items": [], "totalRecords": 0, "hasNextPage": False}
+
+    books.spoil = spoil
+    async with client(books) as rest:
+        found = await ask_near(rest, starts, Budget(rest.counts))
+
+    assert (found.heard, found.unanswered) == ((), frozenset({starts[0]}))
 
 
 async def test_a_lie_that_does_not_last_costs_a_request() -> None:

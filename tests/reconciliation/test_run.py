@@ -14,6 +14,7 @@ from local.emabler.faults.rules import read_rule
 from local.emabler.records import FinishedSession
 from shared.emabler.calls import FinishedSessionsQuery
 from shared.emabler.client import EmablerClient
+from shared.emabler.models.reading import Drift
 from shared.emabler.paging import Page
 from shared.errors import (
     LeaseHeldError,
@@ -274,6 +275,33 @@ async def test_a_lie_that_lasts_is_one_finding_for_as_long_as_the_front_waits(
     assert await sides.open_findings() == {}
 
 
+async def test_a_first_run_that_meets_lies_only_is_one_finding_until_something_is_proven(
+    sides: TwoSides,
+) -> None:
+    """Each run begins later, as no front is there: it has one name, and goes with the front."""
+    sides.lying = (NOW - 900 * DAY, NOW + 900 * DAY)
+    new = []
+    for _ in range(5):
+        run = await sides.reconcile()
+        new.append(run.new["answer_wrong"])
+        sides.clock.advance(minutes=15)
+
+    # Beside it the ends before 2015 are not lied about; those to come are.
+    assert (run.front, new) == (None, [2, 0, 0, 0, 0])
+    assert set((await sides.open_findings())["answer_wrong"]) == {
+        "the first stretch",
+        "ends to come",
+    }
+    sides.lying = (NOW - HOUR, NOW + 900 * DAY)
+    run = await sides.reconcile()
+    assert run.front is not None
+    assert "the first stretch" not in (await sides.open_findings())["answer_wrong"]
+    sides.lying = None
+    sides.clock.advance(hours=1)
+    await sides.reconcile()
+    assert await sides.open_findings() == {}
+
+
 async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSides) -> None:
     """A second of the overlap lies since then: a finding; the front goes on from where it was."""
     await sides.reconcile()
@@ -287,6 +315,49 @@ async def test_the_front_waits_for_no_lie_in_what_is_proven_already(sides: TwoSi
     assert not run.complete
     assert len((await sides.open_findings())["answer_wrong"]) == 1
     assert await transactions(sides) == {"1"}
+
+
+@pytest.mark.parametrize("how", ["lies", "fails"])
+@pytest.mark.parametrize("before", [2 * MINUTE, 12 * MINUTE])
+async def test_a_lie_before_the_front_in_its_own_quarter_of_an_hour_holds_it_up_in_no_run(
+    sides: TwoSides, before: timedelta, how: str
+) -> None:
+    """The front is at 11:58, 11:56 is bad: the finding begins at 11:45, and sessions come in."""
+    await sides.reconcile()
+    front = NOW - 2 * MINUTE
+    bad = front - before
+    if how == "fails":
+        sides.poison = {bad}
+    else:
+        sides.lying = (bad, bad + SECOND)
+    for number in range(1, 4):
+        sides.clock.advance(minutes=15)
+        sides.lists_finished(ended(number, sides.clock() - 5 * MINUTE))
+
+        run = await sides.reconcile()
+
+        assert run.front == sides.clock() - 2 * MINUTE
+        assert len(await transactions(sides)) == number
+        assert (await sides.open_findings())["answer_wrong"] == [
+            f"ends from {format_instant(NOW - 15 * MINUTE)}"
+        ]
+
+
+async def test_a_lie_behind_the_front_in_its_own_quarter_of_an_hour_is_named_at_the_front(
+    sides: TwoSides,
+) -> None:
+    """The front is at 11:58, 11:59 is bad: it waits there, whatever was proven before it."""
+    await sides.reconcile()
+    sides.lying = (NOW - MINUTE, NOW - MINUTE + SECOND)
+    for _ in range(3):
+        sides.clock.advance(minutes=15)
+
+        run = await sides.reconcile()
+
+        assert run.front == NOW - 2 * MINUTE
+        assert (await sides.open_findings())["answer_wrong"] == [
+            f"ends from {format_instant(NOW - 2 * MINUTE)}"
+        ]
 
 
 async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
@@ -308,6 +379,110 @@ async def test_a_front_that_waits_for_days_keeps_no_session_from_the_store(
     run = await sides.reconcile()
     assert run.front == sides.clock() - 2 * MINUTE
     assert len(await transactions(sides)) == 59
+
+
+async def test_a_row_over_which_emabler_fails_is_a_place_and_no_outage(sides: TwoSides) -> None:
+    """Each answer with one second in it is a 500: the front waits, and all else goes on."""
+    await sides.reconcile()
+    bad = NOW + 37 * MINUTE
+    sides.poison = {bad}
+    for number in range(1, 60):
+        sides.clock.advance(hours=1)
+        sides.lists_finished(ended(number, sides.clock() - HOUR / 2))
+        run = await sides.reconcile()
+
+    assert run.front is not None
+    assert run.front <= bad
+    # What ended in the poisoned quarter of an hour, and what the daily walk has not come to yet.
+    assert len(await transactions(sides)) >= 59 - 25
+    assert (await sides.open_findings())["answer_wrong"] == [
+        f"ends from {format_instant(run.front)}"
+    ]
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].began > sides.clock() - DAY
+    sides.poison = set()
+    run = await sides.reconcile()
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert len(await transactions(sides)) == 59
+    assert "answer_wrong" not in await sides.open_findings()
+
+
+async def test_a_row_over_which_emabler_fails_behind_the_front_stops_no_walk(
+    sides: TwoSides,
+) -> None:
+    """The daily walk names it and goes on behind it; the front and the run are not held up."""
+    sides.lists_finished(*(ended(n, NOW - n * HOUR) for n in range(1, 60)))
+    await sides.reconcile()
+    sides.clock.advance(days=1)
+    sides.poison = {NOW - 30 * HOUR + 7 * MINUTE}
+
+    run = await sides.reconcile()
+
+    assert run.front == sides.clock() - 2 * MINUTE
+    assert (run.met["answer_wrong"], run.error) == (1, None)
+    assert (await sides.standing()).marks.rounds[Pass.RECENT].done
+    (old,) = (
+        each
+        for each in proof(await windows(sides), NOW - 40 * HOUR, NOW - 4 * HOUR)
+        if each.as_of is not None and each.as_of < sides.clock()
+    )
+    assert (old.start, old.end) == (NOW - 30 * HOUR, NOW - 30 * HOUR + 15 * MINUTE)
+
+
+async def test_a_look_tells_of_each_finding_once(sides: TwoSides) -> None:
+    """Sessions that end exactly where the stretch is cut stand in two pictures, and in one row."""
+    await sides.reconcile()
+    sides.clock.advance(hours=5)
+    for number in range(1, 13):
+        end = NOW + HOUR + number * 10 * SECOND
+        await sides.push(stop(transaction=str(number), end=end, energy_wh=1000.0))
+        sides.lists_finished(ended(number, end))
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="")
+
+    found = await reconciliation.look(run, Span(NOW, NOW + 4 * HOUR))
+
+    assert run.passes["range"] > 3
+    assert len({(each.about, each.cls) for each in found}) == len(found) == run.met.total()
+    assert run.met["energy_differs"] == 12
+
+
+@pytest.mark.parametrize("dry", ["walk", "look"])
+async def test_by_hand_lies_that_lie_apart_are_all_passed(sides: TwoSides, dry: str) -> None:
+    """Five bad rows in two months: each is left out, and what lies behind the last is walked."""
+    await sides.reconcile()
+    first, last = NOW - 100 * DAY, NOW - 40 * DAY
+    sides.poison = {NOW - days * DAY + 7 * MINUTE for days in (90, 80, 70, 60, 50)}
+    sides.lists_finished(ended(1, NOW - 41 * DAY))
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="somebody")
+
+    await (reconciliation.walk if dry == "walk" else reconciliation.look)(run, Span(first, last))
+
+    assert (run.complete, run.stopped) == (False, None)
+    assert [each.start for each in run.left_out] == sorted(
+        each - 7 * MINUTE for each in sides.poison
+    )
+    assert run.sessions.total() == 1
+    if dry == "walk":
+        gaps = [each for each in proof(await windows(sides), first, last) if not each.as_of]
+        assert [each.start for each in gaps] == [each.start for each in run.left_out]
+
+
+@pytest.mark.parametrize("dry", ["walk", "look"])
+async def test_by_hand_a_server_that_only_lies_is_given_up_and_it_is_told_where(
+    sides: TwoSides, dry: str
+) -> None:
+    """Nothing is true for three hours: it ends, and says from when on nothing was asked for."""
+    await sides.reconcile()
+    sides.lying = (NOW - 90 * DAY, NOW - 80 * DAY)
+    reconciliation = sides.reconciliation()
+    run = reconciliation.begin(holder="somebody")
+
+    span = Span(NOW - 90 * DAY, NOW - 70 * DAY)
+    await (reconciliation.walk if dry == "walk" else reconciliation.look)(run, span)
+
+    assert run.stopped == NOW - 90 * DAY + 3 * HOUR
+    assert len(run.left_out) == 12
 
 
 async def test_a_lie_behind_the_front_is_one_finding_in_all_rounds(sides: TwoSides) -> None:
@@ -749,6 +924,51 @@ async def test_an_open_session_is_ended_by_rest_and_never_by_invention(sides: Tw
     assert (await sides.summary())["state"] == "ended"
 
 
+async def test_a_lie_about_open_sessions_is_told_until_a_round_has_none(sides: TwoSides) -> None:
+    """Nothing is known of them: a finding, the run is not complete, and none is called missing."""
+    await sides.reconcile()
+    await sides.push(start(start=NOW - 2 * HOUR))
+    sides.lies_of_ids = True
+    new = []
+    for _ in range(3):
+        sides.clock.advance(days=1, minutes=5)
+        run = await sides.reconcile()
+        new.append(run.new["answer_wrong"])
+        assert not run.complete
+        # The ends before 2015 are lied about as well: they are asked for without a beginning.
+        about = ["ends from the beginning", "open sessions"]
+        assert await sides.open_findings() == {"answer_wrong": about}
+
+    assert new == [2, 0, 0]
+    sides.lies_of_ids = False
+    sides.clock.advance(hours=1)
+    await sides.reconcile()
+    assert await sides.open_findings() == {"answer_wrong": ["open sessions"]}
+    sides.clock.advance(days=1)
+    assert (await sides.reconcile()).complete
+    assert await sides.open_findings() == {"open_not_at_emabler": ["CH-1|7"]}
+
+
+async def test_a_lie_in_a_round_that_takes_several_runs_stays_told(sides: TwoSides) -> None:
+    """The run that ends the round met none: what an earlier run of it met is not over by that."""
+    await sides.reconcile()
+    begun = [NOW - 40 * HOUR + n * HOUR / 60 for n in range(30)]
+    await sides.push(*(start(transaction="0", start=each) for each in begun))
+    await sides.push(start(transaction="77", charger="CH-0", start=NOW - 40 * HOUR))
+    sides.clock.advance(days=1, minutes=5)
+    sides.lies_of_ids = True
+    await sides.reconcile(behind_requests=10)
+    assert not (await sides.standing()).marks.rounds[Pass.OPEN].done
+    sides.lies_of_ids = False
+
+    for _ in range(9):
+        sides.clock.advance(minutes=15)
+        await sides.reconcile(behind_requests=10)
+
+    assert (await sides.standing()).marks.rounds[Pass.OPEN].done
+    assert (await sides.open_findings())["answer_wrong"] == ["open sessions"]
+
+
 async def resolve_all(sides: TwoSides) -> None:
     wanted = FindingFilter(states=[State.OPEN])
     for known, row in [each async for each in read_findings(sides.tables, wanted)]:
@@ -855,6 +1075,30 @@ async def test_a_field_that_vanishes_is_a_finding_until_it_is_back(sides: TwoSid
     sides.clock.advance(days=1)
     await sides.reconcile()
     assert "contract_drift" not in await sides.open_findings()
+
+
+async def test_one_odd_item_is_one_finding_for_as_long_as_walks_meet_it() -> None:
+    """Runs that ask for other items say nothing of it: it is gone once no walk met it any more."""
+    sides = TwoSides()
+    opened = 0
+    odd = NOW + 5 * HOUR
+    async with sides.going(page_size=200):
+        await sides.reconcile()
+        for tick in range(1, 41):
+            sides.clock.advance(hours=12)
+            ends = [sides.clock() - n * MINUTE for n in range(10, 16)]
+            sides.lists_finished(*(ended(10 * tick + n, end) for n, end in enumerate(ends)))
+            if tick == 1:
+                sides.lists_finished(ended(7_777, odd, socket_id=-1))
+            if tick == 18:
+                sides.lists_finished(ended(7_777, odd))
+            sides.client.drift = Drift()  # each run has a client of its own
+            opened += (await sides.reconcile()).new["contract_drift"]
+            if tick <= 18:
+                assert "contract_drift" in await sides.open_findings()
+
+        assert opened == 1
+        assert "contract_drift" not in await sides.open_findings()
 
 
 async def test_a_lie_behind_the_front_hides_no_more_than_its_own_stretch(sides: TwoSides) -> None:

@@ -137,6 +137,7 @@ class TwoSides:
         self.book = FindingBook()
         self.client: EmablerClient
         self.lying: tuple[datetime, datetime] | None = None
+        self.poison: set[datetime] = set()
         self.empty = False
         self.lies_of_ids = False
 
@@ -317,6 +318,8 @@ class _Bent(httpx.AsyncBaseTransport):
         self._inner = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._is_poison(request):
+            return httpx.Response(500, json={"errorCode": "INTERNAL_ERROR", "message": "oops"})
         answer = await self._inner.handle_async_request(request)
         if not request.url.path.endswith("/transactions") or not self._bends(request):
             return answer
@@ -327,6 +330,18 @@ class _Bent(httpx.AsyncBaseTransport):
         else:
             fields["totalRecords"] += 1
         return httpx.Response(200, json=fields)
+
+    def _is_poison(self, request: httpx.Request) -> bool:
+        """Whether the server has to write a row that it cannot write, by its end."""
+        if not self._sides.poison or not request.url.path.endswith("/transactions"):
+            return False
+        body = json.loads(request.content)
+        begin, end = (
+            parse_instant(body.get(name, "")) for name in ("stopTimeSearchBegin", "stopTime")
+        )
+        if begin is None or end is None:
+            return False
+        return any(begin <= each <= end for each in self._sides.poison)
 
     def _bends(self, request: httpx.Request) -> bool:
         """Whether the question touches what the server lies about."""

@@ -114,8 +114,10 @@ class Faults:
                 if name in wanting:
                     suffered.append(name)
                     return await self._instead(request, wanting[name], number)
-            normal = await answer(reading)
-            suffered += reading.suffered
+            try:
+                normal = await answer(reading)
+            finally:
+                suffered += reading.suffered
             if "truncated" not in wanting:
                 return normal
             suffered.append("truncated")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from local.emabler.errors import PoisonedRowError
 from local.emabler.faults.plan import Plan
 from local.emabler.faults.rules import FaultName, Rule
 from local.emabler.faults.sessions import SessionFaults
@@ -17,6 +18,7 @@ from local.emabler.faults.values import VALUE_FAULTS
 from local.emabler.faults.walks import Walk, Walks
 from local.emabler.operations import Reading, Show
 from local.emabler.paging import Page, PageRequest
+from local.emabler.records import FinishedSession
 from local.emabler.views import Rows, View
 
 _MOST_ROWS = 3
@@ -79,6 +81,7 @@ class FaultyReading:
         kept, strangers = self._chosen(rows, whole, asked.limit)
         is_next = first + len(kept) < len(rows)
         walk.held[asked.page] = asked.limit - len(kept) if is_next else 0
+        self._refuse_poison([*kept, *strangers])
         if "changing_sessions" in self._wanting:
             self._state.sessions.listed(kept, self._now)
         return Page(
@@ -89,6 +92,16 @@ class FaultyReading:
             has_previous_page=asked.page > 1,
             items=[self._item(record, show) for record in (*kept, *strangers)],
         )
+
+    def _refuse_poison(self, records: list[Any]) -> None:
+        """Fail as a service does that cannot write one of the sessions of a page."""
+        rule = self._wanting.get("poisoned_sessions")
+        sessions = [each for each in records if isinstance(each, FinishedSession)]
+        if rule and any(
+            self._plan.draw("poisoned_sessions", each.id) < rule.rate for each in sessions
+        ):
+            self._note("poisoned_sessions")
+            raise PoisonedRowError
 
     def _walk(self, rows: Rows[Any], asked: PageRequest) -> Walk:
         name: Hashable = (self._path, rows.name, msgspec.structs.replace(asked, page=1))

@@ -21,6 +21,7 @@ type FaultName = Literal[
     "timing_out",
     "late_sessions",
     "changing_sessions",
+    "poisoned_sessions",
     "moving_pages",
     "empty_page_with_more",
     "short_page",
@@ -46,6 +47,8 @@ FAULTS: Mapping[FaultName, str] = MappingProxyType(
         "late_sessions": "a finished session appears only some time after its end",
         "changing_sessions": "a session has less energy, and every second one an earlier end, "
         "until it was listed once",
+        "poisoned_sessions": "500 with the older error body in the place of each page that a "
+        "certain session stands on",
         "moving_pages": "rows are inserted before a page, so that rows come twice, "
         "or removed, so that rows are skipped",
         "empty_page_with_more": "an empty page that says there is a next one; "
@@ -86,7 +89,11 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 """Each part of a rule beside the fault's name. A part that is left out sets no limit."""
 
-OF_SESSIONS: tuple[FaultName, ...] = ("late_sessions", "changing_sessions")
+OF_SESSIONS: tuple[FaultName, ...] = (
+    "late_sessions",
+    "changing_sessions",
+    "poisoned_sessions",
+)
 """Faults whose rate is a share of sessions, not of calls."""
 
 _OPTIONS: Mapping[FaultName, frozenset[str]] = MappingProxyType(
