@@ -21,7 +21,6 @@ from shared.privacy.finding import (
     FoundSession,
     Search,
     charger_days,
-    may_name_a_person,
 )
 from shared.sessions.claims import claim_from_row, claim_row, without_person
 from shared.sessions.indexes import index_rows
@@ -138,7 +137,7 @@ class Erasure:
             await mark_erased(self._tables, found.row.partition)
             await self._message(found, f"{EVENTS}/{found.row.partition}", report)
         async for found in self._search.chargers({charger for charger, _ in days}):
-            await self._row(CHARGERS, found.row, self._plain_columns(found.row), report)
+            await self._row(CHARGERS, found.row, self._search.plain(CHARGERS, found.row), report)
         async for found in self._search.parked():
             await self._message(found, PARKED, report)
         async for found in self._search.walked():
@@ -152,7 +151,7 @@ class Erasure:
                 report.deleted[table] += 1
             return
         hashes = self._search.hashes
-        plain = self._plain_columns(row)
+        plain = self._search.plain(table, row)
         columns = {name: value for name, value in plain.items() if value not in hashes}
         await self._row(table, row, columns, report)
 
@@ -179,14 +178,14 @@ class Erasure:
     ) -> tuple[list[Operation], bool]:
         rows = {row.key: row for row in stored if not is_summary(row)}
         claims = {key: claim_from_row(row) for key, row in rows.items()}
-        naming = [key for key, row in rows.items() if self._search.names(row)]
+        naming = [key for key, row in rows.items() if self._search.names(SESSIONS, row)]
         operations: list[Operation] = []
         for key in naming[:_CLAIMS_AT_ONCE]:
             claims[key] = without_person(claims[key], self._search.tag.normalised)
             row = replace(claim_row(claims[key], bucket), etag=rows[key].etag)
             operations.append(Replace(row))
         summary = next((row for row in stored if is_summary(row)), None)
-        if not operations and (summary is None or not self._search.names(summary)):
+        if not operations and (summary is None or not self._search.names(SESSIONS, summary)):
             return [], False
         folded = fold(claims.values(), self._plausible)
         etag = None if summary is None else summary.etag
@@ -205,7 +204,7 @@ class Erasure:
 
     async def _message(self, found: Found, folder: str, report: Report) -> None:
         """Write a row and its message without the tag; its key, a digest, stays."""
-        row, columns = found.row, self._plain_columns(found.row)
+        row, columns = found.row, self._search.plain(found.table, found.row)
         if found.body is None:
             await self._row(found.table, row, columns, report)
             return
@@ -247,14 +246,6 @@ class Erasure:
             return False
         report.rewritten[table] += 1
         return True
-
-    def _plain_columns(self, row: Row) -> dict[str, Value]:
-        return {
-            name: self._search.tag.without(value)
-            if isinstance(value, str) and may_name_a_person(name)
-            else value
-            for name, value in row.columns.items()
-        }
 
     async def _snapshots(self, report: Report) -> None:
         """Delete what a worker keeps at hand of the tag; workers make it anew."""

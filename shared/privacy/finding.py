@@ -21,8 +21,8 @@ from shared.sessions.summary import fold, is_summary
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import read_body
 from shared.storage.erasures import key_name
-from shared.storage.rows import Row, Tables
-from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, TAGS
+from shared.storage.rows import Row, Tables, Value
+from shared.storage.tables import CHARGERS, EVENTS, PARKED, RECONCILIATION, SESSIONS, TAGS
 from shared.storage.together import all_done
 from shared.tags.records import SESSION_ROWS
 from shared.tags.redaction import TagText
@@ -31,9 +31,25 @@ _LONGEST_SPAN = timedelta(days=7)
 """Of a session that lasts longer only the days that its claims name are looked through."""
 
 
-_OTHERS_IDS = frozenset(
-    ("charger", "transaction", "digest", "name", "session", "rest_id", "site", "message_id")
+_NO_PERSON = frozenset(
+    (
+        # Ids of other things.
+        *("charger", "transaction", "digest", "name", "session", "rest_id", "site", "message_id"),
+        *("id", "run", "holder", "subject", "part_of", "within", "state_site", "boot_site"),
+        *("group", "chargers", "sites"),
+        # Our own words.
+        *("type", "generation", "flags", "source", "reason", "decision", "cause", "class", "kind"),
+        *("marks", "findings", "conflict", "push"),
+        # What a charger is.
+        *("boot_serial_number", "boot_model", "boot_manufacturer", "boot_firmware_version"),
+        "state_error_code",
+    )
 )
+"""Columns of all tables that name no person, whatever digits stand in them."""
+
+_BY_HAND = {RECONCILIATION: frozenset(("who", "note"))}
+"""Of these tables only what a person wrote is looked at: the ledger says nothing of tags but their
+keyed hashes, and a proof that loses a digit proves something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,7 @@ class Search:
         days: set[tuple[str, str]] = set()
         async for session in self.sessions():
             for row in (*session.rows, *await self._index_rows(session)):
-                if self.names(row):
+                if self.names(SESSIONS, row):
                     yield Found(SESSIONS, row)
             days |= charger_days(session.claims)
         for rest in (self.events(days), self.chargers({charger for charger, _ in days})):
@@ -100,14 +116,19 @@ class Search:
             async for found in rest:
                 yield found
 
-    def names(self, row: Row) -> bool:
+    def names(self, table: str, row: Row) -> bool:
         """Whether a column of a row names the tag; its message is looked at apart."""
         answer = (answer_in(row.columns) or "").encode()
-        return self.tag.without_in_body(answer) != answer or any(
-            self.tag.is_in(value)
+        return self.tag.without_in_body(answer) != answer or self.plain(table, row) != row.columns
+
+    def plain(self, table: str, row: Row) -> dict[str, Value]:
+        """The columns of a row without the tag; a message stays as it is."""
+        return {
+            name: self.tag.without_in_column(name, value)
+            if isinstance(value, str) and _may_name_a_person(table, name)
+            else value
             for name, value in row.columns.items()
-            if isinstance(value, str) and may_name_a_person(name)
-        )
+        }
 
     async def of_tag(self) -> AsyncIterator[Found]:
         """The tag's own partition: the tag, and that its sessions started and ended."""
@@ -149,7 +170,7 @@ class Search:
                 prefix = f"{type_name}|{key_part(charger)}|"
                 async for row in self._tables.range(EVENTS, partition, prefix, f"{prefix}~"):
                     body = await read_body(self._blobs, row.columns)
-                    if self.names(row) or self.tag.without_in_body(body) != body:
+                    if self.names(EVENTS, row) or self.tag.without_in_body(body) != body:
                         yield Found(EVENTS, row, body)
 
     async def chargers(self, chargers: Iterable[str]) -> AsyncIterator[Found]:
@@ -158,21 +179,21 @@ class Search:
             part = key_part(charger)
             bucket = bucket_of(charger, self._buckets)
             async for row in self._tables.range(CHARGERS, bucket, f"{part}|", f"{part}|~"):
-                if self.names(row):
+                if self.names(CHARGERS, row):
                     yield Found(CHARGERS, row)
 
     async def parked(self) -> AsyncIterator[Found]:
         """Parked messages that name the tag: in their bytes, their faults, their properties."""
         async for message in read_parked(self._tables, self._blobs, ParkedFilter()):
             body = message.body or b""
-            if self.names(message.row) or self.tag.without_in_body(body) != body:
+            if self.names(PARKED, message.row) or self.tag.without_in_body(body) != body:
                 yield Found(PARKED, message.row, message.body)
 
     async def walked(self) -> AsyncIterator[Found]:
         """Rows of tables without an index that name the tag, or its keyed hash."""
         for table in self._walked:
             async for row in self._tables.scan(table):
-                if self.names(row) or self.is_of_tag(row) or self._hashed(row):
+                if self.names(table, row) or self.is_of_tag(row) or self._hashed(row):
                     yield Found(table, row)
 
     def is_of_tag(self, row: Row) -> bool:
@@ -183,9 +204,10 @@ class Search:
         return any(value in self.hashes for value in row.columns.values())
 
 
-def may_name_a_person(column: str) -> bool:
-    """Whether a column's text can name a person: ids of other things do not, messages are JSON."""
-    return column not in _OTHERS_IDS and column != "body" and not column.startswith("body_")
+def _may_name_a_person(table: str, column: str) -> bool:
+    if table in _BY_HAND:
+        return column in _BY_HAND[table]
+    return column not in _NO_PERSON and column != "body" and not column.startswith("body_")
 
 
 def charger_days(claims: Sequence[Claim]) -> set[tuple[str, str]]:
