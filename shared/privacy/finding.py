@@ -8,14 +8,14 @@ a charger's state); the parked messages have no index and are walked, being few.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.identifiers import bucket_of, hash_tag, identifier_of, key_part
 from shared.instants import day_of
 from shared.parked.reading import ParkedFilter, read_parked
 from shared.push.events import TYPE_NAMES
-from shared.sessions.claims import Claim, answer_in, claim_from_row
+from shared.sessions.claims import Claim, Source, answer_in, claim_from_row
 from shared.sessions.indexes import UNDATED, index_rows
 from shared.sessions.summary import fold, is_summary
 from shared.storage.blobs import Blobs
@@ -61,6 +61,33 @@ class Found:
     body: bytes | None = None
 
 
+@dataclass(slots=True)
+class Met:
+    """What a search came by, whether it names the tag or not.
+
+    `claims` by session and digest; `events`: the digests of events of the journal.
+    """
+
+    claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
+    events: set[str] = field(default_factory=set)
+
+    def has_event_of(self, claim: Claim) -> bool:
+        """Whether the journal holds the event that a claim was made of; True where it was none."""
+        return claim.source not in (Source.START, Source.STOP) or claim.digest in self.events
+
+    def leads_nowhere_else(self, row: Row) -> bool:
+        """Whether all that a row of the tag's own partition leads to was met.
+
+        A claim, its event and its row under the tag are written side by side: where the row alone
+        is there, the others are still to come, and are found by it only.
+        """
+        if not row.key.startswith(SESSION_ROWS):
+            return True
+        digest = row.key.rpartition("|")[2]
+        claim = self.claims.get((str(row.columns["session"]), digest))
+        return claim is not None and self.has_event_of(claim)
+
+
 @dataclass(frozen=True, slots=True)
 class FoundSession:
     """A session that the tag's partition names, as it is stored."""
@@ -99,17 +126,19 @@ class Search:
         self._blobs = blobs
         self._buckets = buckets
 
-    async def all(self) -> AsyncIterator[Found]:
-        """Every row that names the tag, and the rows of its own partition."""
+    async def all(self, met: Met | None = None) -> AsyncIterator[Found]:
+        """Every row that names the tag; before them the rows of its own partition."""
+        met = met or Met()
         async for found in self.of_tag():
             yield found
         days: set[tuple[str, str]] = set()
         async for session in self.sessions():
+            met.claims |= {(session.session, each.digest): each for each in session.claims}
             for row in (*session.rows, *await self._index_rows(session)):
                 if self.names(SESSIONS, row):
                     yield Found(SESSIONS, row)
             days |= charger_days(session.claims)
-        for rest in (self.events(days), self.chargers({charger for charger, _ in days})):
+        for rest in (self.events(days, met), self.chargers({charger for charger, _ in days})):
             async for found in rest:
                 yield found
         for rest in (self.parked(), self.walked()):
@@ -162,13 +191,17 @@ class Search:
         found = await all_done(self._tables.get(SESSIONS, row.partition, row.key) for row in wanted)
         return [row for row in found if row is not None]
 
-    async def events(self, days: Iterable[tuple[str, str]]) -> AsyncIterator[Found]:
+    async def events(
+        self, days: Iterable[tuple[str, str]], met: Met | None = None
+    ) -> AsyncIterator[Found]:
         """Events of chargers and days whose message or columns name the tag."""
         for charger, day in sorted(days):
             partition = f"{bucket_of(charger, self._buckets)}-{day}"
             for type_name in TYPE_NAMES.values():
                 prefix = f"{type_name}|{key_part(charger)}|"
                 async for row in self._tables.range(EVENTS, partition, prefix, f"{prefix}~"):
+                    if met is not None:
+                        met.events.add(str(row.columns["digest"]))
                     body = await read_body(self._blobs, row.columns)
                     if self.names(EVENTS, row) or self.tag.without_in_body(body) != body:
                         yield Found(EVENTS, row, body)
