@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from management.acting import confirmed, name_argument, sure_arguments, whose
-from management.commands.rebuild import mend_all
+from management.commands.rebuild import mend_all, say_gone
 from management.context import Command, Context
 from management.usage import WRONG_USAGE
 from management.words import counted
@@ -164,11 +164,12 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
     output.say(f"{counted(total, 'rows and blobs')} restored")
     # Before the erasures: it writes the rows by which they find what came while the backup was
     # taken.
-    mended = await mend_all(context, tables, blobs)
+    mended, gone = await mend_all(context, tables, blobs)
     output.say(
         f"{counted(mended, 'rows')} mended: derived ones that were copied before what they come "
         "from"
     )
+    say_gone(context, gone)
     await texts.erase(context, tables, blobs)
     await erased.keep_anew(tables, blobs)
     await restore.done()

@@ -19,7 +19,7 @@ from shared.sessions.claims import Claim, Source, answer_in, claim_from_row
 from shared.sessions.indexes import UNDATED, index_rows
 from shared.sessions.summary import fold, is_summary
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import read_body
+from shared.storage.bodies import body_or_none
 from shared.storage.erasures import key_name
 from shared.storage.rows import Row, Tables, Value
 from shared.storage.tables import CHARGERS, EVENTS, PARKED, RECONCILIATION, SESSIONS, TAGS
@@ -202,8 +202,9 @@ class Search:
                 async for row in self._tables.range(EVENTS, partition, prefix, f"{prefix}~"):
                     if met is not None:
                         met.events.add(str(row.columns["digest"]))
-                    body = await read_body(self._blobs, row.columns)
-                    if self.names(EVENTS, row) or self.tag.without_in_body(body) != body:
+                    body = await body_or_none(self._blobs, row.columns)
+                    told = body or b""
+                    if self.names(EVENTS, row) or self.tag.without_in_body(told) != told:
                         yield Found(EVENTS, row, body)
 
     async def chargers(self, chargers: Iterable[str]) -> AsyncIterator[Found]:

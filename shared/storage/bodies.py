@@ -60,6 +60,20 @@ async def read_body(blobs: Blobs, columns: Mapping[str, Value]) -> bytes:
     return b"".join(piece if isinstance(piece, bytes) else str(piece).encode() for piece in pieces)
 
 
+async def body_or_none(blobs: Blobs, columns: Mapping[str, Value]) -> bytes | None:
+    """As `read_body`; None where the blob is gone, by retention or before a backup copied it.
+
+    Raises:
+        StoreUnavailableError: The blob cannot be read now.
+    """
+    try:
+        return await read_body(blobs, columns)
+    except StoreUnavailableError as error:
+        if error.code != "blob_missing":
+            raise
+        return None
+
+
 def _text(body: bytes) -> str | None:
     try:
         return body.decode()

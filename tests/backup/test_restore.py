@@ -21,7 +21,7 @@ from shared.retention.policies import WALKED_FOR_TAGS
 from shared.storage.beside import PrefixedBlobs, PrefixedTables
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
-from shared.storage.containers import ALL_CONTAINERS, BACKUPS
+from shared.storage.containers import ALL_CONTAINERS, BACKUPS, BODIES
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Delete, Replace, Row, Tables, Upsert
 from shared.storage.stamp import create_store
@@ -316,7 +316,7 @@ async def test_an_erased_person_known_from_a_message_only_stays_erased(
     assert holding(restored) == []
 
 
-async def _stopped(*_: object) -> int:
+async def _stopped(*_: object) -> tuple[int, int]:
     raise StoreUnavailableError("stopped")
 
 
@@ -343,7 +343,7 @@ async def test_a_backup_that_was_under_way_brings_nobody_back(
     monkeypatch.setattr(backup_restore, "system_clock", memory.clock)
     second: list[Taken] = []
 
-    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> int:
+    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> tuple[int, int]:
         # A run that began before the restore did, and copies what it writes.
         if not second:
             (mark,) = [r async for r in tables.range(STORE, "backup", "restore", "restore~")]
@@ -484,6 +484,47 @@ async def test_a_restore_is_asked_for(memory: Store) -> None:
 
     assert (code, said.split(":")[1]) == (2, " not_confirmed")
     assert [row.partition for row in _rows(memory, STORE)] == ["stamp"]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_a_message_whose_blob_went_while_the_backup_was_taken_keeps_nothing_up(
+    memory: Store, *, erased: bool
+) -> None:
+    """Retention took row and blob when the row was copied and the blob was not: it is told.
+
+    Neither the restore nor an erasure of the same person, in it or after it, fails for it.
+    """
+    await memory.ingest(OF_THE_PERSON + OTHERS)
+    tables = memory.tables
+    assert isinstance(tables, MemoryTables)
+    calm = tables.pause
+
+    async def before_the_blobs(table: str, moment: str) -> None:
+        copied = {row.columns.get("source") for row in tables.rows(STORE)}
+        if table == STORE and moment == "before_read" and EVENTS in copied:
+            tables.pause = calm
+            for row in _rows(memory, EVENTS):
+                if "body_blob" in row.columns:
+                    await tables.write(EVENTS, [Delete(row.partition, row.key)])
+                    await memory.blobs.delete(BODIES, str(row.columns["body_blob"]))
+
+    tables.pause = before_the_blobs
+    done = await memory.taken()
+    assert done.copied[BODIES] == 0
+    if erased:
+        memory.clock.now += timedelta(hours=1)
+        await erase(memory)
+    await emptied(memory)
+
+    code, _, said = await memory.manage("backup", "restore", "--yes")
+
+    assert code == 0
+    assert "of 1 event the message is gone" in said
+    assert [row for row in _rows(memory, EVENTS) if "body_blob" in row.columns]
+    assert (await memory.manage("rebuild", "--dry-run"))[0] == 0
+    assert (await memory.manage("privacy", "erase", TAG, "--yes"))[0] == 0
+    assert holding(await memory.everything()) == []
+    assert (await memory.taken()).whole
 
 
 def _rows(store: Store, table: str) -> list[Any]:
