@@ -166,10 +166,12 @@ class Erasure:
     async def keep(self) -> None:
         """Let every restore of a backup that began before now go without the tag.
 
+        Now by the store's own clock, as a backup's beginning is: the operator's may be wrong.
+
         Raises:
             StoreUnavailableError: The same call makes it whole.
         """
-        erased = ErasedTag(self._clock(), self._search.keyed)
+        erased = ErasedTag(await self._tables.now(), self._search.keyed)
         await keep_erased(self._tables, self._blobs, erased)
 
     async def _pass(self, report: Report) -> None:
