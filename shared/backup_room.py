@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared.backup_settings import BACKUP
-from shared.instants import Clock, format_instant, system_clock
+from shared.instants import Clock, format_instant
 
 if TYPE_CHECKING:
     from shared.backup.take import Taken
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class BackupRoom:
-    """Takes and deletes backups on a store's settings."""
+    """Takes and deletes backups on a store's settings.
+
+    Without a `clock` the store's own tells the time: a restore compares when a backup began with
+    when somebody was erased, which another machine does.
+    """
 
     def __init__(
         self,
         rooms: Rooms,
         *,
-        clock: Clock = system_clock,
+        clock: Clock | None = None,
         elapsed: Callable[[], float] = monotonic,
     ) -> None:
         self._rooms = rooms
@@ -50,6 +54,7 @@ class BackupRoom:
         """
         hours = self._rooms.settings["BACKUP_EVERY_HOURS"]
         done = await self.take(timedelta(hours=hours) if hours else None)
+        now = (await self._time())()
         wide.add(
             backup=done.backup or None,
             copied=dict(done.copied) or None,
@@ -59,7 +64,7 @@ class BackupRoom:
             # Where none are taken on schedule, none is too old.
             backup_age_s=None
             if done.latest is None or not hours
-            else round((self._clock() - done.latest).total_seconds()),
+            else round((now - done.latest).total_seconds()),
         )
         return done
 
@@ -91,11 +96,19 @@ class BackupRoom:
             keep=self.keep,
             soft_delete=self.soft_delete,
             journal=timedelta(days=rooms.settings["BACKUP_JOURNAL_DAYS"]),
-            clock=self._clock,
+            clock=await self._time(),
             seconds=seconds,
             elapsed=self._elapsed,
             told=told,
         ).run(every)
+
+    async def _time(self) -> Clock:
+        if self._clock is None:
+            # Loaded at the first run: no tap needs it.
+            from shared.reconciliation.store_clock import StoreClock  # noqa: PLC0415
+
+            self._clock = await StoreClock.read(self._rooms.tables, self._elapsed)
+        return self._clock
 
     async def last_gone(self) -> datetime | None:
         """When the last of all backups that there are now is gone for good; None without any.

@@ -6,9 +6,10 @@ import argparse
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
 from management.acting import confirmed, name_argument, sure_arguments, whose
-from management.commands.rebuild import mend_all
+from management.commands.rebuild import mend_all, say_gone
 from management.context import Command, Context
 from management.usage import WRONG_USAGE
 from management.words import counted
@@ -31,6 +32,8 @@ from shared.storage.tables import TAGS
 from shared.storage.together import write_all
 
 _LATEST = "latest"
+_APART = timedelta(minutes=1)
+"""By so much two tellings of the store's time may be apart: what is erased twice does no harm."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,11 +167,12 @@ async def _write(context: Context, reader: Reader, tables: Tables, blobs: Blobs)
     output.say(f"{counted(total, 'rows and blobs')} restored")
     # Before the erasures: it writes the rows by which they find what came while the backup was
     # taken.
-    mended = await mend_all(context, tables, blobs)
+    mended, gone = await mend_all(context, tables, blobs)
     output.say(
         f"{counted(mended, 'rows')} mended: derived ones that were copied before what they come "
         "from"
     )
+    say_gone(context, gone)
     await texts.erase(context, tables, blobs)
     await erased.keep_anew(tables, blobs)
     await restore.done()
@@ -188,7 +192,7 @@ class _Erased:
 
     async def keep_anew(self, tables: Tables, blobs: Blobs) -> None:
         """Let a backup that began before now, while the rows were written, be restored without."""
-        now = system_clock()
+        now = await tables.now()
         for hashes in sorted(self.kept):
             await keep_erased(tables, blobs, ErasedTag(now, hashes))
 
@@ -202,7 +206,7 @@ async def _erased_since(rooms: Rooms, manifest: Manifest) -> _Erased:
     names = {key_name(key) for key in rooms.tag_hash_keys}
     found, kept = set[str](), set[_Hashes]()
     for erased in await kept_erasures(rooms.tables, rooms.blobs):
-        if erased.at < manifest.begun:
+        if erased.at < manifest.begun - _APART:
             continue
         hashes = {hashed for name, hashed in erased.hashes if name in names}
         if not hashes:

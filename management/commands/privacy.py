@@ -154,8 +154,9 @@ async def _erase(context: Context) -> int:
     if report.left:
         output.error(
             "not_erased",
-            f"{_told(report.left, 'still with the tag')}: changed meanwhile. What to do: run "
-            "the command again",
+            f"{_told(report.left, 'still with the tag')}: written meanwhile, or by a worker that "
+            "is not done. What to do: run the command again, at once and, if this is told again, "
+            "in a quarter of an hour",
         )
         return 1
     return 0

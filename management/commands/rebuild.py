@@ -19,13 +19,14 @@ from shared.push.events import TransactionStart, TransactionStop
 from shared.sessions.claims import Claim, claim_of
 from shared.sessions.rebuilding import Difference, Rebuilding, session_of
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import read_body
+from shared.storage.bodies import body_or_none
 from shared.storage.rows import Row, Tables
-from shared.storage.tables import SESSIONS
+from shared.storage.tables import EVENTS, SESSIONS
 from shared.storage.together import all_done
 
 _TYPES = ("ChargingTransaction", "FullChargingTransaction")
 _AT_ONCE = 200
+_GONE = "blob_missing"
 _WHOLE = argparse.Namespace(charger=None, start=None, end=None, sessions_only=False)
 _WIDTHS = {"what": 18, "table": 8, "partition": 12, "key": 0}
 
@@ -79,26 +80,41 @@ async def _rebuild(context: Context) -> int:
                         "key": each.key,
                     }
                 )
+    gone = kinds.pop(_GONE, 0)
     parts = ", ".join(f"{what} {number}" for what, number in sorted(kinds.items()))
     told = f"{counted(kinds.total(), 'differences')} found"
     output.say(f"{told} ({parts})" if parts else "the store is as its claims and its journal say")
-    wrong = kinds if options.dry_run else kinds["unreadable"]
+    say_gone(context, gone)
+    wrong = kinds.total() if options.dry_run else kinds["unreadable"]
     return 1 if wrong else 0
 
 
-async def mend_all(context: Context, tables: Tables, blobs: Blobs) -> int:
-    """Rebuild all of a store that may be another than the settings' own; how many rows differed."""
+def say_gone(context: Context, gone: int) -> None:
+    """Say of how many events the message is gone."""
+    if gone:
+        context.output.say(
+            f"of {counted(gone, 'events')} the message is gone with its blob: what the store holds "
+            "of them stays as it is"
+        )
+
+
+async def mend_all(context: Context, tables: Tables, blobs: Blobs) -> tuple[int, int]:
+    """Rebuild all of a store that may be another than the settings' own.
+
+    Returns:
+        How many rows differed, and of how many events the message is gone.
+    """
     rooms = context.rooms
     store = _Store(tables, blobs, rooms.settings["STORE_BUCKETS"], _WHOLE)
     rebuilding = Rebuilding(
         tables, tag_hash_key=rooms.tag_hash_key, plausible=rooms.plausible, dry_run=False
     )
-    differed = 0
+    kinds: Counter[bool] = Counter()
     with context.output.progress("events and sessions", None) as progress:
         async for number, differences in _all(store, rebuilding):
             progress.advance(progress.task_ids[0], number)
-            differed += len(list(differences))
-    return differed
+            kinds.update(each.what == _GONE for each in differences)
+    return kinds[False], kinds[True]
 
 
 async def _all(
@@ -150,11 +166,17 @@ async def _from_journal(
 async def _compare_told(
     store: _Store, rebuilding: Rebuilding, events: Iterable[Row]
 ) -> list[Difference]:
-    """Compare sessions with the claims that a batch of events makes."""
+    """Compare sessions with the claims that a batch of events makes.
+
+    An event whose message is gone with its blob makes none: it is told, as `blob_missing`.
+    """
+    gone: list[Difference] = []
     sessions: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for row in events:
-        claim = _claim(row, await read_body(store.blobs, row.columns))
-        if claim is not None:
+        body = await body_or_none(store.blobs, row.columns)
+        if body is None:
+            gone.append(Difference(EVENTS, row.partition, row.key, _GONE))
+        elif (claim := _claim(row, body)) is not None:
             bucket = bucket_of(claim.charger, store.buckets)
             sessions[bucket, claim.session].append(claim)
 
@@ -162,7 +184,7 @@ async def _compare_told(
         stored = store.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
         return await rebuilding.compare(bucket, session, [row async for row in stored], claims)
 
-    found = await all_done(one(*name, claims) for name, claims in sessions.items())
+    found = [gone, *await all_done(one(*name, claims) for name, claims in sessions.items())]
     return [difference for differences in found for difference in differences]
 
 

@@ -129,7 +129,8 @@ class BackUp:
         done.latest = begun_of(progress.last) if progress.last else None
 
     def _is_due(self, progress: Progress, every: timedelta) -> bool:
-        if progress.begun is None or not progress.last:
+        # The store tells whole seconds: of two clocks read within one the later may be behind.
+        if progress.begun is None or not progress.last or not every:
             return True
         return is_due(progress.begun, every, self._clock())
 

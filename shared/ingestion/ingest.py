@@ -21,8 +21,7 @@ from shared.push.events import PushEvent, TransactionStart, TransactionStop
 from shared.sessions.claims import claim_of
 from shared.sessions.writer import SessionWriter
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import write_large_bodies
-from shared.storage.erased import large_bodies
+from shared.storage.large_bodies import put_large_bodies, settle_large_bodies
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import EVENTS, PARKED
 from shared.storage.together import all_done
@@ -114,8 +113,8 @@ class Ingestion:
             await self._sessions.write(claims)
 
         # First, so that no row points at a blob that is not there.
-        await self._write_large(EVENTS, to_journal, rows)
-        await self._write_large(PARKED, to_park, parked)
+        journal_bodies = await put_large_bodies(self._blobs, zip(to_journal, rows, strict=True))
+        parked_bodies = await put_large_bodies(self._blobs, zip(to_park, parked, strict=True))
         await all_done(
             (
                 journaled(),
@@ -124,12 +123,10 @@ class Ingestion:
                 self._chargers.write(tellings),
             )
         )
+        await settle_large_bodies(self._tables, self._blobs, EVENTS, journal_bodies)
+        await settle_large_bodies(self._tables, self._blobs, PARKED, parked_bodies)
         received = [each.event.received for each in events if each.event.received is not None]
         return Ingested(len(batch), journal, dict(reasons), min(received, default=None))
-
-    async def _write_large(self, table: str, bodies: Sequence[bytes], rows: Sequence[Row]) -> None:
-        large = await large_bodies(self._tables, table, zip(bodies, rows, strict=True))
-        await write_large_bodies(self._blobs, large)
 
     def _check_age(self, event: PushEvent, message: IncomingMessage, now: datetime) -> None:
         """Refuse an event whose repeat could not be recognised: retention deletes the first.
@@ -155,6 +152,8 @@ class Ingestion:
             parked_row(message, UNEXPECTED, f"{type(error).__name__}: {error}", now)
             for message, error in failed
         ]
-        await self._write_large(PARKED, [message.body for message, _ in failed], rows)
+        bodies = [message.body for message, _ in failed]
+        large = await put_large_bodies(self._blobs, zip(bodies, rows, strict=True))
         await park(self._tables, rows)
+        await settle_large_bodies(self._tables, self._blobs, PARKED, large)
         return Ingested(len(failed), JournalCounts(), {UNEXPECTED: len(failed)} if failed else {})

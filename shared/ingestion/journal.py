@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.errors import RowExistsError
+from shared.errors import RowExistsError, StoreUnavailableError
 from shared.identifiers import bucket_of, key_part
 from shared.ingestion.messages import IncomingMessage
 from shared.instants import day_of, format_instant
@@ -21,20 +21,20 @@ from shared.push.events import (
 )
 from shared.storage import limits
 from shared.storage.bodies import body_columns
-from shared.storage.erased import has_erased, is_erased
-from shared.storage.rows import SCHEMA, Insert, Operation, Row, Tables, Upsert, Value
+from shared.storage.rows import SCHEMA, Insert, Operation, Row, Tables, Value, address
 from shared.storage.tables import EVENTS
 from shared.storage.together import all_done
 
 UNDATED = "undated"
+_MAX_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
     """How many events were new to the journal.
 
-    Where a group met existing rows, `exact` is False: at least one of the group was there before,
-    and which ones would cost a read to tell.
+    `exact` is False where what was met may be what this delivery wrote itself a moment before: then
+    `stored` is at most so many, and `repeated` at least.
     """
 
     stored: int = 0
@@ -99,7 +99,10 @@ def _socket(event: PushEvent) -> int | None:
 async def write_journal(
     tables: Tables, rows: Iterable[Row], *, again: bool = False
 ) -> JournalCounts:
-    """Write rows that may be there already: one request for a group of new ones, two else.
+    """Write rows that may be there already: one request for a group of new ones.
+
+    Of a group that meets existing rows each is read, and those that are not there are written: what
+    is there stays as it is, also as an erasure left it.
 
     `again`: the same rows were tried a moment ago, so that those which exist may be ours.
     """
@@ -119,23 +122,27 @@ async def write_journal(
 
 
 async def _write_group(tables: Tables, group: Sequence[Operation], *, again: bool) -> JournalCounts:
-    try:
-        await tables.write(EVENTS, group)
-    except RowExistsError as error:
-        # The row that exists says the same: writing it again changes nothing that counts.
-        rows = await _not_erased(tables, [each.row for each in group if isinstance(each, Insert)])
-        if rows:
-            await tables.write(EVENTS, [Upsert(row) for row in rows])
-        if again or error.after_retry:
+    left, own = list(group), again
+    for _ in range(_MAX_ROUNDS):
+        try:
+            if left:
+                await tables.write(EVENTS, left)
+        except RowExistsError as error:
+            own = own or error.after_retry
+            left = await _missing(tables, left)
+            continue
+        if own and len(left) < len(group):
             # What it met may be what it wrote itself: nothing of it counts as a repeat.
             return JournalCounts(len(group), 0, exact=False)
-        return JournalCounts(len(group) - 1, 1, exact=len(group) == 1)
-    return JournalCounts(len(group))
+        return JournalCounts(len(left), len(group) - len(left))
+    raise StoreUnavailableError("rows of the journal kept coming", code="store_contended")
 
 
-async def _not_erased(tables: Tables, rows: Sequence[Row]) -> Sequence[Row]:
-    """Leave out rows of one partition whose bodies an erasure rewrote: they stay as they are."""
-    if not await has_erased(tables, rows[0].partition):
-        return rows
-    erased = await all_done(is_erased(tables, EVENTS, row) for row in rows)
-    return [row for row, gone in zip(rows, erased, strict=True) if not gone]
+async def _missing(tables: Tables, group: Sequence[Operation]) -> list[Operation]:
+    """Those inserts of a group that would meet no row now."""
+
+    async def is_there(operation: Operation) -> bool:
+        return await tables.get(EVENTS, *address(operation)) is not None
+
+    there = await all_done(map(is_there, group))
+    return [each for each, known in zip(group, there, strict=True) if not known]

@@ -11,8 +11,7 @@ from shared.parked.records import DEAD_LETTERED, Parking, parked_row_of
 from shared.parked.replaying import first_enqueued
 from shared.parked.writing import park
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import write_large_bodies
-from shared.storage.erased import large_bodies
+from shared.storage.large_bodies import put_large_bodies, settle_large_bodies
 from shared.storage.rows import Tables
 from shared.storage.tables import PARKED
 
@@ -49,9 +48,9 @@ async def collect(
             break
         rows = [parked_row_of(_parking(each, declared_type), clock()) for each in batch]
         bodies = [letter.body for letter in batch]
-        large = await large_bodies(tables, PARKED, zip(bodies, rows, strict=True))
-        await write_large_bodies(blobs, large)
+        large = await put_large_bodies(blobs, zip(bodies, rows, strict=True))
         await park(tables, rows)
+        await settle_large_bodies(tables, blobs, PARKED, large)
         for letter in batch:
             await letters.complete(letter)
             done[letter.reason or ""] += 1

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.errors import StoreUnavailableError
 from shared.instants import format_instant
 from shared.parked.guess import Guess, guess
 from shared.parked.records import ParkedState, state_of
 from shared.storage.blobs import Blobs
-from shared.storage.bodies import read_body
+from shared.storage.bodies import body_or_none
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import PARKED
 
@@ -77,11 +76,7 @@ async def parked_message(blobs: Blobs, row: Row) -> ParkedMessage:
     declared = row.columns.get("declared_type")
     body: bytes | None = None
     if any(name.startswith("body_") for name in row.columns):
-        try:
-            body = await read_body(blobs, row.columns)
-        except StoreUnavailableError as error:
-            if error.code != "blob_missing":
-                raise
+        body = await body_or_none(blobs, row.columns)
     guessed = guess(body or b"", None if declared is None else str(declared))
     return ParkedMessage(row, body, guessed)
 

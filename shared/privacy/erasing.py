@@ -1,17 +1,20 @@
 """Taking a person out of the store: what was charged and when stays, who it was goes.
 
 The order makes a stopped run whole when it is run again: the tag's own partition, by which all the
-rest is found, goes last. Before and after, the store and the backups are told that this tag was
-erased, so that no restore brings it back. Keys and digests stay as they are (docs/decisions/0031).
+rest is found, goes last, row by row as it was read before the last look. A row whose claim or event
+is still to come stays, and so does one that came meanwhile: by them the next pass, or the next run,
+finds the rest. Before and after, the store and the backups are told that this tag was erased, so
+that no restore brings it back. Keys and digests stay as they are (docs/decisions/0031).
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from shared.errors import RowConflictError, StoreUnavailableError
 from shared.instants import Clock, format_instant
@@ -19,9 +22,9 @@ from shared.parked.records import without_body
 from shared.privacy.finding import (
     Found,
     FoundSession,
+    Met,
     Search,
     charger_days,
-    may_name_a_person,
 )
 from shared.sessions.claims import claim_from_row, claim_row, without_person
 from shared.sessions.indexes import index_rows
@@ -32,6 +35,7 @@ from shared.storage.bodies import MAX_ROW_BODY_BYTES, body_columns
 from shared.storage.containers import BODIES, SNAPSHOTS
 from shared.storage.erased import ERASED, mark_erased
 from shared.storage.erasures import ErasedTag, keep_erased
+from shared.storage.limits import transactions
 from shared.storage.rows import (
     SCHEMA,
     Delete,
@@ -44,11 +48,14 @@ from shared.storage.rows import (
     Value,
 )
 from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAGS
-from shared.storage.together import write_all
 
 _MAX_ROUNDS = 20
 _CLAIMS_AT_ONCE = 20
 _MAX_PASSES = 3
+_MAX_LOOKS = 3
+_UNDER_WAY = timedelta(minutes=15)
+"""For so long what is written side by side may be apart: a function has ten minutes."""
+
 _HASH_BYTES = 8
 """The first bytes of the hash, by which a snapshot is told to hold the tag."""
 
@@ -58,7 +65,7 @@ class Report:
     """What was erased: rows rewritten and deleted by table, blobs by container, and the passes.
 
     `left` counts what still named the tag after the last pass, which only rows that are written at
-    the same time can.
+    the same time can, and rows under the tag that lead to something that is still to come.
     """
 
     rewritten: Counter[str] = field(default_factory=Counter)
@@ -85,6 +92,7 @@ class Erasure:
         self._blobs = blobs
         self._search = search
         self._clock = clock
+        self._done_before: datetime | None = None
 
     async def run(self, by: str, *, backups_gone: str = "", keep: bool = True) -> Report:
         """Erase, look again, and leave a report without the tag in the store.
@@ -92,7 +100,8 @@ class Erasure:
         Args:
             by: whose doing it is.
             backups_gone: the day on which the last backup that may hold the tag is gone.
-            keep: whether restores are to apply it. Not for one that a restore applies.
+            keep: whether restores are to apply it. Not for one that a restore applies, beside
+                which nobody writes.
 
         Raises:
             StoreUnavailableError: Some is erased; running it again makes it whole.
@@ -100,45 +109,83 @@ class Erasure:
         report = Report()
         if keep:
             await self.keep()
-        while report.passes < _MAX_PASSES:
-            before = report.rewritten.total()
-            await self._pass(report)
-            report.passes += 1
-            if report.rewritten.total() == before:
+            self._done_before = await self._tables.now() - _UNDER_WAY
+        for _ in range(_MAX_LOOKS):
+            await self._passes(report)
+            await self._snapshots(report)
+            await self._look(report)
+            if not report.left:
                 break
-        await self._snapshots(report)
-        async for found in self._search.all():
-            if found.table != TAGS:
-                report.left[found.table] += 1
-        if not report.left:
-            await self._tag(report)
         if keep:
             await self.keep()
         await self._write_report(report, by, backups_gone)
         return report
 
+    async def _passes(self, report: Report) -> None:
+        """Go through the store until nothing of the tag is met any more."""
+        for _ in range(_MAX_PASSES):
+            before = report.rewritten.total()
+            await self._pass(report)
+            report.passes += 1
+            if report.rewritten.total() == before:
+                break
+
+    async def _look(self, report: Report) -> None:
+        """Look through all once more; where nothing is left, delete what the rest is found by."""
+        report.left.clear()
+        met, of_tag = Met(), list[Row]()
+        async for found in self._search.all(met):
+            if found.table == TAGS:
+                of_tag.append(found.row)
+            else:
+                report.left[found.table] += 1
+        if report.left:
+            return
+        done = [row for row in of_tag if met.leads_nowhere_else(row) or self._is_done(row)]
+        await self._delete_of_tag(report, done)
+        report.left[TAGS] += len([found async for found in self._search.of_tag()])
+        report.left = +report.left
+
+    def _is_done(self, row: Row) -> bool:
+        """Whether all that was written beside a row is there by now, or never will be."""
+        return self._done_before is None or (
+            row.timestamp is not None and row.timestamp < self._done_before
+        )
+
+    async def _delete_of_tag(self, report: Report, rows: Sequence[Row]) -> None:
+        partitions: dict[str, list[Operation]] = defaultdict(list)
+        for row in rows:
+            partitions[row.partition].append(Delete(row.partition, row.key, row.etag))
+        for operations in partitions.values():
+            for group in transactions(operations):
+                # What was written meanwhile is looked at again.
+                with suppress(RowConflictError):
+                    await self._tables.write(TAGS, group)
+                    report.deleted[TAGS] += len(group)
+
     async def keep(self) -> None:
         """Let every restore of a backup that began before now go without the tag.
+
+        Now by the store's own clock, as a backup's beginning is: the operator's may be wrong.
 
         Raises:
             StoreUnavailableError: The same call makes it whole.
         """
-        erased = ErasedTag(self._clock(), self._search.keyed)
+        erased = ErasedTag(await self._tables.now(), self._search.keyed)
         await keep_erased(self._tables, self._blobs, erased)
 
     async def _pass(self, report: Report) -> None:
-        days: set[tuple[str, str]] = set()
-        sessions = 0
-        async for session in self._search.sessions():
-            sessions += 1
-            days |= charger_days(session.claims)
-            await self._session(session, report)
-        report.sessions = max(report.sessions, sessions)
-        async for found in self._search.events(days):
+        sessions = [session async for session in self._search.sessions()]
+        days = {each for session in sessions for each in charger_days(session.claims)}
+        report.sessions = max(report.sessions, len(sessions))
+        met = Met()
+        async for found in self._search.events(days, met):
             await mark_erased(self._tables, found.row.partition)
             await self._message(found, f"{EVENTS}/{found.row.partition}", report)
+        for session in sessions:
+            await self._session(session, met, report)
         async for found in self._search.chargers({charger for charger, _ in days}):
-            await self._row(CHARGERS, found.row, self._plain_columns(found.row), report)
+            await self._row(CHARGERS, found.row, self._search.plain(CHARGERS, found.row), report)
         async for found in self._search.parked():
             await self._message(found, PARKED, report)
         async for found in self._search.walked():
@@ -152,17 +199,21 @@ class Erasure:
                 report.deleted[table] += 1
             return
         hashes = self._search.hashes
-        plain = self._plain_columns(row)
+        plain = self._search.plain(table, row)
         columns = {name: value for name, value in plain.items() if value not in hashes}
         await self._row(table, row, columns, report)
 
-    async def _session(self, session: FoundSession, report: Report) -> None:
-        """Take the person out of claims, summary and rows by end, in one transaction each time."""
+    async def _session(self, session: FoundSession, met: Met, report: Report) -> None:
+        """Take the person out of claims, summary and rows by end, in one transaction each time.
+
+        A session with a claim whose event is still to come waits: of an erased one ingestion keeps
+        no row under the tag, by which that event is found.
+        """
         bucket, name = session.bucket, session.session
         for _ in range(_MAX_ROUNDS):
             rows = self._tables.range(SESSIONS, bucket, f"{name}|", f"{name}|~")
             stored = [row async for row in rows]
-            operations, more = self._session_operations(bucket, name, stored)
+            operations, more = self._session_operations(bucket, name, stored, met)
             if not operations:
                 return
             try:
@@ -175,18 +226,20 @@ class Erasure:
         raise StoreUnavailableError("a session kept changing", code="store_contended")
 
     def _session_operations(
-        self, bucket: str, session: str, stored: list[Row]
+        self, bucket: str, session: str, stored: list[Row], met: Met
     ) -> tuple[list[Operation], bool]:
         rows = {row.key: row for row in stored if not is_summary(row)}
         claims = {key: claim_from_row(row) for key, row in rows.items()}
-        naming = [key for key, row in rows.items() if self._search.names(row)]
+        naming = [key for key, row in rows.items() if self._search.names(SESSIONS, row)]
+        if not all(met.has_event_of(claims[key]) or self._is_done(rows[key]) for key in naming):
+            return [], False
         operations: list[Operation] = []
         for key in naming[:_CLAIMS_AT_ONCE]:
             claims[key] = without_person(claims[key], self._search.tag.normalised)
             row = replace(claim_row(claims[key], bucket), etag=rows[key].etag)
             operations.append(Replace(row))
         summary = next((row for row in stored if is_summary(row)), None)
-        if not operations and (summary is None or not self._search.names(summary)):
+        if not operations and (summary is None or not self._search.names(SESSIONS, summary)):
             return [], False
         folded = fold(claims.values(), self._plausible)
         etag = None if summary is None else summary.etag
@@ -205,7 +258,7 @@ class Erasure:
 
     async def _message(self, found: Found, folder: str, report: Report) -> None:
         """Write a row and its message without the tag; its key, a digest, stays."""
-        row, columns = found.row, self._plain_columns(found.row)
+        row, columns = found.row, self._search.plain(found.table, found.row)
         if found.body is None:
             await self._row(found.table, row, columns, report)
             return
@@ -248,14 +301,6 @@ class Erasure:
         report.rewritten[table] += 1
         return True
 
-    def _plain_columns(self, row: Row) -> dict[str, Value]:
-        return {
-            name: self._search.tag.without(value)
-            if isinstance(value, str) and may_name_a_person(name)
-            else value
-            for name, value in row.columns.items()
-        }
-
     async def _snapshots(self, report: Report) -> None:
         """Delete what a worker keeps at hand of the tag; workers make it anew."""
         hashes = [bytes.fromhex(hashed)[:_HASH_BYTES] for hashed in self._search.hashes]
@@ -266,11 +311,6 @@ class Erasure:
             named = self._search.tag.without_in_body(blob.content) != blob.content
             if named or any(hashed in blob.content for hashed in hashes):
                 report.deleted[SNAPSHOTS] += await self._blobs.delete(SNAPSHOTS, name)
-
-    async def _tag(self, report: Report) -> None:
-        rows = [found.row async for found in self._search.of_tag()]
-        await write_all(self._tables, TAGS, [Delete(row.partition, row.key) for row in rows])
-        report.deleted[TAGS] += len(rows)
 
     async def _write_report(self, report: Report, by: str, backups_gone: str) -> None:
         now = format_instant(self._clock())

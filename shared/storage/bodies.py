@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from shared.errors import StoreUnavailableError
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BODIES
 from shared.storage.limits import MAX_BINARY_BYTES
 from shared.storage.rows import Value
-from shared.storage.together import all_done
 
 _TEXT_CHARACTERS = 15_000
 """Characters in a piece: at most 30,000 UTF-16 units, below a column's 32 Ki."""
@@ -20,14 +18,6 @@ _MAX_TEXT_BYTES = 128 * 1024
 
 MAX_ROW_BODY_BYTES = 512 * 1024
 """A longer body goes into a blob: a row holds 1 MiB with all its columns, a transaction 4 MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class LargeBody:
-    """A body that fits no row, and the blob's name, which follows from the row's keys alone."""
-
-    name: str
-    body: bytes
 
 
 def body_columns(body: bytes, blob_name: str, *, as_bytes: bool = False) -> dict[str, Value]:
@@ -53,20 +43,6 @@ def body_columns(body: bytes, blob_name: str, *, as_bytes: bool = False) -> dict
     return {f"body_{n:02d}": piece for n, piece in enumerate(pieces)}
 
 
-def large_body(body: bytes, columns: Mapping[str, Value]) -> LargeBody | None:
-    """What has to be written before the row is, so that no row points at nothing."""
-    return LargeBody(str(columns["body_blob"]), body) if "body_blob" in columns else None
-
-
-async def write_large_bodies(blobs: Blobs, bodies: Iterable[LargeBody]) -> None:
-    """Write bodies into their blobs; writing one again changes nothing that counts.
-
-    Raises:
-        StoreUnavailableError: Some may be written; the same call makes it whole.
-    """
-    await all_done(blobs.put(BODIES, each.name, each.body) for each in bodies)
-
-
 async def read_body(blobs: Blobs, columns: Mapping[str, Value]) -> bytes:
     """The bytes that stand beside a row.
 
@@ -82,6 +58,20 @@ async def read_body(blobs: Blobs, columns: Mapping[str, Value]) -> bytes:
         return blob.content
     pieces = [columns[name] for name in sorted(columns) if name.startswith("body_")]
     return b"".join(piece if isinstance(piece, bytes) else str(piece).encode() for piece in pieces)
+
+
+async def body_or_none(blobs: Blobs, columns: Mapping[str, Value]) -> bytes | None:
+    """As `read_body`; None where the blob is gone, by retention or before a backup copied it.
+
+    Raises:
+        StoreUnavailableError: The blob cannot be read now.
+    """
+    try:
+        return await read_body(blobs, columns)
+    except StoreUnavailableError as error:
+        if error.code != "blob_missing":
+            raise
+        return None
 
 
 def _text(body: bytes) -> str | None:

@@ -16,13 +16,14 @@ from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.stamp import create_containers, create_store
 from shared.storage.tables import ALL_TABLES
-from tests.backup.stores import Store
+from tests.backup.stores import Clock, Store
 
 
 @pytest.fixture
 async def memory() -> Store:
     """A store in memory."""
-    store = Store(MemoryTables(*ALL_TABLES), MemoryBlobs(*ALL_CONTAINERS))
+    clock = Clock()
+    store = Store(MemoryTables(*ALL_TABLES, clock=clock), MemoryBlobs(*ALL_CONTAINERS), clock)
     await create_store(store.tables, environment="test", buckets=4)
     return store
 

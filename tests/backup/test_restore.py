@@ -12,16 +12,18 @@ from management.commands.rebuild import mend_all
 from management.context import Context
 from shared.backup import parts as parts_module
 from shared.backup.take import Taken
+from shared.backup_room import BackupRoom
 from shared.errors import BackupError, OtherStoreError, StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.last_runs import LastRuns, read_last_runs
 from shared.privacy.erasing import Erasure
 from shared.privacy.finding import Search
 from shared.retention.policies import WALKED_FOR_TAGS
+from shared.rooms import Rooms
 from shared.storage.beside import PrefixedBlobs, PrefixedTables
 from shared.storage.blobs import Blobs
 from shared.storage.bodies import MAX_ROW_BODY_BYTES
-from shared.storage.containers import ALL_CONTAINERS, BACKUPS
+from shared.storage.containers import ALL_CONTAINERS, BACKUPS, BODIES
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Delete, Replace, Row, Tables, Upsert
 from shared.storage.stamp import create_store
@@ -29,7 +31,7 @@ from shared.storage.tables import ALL_TABLES, EVENTS, SESSIONS, STORE, TAGS
 from shared.storage.together import write_all
 from shared.tags.records import Tag, tag_row
 from tests import payloads
-from tests.backup.stores import SECRET, Everything, Store, names
+from tests.backup.stores import SECRET, SETTINGS, Clock, Everything, Store, names
 from tests.fleet.plays import Played
 
 TAG = "04:A2:B1:C3"
@@ -59,7 +61,7 @@ async def emptied(store: Store) -> Store:
     return store
 
 
-async def erase(store: Store, tag: str = TAG) -> None:
+async def erase(store: Store, tag: str = TAG, clock: Clock | None = None) -> None:
     search = Search(
         store.tables,
         store.blobs,
@@ -68,7 +70,7 @@ async def erase(store: Store, tag: str = TAG) -> None:
         buckets=4,
         walked=WALKED_FOR_TAGS,
     )
-    await Erasure(store.tables, store.blobs, search, store.clock).run("ann")
+    await Erasure(store.tables, store.blobs, search, clock or store.clock).run("ann")
 
 
 def beside(store: Store, prefix: str = "second") -> tuple[Tables, Blobs]:
@@ -316,7 +318,7 @@ async def test_an_erased_person_known_from_a_message_only_stays_erased(
     assert holding(restored) == []
 
 
-async def _stopped(*_: object) -> int:
+async def _stopped(*_: object) -> tuple[int, int]:
     raise StoreUnavailableError("stopped")
 
 
@@ -340,10 +342,9 @@ async def test_a_backup_that_was_under_way_brings_nobody_back(
     await erase(memory)
     await emptied(memory)
     memory.clock.now += timedelta(hours=1)
-    monkeypatch.setattr(backup_restore, "system_clock", memory.clock)
     second: list[Taken] = []
 
-    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> int:
+    async def meanwhile(context: Context, tables: Tables, blobs: Blobs) -> tuple[int, int]:
         # A run that began before the restore did, and copies what it writes.
         if not second:
             (mark,) = [r async for r in tables.range(STORE, "backup", "restore", "restore~")]
@@ -366,6 +367,24 @@ async def test_a_backup_that_was_under_way_brings_nobody_back(
     assert holding(restored) == []
     hashed = hash_tag(TAG, SECRET.encode())
     assert [row for row in restored[TAGS] if row[0] == hashed] == []
+
+
+@pytest.mark.parametrize("behind", [timedelta(minutes=-3), timedelta(), timedelta(minutes=3)])
+async def test_no_machine_s_clock_decides_who_stays_erased(
+    memory: Store, behind: timedelta
+) -> None:
+    """Backups begin and tags are erased by the store's clock, whatever an operator's says."""
+    await memory.ingest(OF_THE_PERSON + OTHERS)
+    rooms = Rooms(SETTINGS, tables=memory.tables, blobs=memory.blobs)
+    done = await BackupRoom(rooms).take(timedelta())
+    assert done.latest == memory.clock.now
+    memory.clock.now += timedelta(minutes=1)
+    await erase(memory, clock=Clock(memory.clock.now - behind))
+    await emptied(memory)
+
+    code, _, _ = await memory.manage("backup", "restore", "--yes")
+
+    assert (code, holding(await memory.everything())) == (0, [])
 
 
 async def test_who_comes_back_after_an_erasure_stays(memory: Store) -> None:
@@ -484,6 +503,47 @@ async def test_a_restore_is_asked_for(memory: Store) -> None:
 
     assert (code, said.split(":")[1]) == (2, " not_confirmed")
     assert [row.partition for row in _rows(memory, STORE)] == ["stamp"]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_a_message_whose_blob_went_while_the_backup_was_taken_keeps_nothing_up(
+    memory: Store, *, erased: bool
+) -> None:
+    """Retention took row and blob when the row was copied and the blob was not: it is told.
+
+    Neither the restore nor an erasure of the same person, in it or after it, fails for it.
+    """
+    await memory.ingest(OF_THE_PERSON + OTHERS)
+    tables = memory.tables
+    assert isinstance(tables, MemoryTables)
+    calm = tables.pause
+
+    async def before_the_blobs(table: str, moment: str) -> None:
+        copied = {row.columns.get("source") for row in tables.rows(STORE)}
+        if table == STORE and moment == "before_read" and EVENTS in copied:
+            tables.pause = calm
+            for row in _rows(memory, EVENTS):
+                if "body_blob" in row.columns:
+                    await tables.write(EVENTS, [Delete(row.partition, row.key)])
+                    await memory.blobs.delete(BODIES, str(row.columns["body_blob"]))
+
+    tables.pause = before_the_blobs
+    done = await memory.taken()
+    assert done.copied[BODIES] == 0
+    if erased:
+        memory.clock.now += timedelta(hours=1)
+        await erase(memory)
+    await emptied(memory)
+
+    code, _, said = await memory.manage("backup", "restore", "--yes")
+
+    assert code == 0
+    assert "of 1 event the message is gone" in said
+    assert [row for row in _rows(memory, EVENTS) if "body_blob" in row.columns]
+    assert (await memory.manage("rebuild", "--dry-run"))[0] == 0
+    assert (await memory.manage("privacy", "erase", TAG, "--yes"))[0] == 0
+    assert holding(await memory.everything()) == []
+    assert (await memory.taken()).whole
 
 
 def _rows(store: Store, table: str) -> list[Any]:

@@ -152,6 +152,23 @@ async def test_repeats_are_counted_and_change_nothing() -> None:
     assert await content(tables) == before
 
 
+async def test_a_repeat_makes_no_row_younger() -> None:
+    """Else it would outlive its session, by which alone an erasure finds it. What is new is new."""
+    tables = MemoryTables(*ALL_TABLES)
+    worker = ingestion(tables)
+    await worker.ingest(messages(payloads.state_v2(), payloads.full_v2()))
+    before = tables.rows(EVENTS)
+
+    again = await worker.ingest(
+        messages(payloads.boot_v2(), payloads.state_v2(), payloads.full_v2(unknown="x"))
+    )
+
+    after = tables.rows(EVENTS)
+    assert [row for row in after if row in before] == before
+    assert len(after) == len(before) + 1
+    assert (again.journal.stored, again.journal.repeated, again.journal.exact) == (1, 2, True)
+
+
 async def test_a_crash_between_any_two_writes_is_made_whole_by_the_next_delivery() -> None:
     """Stopped at each write in turn, the batch delivered again leaves the same store."""
     bodies = [*events_of("CH-0042"), *POISON]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +64,7 @@ BODIES = [
     payloads.start_v2(authorizedIdTag=TAG, socketId=TAG),
     b'{"authorizedIdTag": "04A2B1C3", "cut off',
 ]
+LARGE = payloads.full_v2(authorizedIdTag=TAG, unknown="x" * MAX_ROW_BODY_BYTES, **END)
 STATE = payloads.state_v2(message="card 04A2B1C3 refused")
 REST = {"tag": "04A2B1C3", "price": 4.2}
 
@@ -161,6 +162,48 @@ class OneLetter:
 
     async def peek(self, most: int, after: int) -> tuple[list[DeadLetter], int]:
         return self.left[after : after + most], after + most
+
+
+class Held:
+    """Erases before one of the requests of a worker: the `at`th, reads and writes and blobs."""
+
+    def __init__(self, store: Store, at: int) -> None:
+        self.up = False
+        self._store = store
+        self._left = at
+        assert isinstance(store.tables, MemoryTables)
+        store.tables.pause = self._pause
+        for name in ("replace", "get", "put", "delete", "etag"):
+            setattr(store.blobs, name, self._before(getattr(store.blobs, name)))
+
+    async def _pause(self, _table: str, moment: str) -> None:
+        if moment.startswith("before"):
+            await self._count()
+
+    def _before[**P, T](self, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        async def counted(*args: P.args, **kwargs: P.kwargs) -> T:
+            await self._count()
+            return await call(*args, **kwargs)
+
+        return counted
+
+    async def _count(self) -> None:
+        if self.up:
+            return
+        if self._left:
+            self._left -= 1
+            return
+        self.up = True
+        await self._store.erase()
+
+
+async def put_beside_its_row(store: Store) -> str:
+    """A large body's blob beside a row that does not point at it; the blob's name."""
+    (row,) = await store.rows(EVENTS)
+    assert "body_blob" not in row.columns
+    name = f"{EVENTS}/{row.partition}/{row.key.rpartition('|')[2]}"
+    await store.blobs.put(BLOBS, name, LARGE)
+    return name
 
 
 def _holds(value: object) -> bool:
@@ -367,7 +410,7 @@ async def test_a_large_erased_message_that_comes_again_is_no_blob_anew(
     await memory.erase()
     assert await memory.occurrences() == []
     (erased,) = [name async for name in memory.blobs.names(BLOBS)]
-    etag = await memory.blobs.etag(BLOBS, erased)
+    left = await memory.blobs.get(BLOBS, erased)
 
     if way == "ingested":
         await memory.ingest(message)
@@ -381,7 +424,10 @@ async def test_a_large_erased_message_that_comes_again_is_no_blob_anew(
         assert letters.left == []
 
     assert await memory.occurrences() == []
-    assert await memory.blobs.etag(BLOBS, erased) == etag
+    blob = await memory.blobs.get(BLOBS, erased)
+    assert blob is not None
+    assert left is not None
+    assert blob.content == left.content
 
 
 async def test_an_erased_state_that_is_told_again_names_nobody(memory: Store) -> None:
@@ -395,12 +441,9 @@ async def test_an_erased_state_that_is_told_again_names_nobody(memory: Store) ->
 
 
 async def test_a_blob_that_its_row_does_not_point_at_goes_too(store: Store) -> None:
-    """Of two bodies of one digest the large one came first: row and blob lose the tag."""
-    for unknown in ("x" * MAX_ROW_BODY_BYTES, "x"):
-        await store.take(payloads.full_v2(authorizedIdTag=TAG, unknown=unknown, **END))
-    (row,) = await store.rows(EVENTS)
-    assert "body_blob" not in row.columns
-    (name,) = [name async for name in store.blobs.names(BLOBS)]
+    """Of two bodies of one digest the large one's worker was cut off: row and blob lose the tag."""
+    await store.take(payloads.full_v2(authorizedIdTag=TAG, **END))
+    name = await put_beside_its_row(store)
 
     report = await store.erase()
 
@@ -413,16 +456,15 @@ async def test_a_large_body_that_is_told_during_an_erasure_is_no_blob_left(
     memory: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ingestion wrote the blob once more and was too late for the row: the blob goes."""
-    large = payloads.full_v2(authorizedIdTag=TAG, unknown="x" * MAX_ROW_BODY_BYTES, **END)
-    await memory.take(large, payloads.full_v2(authorizedIdTag=TAG, **END))
-    (name,) = [name async for name in memory.blobs.names(BLOBS)]
+    await memory.take(payloads.full_v2(authorizedIdTag=TAG, **END))
+    name = await put_beside_its_row(memory)
     delete, times = memory.blobs.delete, 0
 
     async def written_meanwhile(container: str, blob: str, etag: str | None = None) -> bool:
         nonlocal times
         times += 1
         if times == 1:
-            await memory.blobs.put(container, blob, large)
+            await memory.blobs.put(container, blob, LARGE)
         return await delete(container, blob, etag)
 
     monkeypatch.setattr(memory.blobs, "delete", written_meanwhile)
@@ -430,6 +472,37 @@ async def test_a_large_body_that_is_told_during_an_erasure_is_no_blob_left(
 
     assert await memory.blobs.get(BLOBS, name) is None
     assert await memory.occurrences() == []
+
+
+@pytest.mark.parametrize("again", [BODIES[0], LARGE], ids=["row", "blob"])
+async def test_a_repeat_that_lands_late_brings_nothing_back(again: bytes) -> None:
+    """Before each of its requests in turn it is held up, as a frozen worker is, by an erasure."""
+    held_at = 0
+    while True:
+        store = Store(MemoryTables(*ALL_TABLES), MemoryBlobs(*ALL_CONTAINERS))
+        await store.take(*BODIES[:2])
+        assert await store.occurrences() != []
+        held = Held(store, held_at)
+
+        await store.take(again)
+
+        if not held.up:
+            break
+        assert await store.occurrences() == [], held_at
+        held_at += 1
+    assert held_at > 5
+
+
+async def test_a_blob_that_a_cut_off_repeat_left_goes_at_its_next_delivery(memory: Store) -> None:
+    """The worker was killed between the blob and the row, beside an erasure."""
+    await memory.take(BODIES[1])
+    await memory.erase()
+    await put_beside_its_row(memory)
+
+    await memory.take(LARGE)
+
+    assert await memory.occurrences() == []
+    assert [name async for name in memory.blobs.names(BLOBS)] == []
 
 
 async def test_tables_without_an_index_are_walked(memory: Store) -> None:

@@ -299,6 +299,7 @@ async def test_an_erasure_keeps_what_is_paired_and_takes_the_person(sides: TwoSi
     await sides.push(*(replace(claim, tag=tag) for claim in ALL_THREE))
     await pair(sides)
     blobs = MemoryBlobs(*ALL_CONTAINERS)
+    sides.nothing_is_under_way()
     search = Search(sides.tables, blobs, tag, hash_keys=[HASH_KEY], buckets=2)
 
     report = await Erasure(sides.tables, blobs, search, lambda: NOW).run("a test")
@@ -317,6 +318,7 @@ async def test_a_late_twin_does_not_bring_a_person_back(sides: TwoSides) -> None
     await sides.push(*(replace(claim, tag="CANARY") for claim in ALL_THREE))
     await pair(sides)
     blobs = MemoryBlobs(*ALL_CONTAINERS)
+    sides.nothing_is_under_way()
     search = Search(sides.tables, blobs, "CANARY", hash_keys=[HASH_KEY], buckets=2)
     await Erasure(sides.tables, blobs, search, lambda: NOW).run("a test")
 

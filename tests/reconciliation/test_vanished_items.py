@@ -511,6 +511,7 @@ async def test_an_erasure_takes_the_person_out_of_what_is_gone(sides: TwoSides) 
     """No row names the person, what is gone stays gone, and the walks find nothing new."""
     await with_one_gone(sides, "CANARY")
     gone, blobs = gone_in(sides), MemoryBlobs(*ALL_CONTAINERS)
+    sides.nothing_is_under_way()
     search = Search(sides.tables, blobs, "CANARY", hash_keys=[HASH_KEY], buckets=sides.buckets)
 
     report = await Erasure(sides.tables, blobs, search, sides.clock).run("a test")

@@ -568,6 +568,7 @@ async def test_an_erasure_takes_a_tag_out_of_what_stands_beside_rest_s_answer(
     assert sides.open == {("tag_differs", ABOUT)}
 
     blobs = MemoryBlobs(*ALL_CONTAINERS)
+    sides.nothing_is_under_way()
     search = Search(sides.tables, blobs, "CANARY", hash_keys=[HASH_KEY], buckets=sides.buckets)
     report = await Erasure(sides.tables, blobs, search, sides.clock).run("a test")
 

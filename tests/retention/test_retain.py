@@ -27,7 +27,7 @@ from shared.storage.erased import mark_erased
 from shared.storage.ledger_keys import PARTITION, RUN_ROWS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
-from shared.storage.rows import Insert, Row, Value
+from shared.storage.rows import Insert, Row, Upsert, Value
 from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, RECONCILIATION, SESSIONS, STORE, TAGS
 from tests import payloads
 
@@ -378,20 +378,18 @@ async def test_a_run_that_is_out_of_time_goes_on_at_the_next() -> None:
 
 
 async def test_a_row_that_is_written_meanwhile_stays() -> None:
-    """A repeat of an old event that comes between reading and deleting keeps its row."""
+    """What somebody writes between reading and deleting is another row: an erasure's, for one."""
     store = Store()
     await store.take(payloads.state_v2(), payloads.state_v2(socketId=2))
     store.now = THEN + 402 * DAY
     calm = store.tables.pause
 
-    async def repeat_comes(table: str, moment: str) -> None:
+    async def written(table: str, moment: str) -> None:
         if (table, moment) == (EVENTS, "before_write"):
             store.tables.pause = calm
-            store.now = THEN
-            await store.take(payloads.state_v2())
-            store.now = THEN + 402 * DAY
+            await store.tables.write(EVENTS, [Upsert(store.tables.rows(EVENTS)[0])])
 
-    store.tables.pause = repeat_comes
+    store.tables.pause = written
     done = await store.retention().run()
 
     assert done.deleted[EVENTS] == 1
