@@ -12,11 +12,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from shared.errors import RowConflictError
-from shared.identifiers import hash_tag
 from shared.instants import format_instant, parse_instant
-from shared.retention.due import delete_as_read, delete_unchanged, is_due
+from shared.retention.due import delete_as_read, is_due
 from shared.retention.sweeps import Place, Position, Swept
-from shared.sessions.claims import BEGINNINGS, Claim, claim_from_row
+from shared.retention.tag_rows import delete_tag_rows, sweep_tag_rows
+from shared.sessions.claims import Claim, claim_from_row
 from shared.sessions.indexes import (
     END_ROWS,
     NAMELESS_ROWS,
@@ -25,7 +25,6 @@ from shared.sessions.indexes import (
     session_named_by,
 )
 from shared.sessions.summary import fold, is_summary
-from shared.sessions.writer import row_of_unlisted, rows_under_tag
 from shared.storage.limits import MAX_OPERATIONS
 from shared.storage.rows import Delete, Row
 from shared.storage.tables import SESSIONS, TAGS
@@ -40,7 +39,7 @@ _AT_ONCE = 8
 async def sweep_sessions(
     place: Place, hash_keys: Sequence[bytes], start: Position
 ) -> AsyncGenerator[Swept]:
-    """Sessions by their ends; then open ones, whose end nobody told, by their start."""
+    """Sessions by their ends; open ones, whose end nobody told, by their start; left-over rows."""
     cutoff, ahead = format_instant(place.cutoff), format_instant(place.ahead)
     stretches = [
         (str(bucket), first, end)
@@ -70,6 +69,8 @@ async def sweep_sessions(
                 yield Swept(Position(number, next(iter(due.values()), row).key))
         if due:
             yield await _delete_sessions(place, hash_keys, number, due)
+    async for swept in sweep_tag_rows(place, len(stretches), start):
+        yield swept
 
 
 async def _delete_sessions(
@@ -101,7 +102,7 @@ async def _delete_session(place: Place, hash_keys: Sequence[bytes], index: Row) 
     written = [row.timestamp for row in dated if row.timestamp is not None]
     if not is_due(_last(claims), max(written, default=None), place.cutoff):
         return Counter()
-    deleted = Counter({TAGS: await _delete_tag_rows(place, hash_keys, session, claims)})
+    deleted = Counter({TAGS: await delete_tag_rows(place, hash_keys, session, claims)})
     deleted[SESSIONS] += await _delete_rows(place, bucket, rows, sorted(keys))
     return +deleted
 
@@ -131,19 +132,3 @@ async def _delete_rows(place: Place, bucket: str, rows: list[Row], index_keys: l
 def _last(claims: Iterable[Claim]) -> datetime | None:
     instants = [instant for claim in claims if (instant := claim.end or claim.start)]
     return max(instants, default=None)
-
-
-async def _delete_tag_rows(
-    place: Place, hash_keys: Sequence[bytes], session: str, claims: Sequence[Claim]
-) -> int:
-    deleted = 0
-    tags = sorted({claim.tag for claim in claims if claim.tag})
-    for hashed in [hash_tag(tag, key) for tag in tags for key in hash_keys]:
-        names = [row for claim in claims for row in rows_under_tag(hashed, session, claim)]
-        names += [row_of_unlisted(hashed, session, c) for c in claims if c.source in BEGINNINGS]
-        found = await all_done(place.tables.get(TAGS, hashed, row.key) for row in names)
-        present = [row for row in found if row is not None]
-        for first in range(0, len(present), MAX_OPERATIONS):
-            part = present[first : first + MAX_OPERATIONS]
-            deleted += len(await delete_unchanged(place.tables, TAGS, part))
-    return deleted
