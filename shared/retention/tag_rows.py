@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
+from string import hexdigits
 
 from shared.identifiers import hash_tag
 from shared.instants import format_instant, parse_instant
@@ -45,19 +46,23 @@ async def delete_tag_rows(
 
 
 async def sweep_tag_rows(place: Place, stretch: int, start: Position) -> AsyncGenerator[Swept]:
-    """Rows of sessions that are gone, in the share of the day; `stretch` is this walk's first."""
-    share = place.clock().toordinal() % SHARES
-    first, end = f"{share:02x}", f"{share:02x}~"
+    """Rows of sessions that are gone, in the share of the day; `stretch` is this walk's."""
+    share = f"{place.clock().toordinal() % SHARES:02x}"
     cutoff, ahead = format_instant(place.cutoff), format_instant(place.ahead)
     spans = ((SESSION_ROWS, f"{SESSION_ROWS}{cutoff}"), (f"{SESSION_ROWS}{ahead}", "session|~"))
-    for number, (keys_from, keys_to) in enumerate(spans, stretch):
-        if number < start.stretch:
+    reached = start.at if start.stretch == stretch else ""
+    for digit in hexdigits[:16]:
+        # The store looks at all rows of a stretch and sends few: a run has to end between.
+        begin, end = f"{share}{digit}", f"{share}{digit}~"
+        if end <= reached:
             continue
-        begin = max(first, start.at) if number == start.stretch else first
-        async for row in place.tables.scan(TAGS, begin, end, keys_from=keys_from, keys_to=keys_to):
-            if _may_be_due(place, row) and not await _is_there(place, str(row.columns["session"])):
-                gone = await delete_unchanged(place.tables, TAGS, [row])
-                yield Swept(Position(number, row.partition), Counter({TAGS: len(gone)}))
+        deleted = 0
+        for first, last in spans:
+            rows = place.tables.scan(TAGS, begin, end, keys_from=first, keys_to=last)
+            async for row in rows:
+                if _may_be_due(place, row) and not await _has_session(place, row):
+                    deleted += len(await delete_unchanged(place.tables, TAGS, [row]))
+        yield Swept(Position(stretch, end), +Counter({TAGS: deleted}))
 
 
 def _may_be_due(place: Place, row: Row) -> bool:
@@ -65,10 +70,10 @@ def _may_be_due(place: Place, row: Row) -> bool:
     return is_due(own, row.timestamp, place.cutoff)
 
 
-async def _is_there(place: Place, session: str) -> bool:
-    """Whether a session is there, in any bucket: a long id of a charger does not tell which."""
+async def _has_session(place: Place, row: Row) -> bool:
+    """Whether a row's session is there, in any bucket: a charger's long id does not tell which."""
+    key = f"{row.columns['session']!s}|{SUMMARY_NAME}"
     found = await all_done(
-        place.tables.get(SESSIONS, str(bucket), f"{session}|{SUMMARY_NAME}")
-        for bucket in range(place.buckets)
+        place.tables.get(SESSIONS, str(bucket), key) for bucket in range(place.buckets)
     )
     return any(row is not None for row in found)

@@ -504,7 +504,7 @@ async def test_a_walk_over_one_partition_goes_on_where_it_stopped() -> None:
         await mark_erased(store.tables, f"{number:04}-20251101")
     store.now = THEN + 500 * DAY
     counts = []
-    for _ in range(20):
+    for _ in range(40):
         done = await store.retention(slow(250)).run()
         counts.append((store.count(RECONCILIATION), store.count(STORE), done.finished))
         if done.finished:
