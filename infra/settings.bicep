@@ -54,7 +54,7 @@ type appSettingsType = {
   @maxValue(36600)
   RETENTION_FINDINGS_DAYS: int?
 
-  @description('Optional. When what is beyond its age is deleted: six fields, seconds first, UTC.')
+  @description('Optional. When the app looks whether that day\'s deleting of what is beyond its age is done: six fields, seconds first, UTC. Each time it works on it for eight minutes at most.')
   @minLength(11)
   @maxLength(100)
   RETENTION_SCHEDULE: string?

@@ -74,22 +74,17 @@ def url_argument(text: str) -> str:
     return text
 
 
-def time_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments `--from` and `--to`."""
+def time_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    start: str = "not before this day or instant (UTC)",
+    end: str = "not after this day, or before this instant (UTC)",
+) -> None:
+    """The arguments `--from` and `--to`, with what they mean of the command's rows."""
     parser.add_argument(
-        "--from",
-        dest="start",
-        type=instant_argument,
-        metavar="INSTANT",
-        help="not before this day or instant (UTC)",
+        "--from", dest="start", type=instant_argument, metavar="INSTANT", help=start
     )
-    parser.add_argument(
-        "--to",
-        dest="end",
-        type=end_argument,
-        metavar="INSTANT",
-        help="not after this day, or before this instant (UTC)",
-    )
+    parser.add_argument("--to", dest="end", type=end_argument, metavar="INSTANT", help=end)
 
 
 def _count(text: str) -> int:

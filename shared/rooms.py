@@ -296,7 +296,12 @@ class Rooms:
             hash_keys=self.tag_hash_keys,
             clock=self._clock,
         ).run()
-        wide.add(deleted=dict(done.deleted), finished=done.finished, resumed=done.resumed)
+        wide.add(
+            deleted=dict(done.deleted),
+            finished=done.finished,
+            resumed=done.resumed,
+            retention_behind_s=done.behind.total_seconds(),
+        )
         return done
 
     async def close(self) -> None:

@@ -109,11 +109,12 @@ SETTINGS: tuple[Setting, ...] = (
     _age("FINDINGS", "a finding is kept after it was repaired, resolved or gone", 400),
     Setting(
         "RETENTION_SCHEDULE",
-        "When what is beyond its age is deleted: six fields, seconds first, UTC.",
-        "0 30 2 * * *",
+        "When the app looks whether that day's deleting of what is beyond its age is done: six "
+        "fields, seconds first, UTC. Each time it works on it for eight minutes at most.",
+        "0 8,23,38,53 * * * *",
         schedule,
         (RETENTION,),
-        default="0 30 2 * * *",
+        default="0 8,23,38,53 * * * *",
     ),
     *BACKUP_SETTINGS,
     Setting(

@@ -84,6 +84,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "deleted": ("count by table", "rows and blobs that retention deleted, by table or container"),
     "finished": ("boolean", "false: retention's or the backup's time was over; the next goes on"),
     "resumed": ("boolean", "true: the run went on where one before had stopped"),
+    "retention_behind_s": ("s", "how long ago the walk of retention began that is not at its end"),
     "backup": ("text", "the backup that the run worked on, as `manage.py backup list` names it"),
     "copied": ("count by table", "rows and blobs that the run copied, by table or container"),
     "backups_deleted": ("count", "backups beyond their age that the run deleted"),

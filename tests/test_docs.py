@@ -171,7 +171,7 @@ def test_each_call_of_rest_is_documented() -> None:
 def test_each_class_of_the_inventory_is_documented() -> None:
     """docs/emabler-rest.md has a row for each count that the wide event can hold."""
     text = page("docs/emabler-rest.md").partition("## The inventory")[2]
-    told = Refreshed(1, 1, 1, 1, 1, complete=False).told()
+    told = Refreshed(1, 1, 1, 1, 1, 1, complete=False).told()
 
     assert {row[0].strip("`") for row in rows(text) if row[0].startswith("`")} == told.keys()
 

@@ -95,8 +95,15 @@ async def _refresh(context: Context) -> int:
             refreshed = await rooms.reconciliation.inventory(client).refresh(
                 told, believe=context.options.believe
             )
-    output.columns({"listed": 8, "rows_written": 12, "vanished": 8, "unreadable": 10})
+    output.columns(
+        {"listed": 8, "rows_written": 12, "vanished": 8, "unreadable": 10, "numberless": 10}
+    )
     output.row(asdict(refreshed))
+    if refreshed.numberless:
+        output.say(
+            f"left out, since they have no number: {counted(refreshed.numberless, 'sockets')}. "
+            "What to do: give them one at eMabler"
+        )
     if refreshed.not_believed:
         output.error(
             "inventory_not_believed",
@@ -108,7 +115,8 @@ async def _refresh(context: Context) -> int:
         output.error(
             "inventory_incomplete",
             "eMabler's list changed while it was read, names another total than came, or has "
-            "chargers that cannot be read; what came was written. What to do: refresh again",
+            "chargers that cannot be read; what came was written. What to do: refresh again; where "
+            "`unreadable` stays, ask eMabler's support for the chargers without a usable id",
         )
     return 0 if refreshed.complete and not refreshed.not_believed else 1
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from management.context import Command, Context, limit_argument, time_arguments
 from management.listing import print_rows
-from shared.instants import format_instant
+from shared.sessions.choosing import Wanted, read_wanted
 from shared.sessions.plausibility import FINDINGS
-from shared.sessions.reading import read_summaries
 from shared.sessions.summary import State
 from shared.storage.rows import Row
 
@@ -56,24 +56,40 @@ def filter_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"those with this finding only: {', '.join(FINDINGS)}; `{ANY}`: with one at all",
     )
-    time_arguments(parser)
+    time_arguments(
+        parser,
+        start="sessions that ended on this day or later, or at this instant or later (UTC). A "
+        "session is in the time of its end, so that months add up; one that tells no end, in that "
+        "of its start. Open ones only with --state open",
+        end="sessions that ended on this day or before it, or before this instant (UTC)",
+    )
+    parser.add_argument(
+        "--touching",
+        action="store_true",
+        help="with --from and --to: all sessions of which some lies in that time, open ones, which "
+        "last until now, among them; a session is then in several times",
+    )
     limit_argument(parser)
 
 
-async def wanted_rows(context: Context) -> AsyncIterator[Row]:
+async def wanted_rows(context: Context) -> AsyncGenerator[Row]:
     """The summaries that the arguments ask for, as they come, up to the limit."""
     options, rooms = context.options, context.rooms
-    rows = read_summaries(
-        rooms.tables,
-        charger=options.charger,
-        buckets=rooms.settings["STORE_BUCKETS"],
-        parts=options.state == State.PART,
-    )
     left = options.limit
     if left == 0:
         return
-    async for row in rows:
-        if _wanted(row, options):
+    wanted = Wanted(
+        charger=options.charger,
+        state=State(options.state) if options.state else None,
+        start=options.start,
+        end=options.end,
+        touching=options.touching,
+    )
+    rows = read_wanted(rooms.tables, wanted, buckets=rooms.settings["STORE_BUCKETS"])
+    async with aclosing(rows):
+        async for row in rows:
+            if not _has_finding(row, options.finding):
+                continue
             yield row
             left = None if left is None else left - 1
             if left == 0:
@@ -81,26 +97,15 @@ async def wanted_rows(context: Context) -> AsyncIterator[Row]:
 
 
 async def _list(context: Context) -> int:
-    wanted = (_fields(row) async for row in wanted_rows(context))
-    return await print_rows(context, _WIDTHS, wanted, "sessions")
+    async with aclosing(wanted_rows(context)) as rows:
+        wanted = (_fields(row) async for row in rows)
+        return await print_rows(context, _WIDTHS, wanted, "sessions")
 
 
-def _wanted(row: Row, options: argparse.Namespace) -> bool:
-    """Whether a session is of the state asked for and touches the time asked for.
-
-    An open one lasts until now: it touches all that comes after its start.
-    """
-    if options.state and row.columns["state"] != options.state:
-        return False
+def _has_finding(row: Row, finding: str | None) -> bool:
+    """Whether a session has the finding that is asked for, if any is."""
     findings = str(row.columns.get("findings", "")).split(",")
-    if options.finding and options.finding not in (*findings, ANY if findings[0] else ""):
-        return False
-    start = str(row.columns.get("start", ""))
-    end = str(row.columns.get("end", "")) or start
-    is_open = start and row.columns["state"] == State.OPEN
-    if options.start and not is_open and end < format_instant(options.start):
-        return False
-    return not (options.end and (start or end) >= format_instant(options.end))
+    return finding is None or finding in (*findings, ANY if findings[0] else "")
 
 
 def _fields(row: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import aclosing
 
 from management.commands.sessions import filter_arguments, wanted_rows
 from management.context import Command, Context
@@ -16,8 +17,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _export(context: Context) -> int:
-    rows = (exported(row) async for row in wanted_rows(context))
-    return await write_rows(context, rows, COLUMNS, "sessions")
+    async with aclosing(wanted_rows(context)) as found:
+        rows = (exported(row) async for row in found)
+        return await write_rows(context, rows, COLUMNS, "sessions")
 
 
 EXPORT = Command(

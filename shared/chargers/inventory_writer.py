@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,14 +41,19 @@ class InventoryWriter:
         self._buckets = buckets
 
     async def write(
-        self, listings: Iterable[Listing], *, whole_as_of: str | None, believe: bool = False
+        self,
+        listings: Iterable[Listing],
+        *,
+        whole_as_of: str | None,
+        not_whole: Collection[str] = (),
+        believe: bool = False,
     ) -> InventoryWritten:
         """Bring the rows up to what an inventory says.
 
         `whole_as_of` is the instant before a whole inventory was asked for: what it does not have
         is marked as vanished, unless that is most of what was there, as when a key lost its
         rights; `believe` marks it all the same. None: the inventory may lack some, so nothing is
-        marked.
+        marked. `not_whole` are chargers of whose sockets it may lack some.
 
         Raises:
             StoreUnavailableError: Some of it may be written; the same call makes it whole.
@@ -65,7 +70,11 @@ class InventoryWriter:
         for bucket in map(str, range(self._buckets)):
             listed, missing = await self._write_bucket(bucket, groups[bucket], written)
             listed_before += listed
-            gone += ((bucket, row) for row in missing)
+            gone += (
+                (bucket, row)
+                for row in missing
+                if _is_charger(row) or row.columns["charger"] not in not_whole
+            )
         if whole_as_of is not None:
             chargers = sum(_is_charger(row) for _, row in gone)
             if believe or chargers <= _MOST_VANISHING * listed_before:

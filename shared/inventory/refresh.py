@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.chargers.inventory import Listing, listings_of
@@ -26,13 +27,15 @@ type Progress = Callable[[int, int | None], None]
 class Refreshed:
     """What came of a refresh.
 
-    `unreadable` counts chargers without a usable id and sockets without a number. `complete` False:
-    no walk agreed with its own totals, so that nothing was marked as vanished. `not_believed`
-    counts chargers that would have been marked, were they not most of all.
+    `unreadable` counts chargers without a usable id: any that is not named may be one of them.
+    `numberless` counts sockets without a number, which are left out. `complete` False: no walk
+    agreed with its own totals, or a charger was unreadable, so that nothing was marked as vanished.
+    `not_believed` counts chargers that would have been marked, were they not most of all.
     """
 
     listed: int
     unreadable: int
+    numberless: int
     rows_written: int
     vanished: int
     not_believed: int
@@ -43,6 +46,7 @@ class Refreshed:
         counts = {
             "listed": self.listed,
             "unreadable": self.unreadable,
+            "numberless": self.numberless,
             "rows_written": self.rows_written,
             "vanished": self.vanished,
             "not_believed": self.not_believed,
@@ -53,11 +57,15 @@ class Refreshed:
 
 @dataclass(slots=True)
 class _Walked:
-    """One walk: what it tells, the chargers it names, and when its first page was asked for."""
+    """One walk: what it tells, the chargers it names, and when its first page was asked for.
+
+    `numberless` counts by charger the sockets without a number.
+    """
 
     listings: list[Listing]
     chargers: set[str]
     unreadable: int = 0
+    numberless: Counter[str] = field(default_factory=Counter)
     as_of: datetime | None = None
     agrees: bool = False
 
@@ -102,6 +110,8 @@ class Inventory:
         written = await self._writer.write(
             walked.listings,
             whole_as_of=format_instant(as_of) if as_of else None,
+            # A socket without a number may be any of its charger's.
+            not_whole=walked.numberless,
             believe=believe,
         )
         if as_of is not None:
@@ -109,6 +119,7 @@ class Inventory:
         return Refreshed(
             listed=len(walked.chargers),
             unreadable=walked.unreadable,
+            numberless=walked.numberless.total(),
             rows_written=written.rows,
             vanished=written.vanished,
             not_believed=written.not_believed,
@@ -118,21 +129,20 @@ class Inventory:
     async def _walk(self, progress: Progress | None) -> _Walked:
         walked = _Walked([], set())
         walk = self._client.chargers()
-        rows_without_charger = 0
         async for page in walk:
             walked.as_of = walked.as_of or page.asked
-            rows_without_charger += page.unreadable
+            walked.unreadable += page.unreadable
             for item in page.items:
                 charger = read_charger(item, self._client.drift)
                 if charger is None or len(charger.charger) > MAX_ID_CHARACTERS:
-                    rows_without_charger += 1
+                    walked.unreadable += 1
                     continue
                 walked.chargers.add(charger.charger)
                 walked.listings += listings_of(charger, page.asked)
-                walked.unreadable += charger.unreadable_sockets
+                if charger.unreadable_sockets:
+                    walked.numberless[charger.charger] = charger.unreadable_sockets
             if progress is not None:
                 progress(page.rows, page.total)
-        walked.unreadable += rows_without_charger
         # So many rows may still be one twice and another one never.
-        walked.agrees = walk.agrees and len(walked.chargers) + rows_without_charger == walk.rows
+        walked.agrees = walk.agrees and len(walked.chargers) + walked.unreadable == walk.rows
         return walked

@@ -129,7 +129,9 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         name=TAGS,
-        ages=Kept("a tag stays until it is taken out; rows of its sessions go with the sessions"),
+        ages=Kept(
+            "a tag stays until it is taken out; rows of its sessions go with the sessions, or alone"
+        ),
         erasure="the tag's whole partition is deleted",
         backup=True,
     ),

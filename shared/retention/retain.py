@@ -1,14 +1,19 @@
-"""One run of retention: through all policies, within its time, going on where the last stopped."""
+"""One run of retention: through all policies, within its time, going on where the last stopped.
+
+A walk through all policies may take several runs. One begins on each day (UTC): a run that finds
+that day's at its end has nothing to do, so that runs may be as many as the largest fleet needs.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
-from shared.instants import Clock, format_instant
+from shared.instants import Clock, day_of, format_instant, parse_instant
 from shared.retention.policies import (
     POLICIES,
     ByColumn,
@@ -45,11 +50,24 @@ _SAVE_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Retained:
-    """What a run did: rows and blobs deleted by table, and whether it came to the end."""
+    """What a run did: rows and blobs deleted by table, and whether it came to the end.
+
+    `behind`: how long ago the walk began that is not at its end.
+    """
 
     deleted: Counter[str] = field(default_factory=Counter)
     finished: bool = False
     resumed: bool = False
+    behind: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Where the walk stopped, no `step` where it was at its end, and when it began."""
+
+    began: datetime | None = None
+    step: str = ""
+    position: Position = field(default_factory=Position)
 
 
 class Retention:
@@ -83,27 +101,33 @@ class Retention:
             StoreUnavailableError: What was deleted is gone; the next run goes on.
         """
         done = Retained()
-        began = saved = self._elapsed()
-        step, position = await self._read_progress()
-        done.resumed = bool(step)
+        started, saved = self._elapsed(), 0.0
+        before, now = await self._read_progress(), self._clock()
+        done.resumed = bool(before.step)
+        if before.began and not before.step and day_of(before.began) == day_of(now):
+            done.finished = True
+            return done
+        began = (before.began if before.step else None) or now
         names = [policy.name for policy in POLICIES]
-        first = names.index(step) if step in names else 0
+        first = names.index(before.step) if before.step in names else 0
         for number, policy in enumerate(POLICIES[first:]):
-            start = position if not number else Position()
-            async for swept in self._sweep(policy, start):
-                done.deleted += swept.deleted
-                now = self._elapsed()
-                over = now - began >= self._seconds
-                if over or now - saved >= _SAVE_SECONDS:
-                    await self._save(policy.name, swept.position)
-                    saved = now
-                if over:
-                    return done
-        await self._save("", Position())
+            start = Position() if number else before.position
+            async with aclosing(self._sweep(policy, start)) as sweep:
+                async for swept in sweep:
+                    done.deleted += swept.deleted
+                    ran = self._elapsed() - started
+                    over = ran >= self._seconds
+                    if over or ran - saved >= _SAVE_SECONDS:
+                        await self._save(_Progress(began, policy.name, swept.position))
+                        saved = ran
+                    if over:
+                        done.behind = self._clock() - began
+                        return done
+        await self._save(_Progress(began))
         done.finished = True
         return done
 
-    def _sweep(self, policy: Policy, start: Position) -> AsyncIterator[Swept]:
+    def _sweep(self, policy: Policy, start: Position) -> AsyncGenerator[Swept]:
         match policy.ages:
             case Kept():
                 return _nothing()
@@ -113,7 +137,7 @@ class Retention:
             case ages:
                 return self._sweep_by_age(policy.name, ages, start)
 
-    def _sweep_by_age(self, table: str, ages: OfOneAge, start: Position) -> AsyncIterator[Swept]:
+    def _sweep_by_age(self, table: str, ages: OfOneAge, start: Position) -> AsyncGenerator[Swept]:
         place = self._place(self._age(ages))
         match ages:
             case ByDay():
@@ -143,26 +167,27 @@ class Retention:
             return max(age, self._ages[ages.journal] + timedelta(days=1))
         return age
 
-    async def _read_progress(self) -> tuple[str, Position]:
+    async def _read_progress(self) -> _Progress:
         row = await self._tables.get(STORE, _PARTITION, _KEY)
-        if row is None or not row.columns["step"]:
-            return "", Position()
+        if row is None:
+            return _Progress()
         stretch = row.columns["stretch"]
-        return (
-            str(row.columns["step"]),
-            Position(stretch if isinstance(stretch, int) else 0, str(row.columns["at"])),
-        )
+        position = Position(stretch if isinstance(stretch, int) else 0, str(row.columns["at"]))
+        began = parse_instant(str(row.columns.get("began", "")))
+        return _Progress(began, str(row.columns["step"]), position)
 
-    async def _save(self, step: str, position: Position) -> None:
+    async def _save(self, progress: _Progress) -> None:
         columns: dict[str, Value] = {
             "schema": SCHEMA,
-            "step": step,
-            "stretch": position.stretch,
-            "at": position.at,
+            "step": progress.step,
+            "stretch": progress.position.stretch,
+            "at": progress.position.at,
             "saved_at": format_instant(self._clock()),
         }
+        if progress.began is not None:
+            columns["began"] = format_instant(progress.began)
         await self._tables.write(STORE, [Upsert(Row(_PARTITION, _KEY, columns))])
 
 
-async def _nothing() -> AsyncIterator[Swept]:
+async def _nothing() -> AsyncGenerator[Swept]:
     yield Swept(Position())

@@ -7,14 +7,16 @@ transaction, under the ETags that were read, so that a claim that comes meanwhil
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
-from shared.identifiers import hash_tag
+from shared.errors import RowConflictError
 from shared.instants import format_instant, parse_instant
-from shared.retention.due import delete_as_read, delete_unchanged, is_due
+from shared.retention.due import delete_as_read, is_due
 from shared.retention.sweeps import Place, Position, Swept
-from shared.sessions.claims import BEGINNINGS, Claim, claim_from_row
+from shared.retention.tag_rows import delete_tag_rows, sweep_tag_rows
+from shared.sessions.claims import Claim, claim_from_row
 from shared.sessions.indexes import (
     END_ROWS,
     NAMELESS_ROWS,
@@ -23,19 +25,21 @@ from shared.sessions.indexes import (
     session_named_by,
 )
 from shared.sessions.summary import fold, is_summary
-from shared.sessions.writer import row_of_unlisted, rows_under_tag
 from shared.storage.limits import MAX_OPERATIONS
-from shared.storage.rows import Row
+from shared.storage.rows import Delete, Row
 from shared.storage.tables import SESSIONS, TAGS
 from shared.storage.together import all_done
 
 _LOOK_UP = 200
 
+_AT_ONCE = 8
+"""Sessions that go side by side; each has a few requests under way."""
+
 
 async def sweep_sessions(
     place: Place, hash_keys: Sequence[bytes], start: Position
-) -> AsyncIterator[Swept]:
-    """Sessions by their ends; then open ones, whose end nobody told, by their start."""
+) -> AsyncGenerator[Swept]:
+    """Sessions by their ends; open ones, whose end nobody told, by their start; left-over rows."""
     cutoff, ahead = format_instant(place.cutoff), format_instant(place.ahead)
     stretches = [
         (str(bucket), first, end)
@@ -52,13 +56,29 @@ async def sweep_sessions(
             continue
         begin = max(first, start.at) if number == start.stretch else first
         looked_at = 0
+        due: dict[str, Row] = {}
         async for row in place.tables.range(SESSIONS, bucket, begin, end):
             looked_at += 1
-            deleted = Counter[str]()
             if _may_be_due(place, row):
-                deleted = await _delete_session(place, hash_keys, row)
-            if deleted or looked_at % _LOOK_UP == 0:
-                yield Swept(Position(number, row.key), deleted)
+                # Of a session with several rows here the first is enough.
+                due.setdefault(session_named_by(row), row)
+            if len(due) == _AT_ONCE:
+                yield await _delete_sessions(place, hash_keys, number, due)
+                due = {}
+            elif looked_at % _LOOK_UP == 0:
+                yield Swept(Position(number, next(iter(due.values()), row).key))
+        if due:
+            yield await _delete_sessions(place, hash_keys, number, due)
+    async for swept in sweep_tag_rows(place, len(stretches), start):
+        yield swept
+
+
+async def _delete_sessions(
+    place: Place, hash_keys: Sequence[bytes], stretch: int, due: Mapping[str, Row]
+) -> Swept:
+    """Delete sessions side by side; a walk goes on at the first of them, some of which may stay."""
+    gone = await all_done(_delete_session(place, hash_keys, index) for index in due.values())
+    return Swept(Position(stretch, next(iter(due.values())).key), sum(gone, Counter()))
 
 
 def _may_be_due(place: Place, index: Row) -> bool:
@@ -70,44 +90,45 @@ def _may_be_due(place: Place, index: Row) -> bool:
 
 
 async def _delete_session(place: Place, hash_keys: Sequence[bytes], index: Row) -> Counter[str]:
-    tables, bucket, session = place.tables, index.partition, session_named_by(index)
-    rows = [row async for row in tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")]
+    bucket, session = index.partition, session_named_by(index)
+    stretch = place.tables.range(SESSIONS, bucket, f"{session}|", f"{session}|~")
+    rows = [row async for row in stretch]
     claims = [claim_from_row(row) for row in rows if not is_summary(row)]
     keys = {index.key}
     if claims:
         keys |= {row.key for row in index_rows(bucket, session, claims, fold(claims))}
-    found = await all_done(tables.get(SESSIONS, bucket, key) for key in sorted(keys))
-    rows += [row for row in found if row is not None]
-    written = [row.timestamp for row in rows if row.timestamp is not None]
-    if not rows or not is_due(_last(claims), max(written, default=None), place.cutoff):
+    # With the claims the rows that find them were written, and none of them alone.
+    dated = rows or [index]
+    written = [row.timestamp for row in dated if row.timestamp is not None]
+    if not is_due(_last(claims), max(written, default=None), place.cutoff):
         return Counter()
-    deleted = Counter({TAGS: await _delete_tag_rows(place, hash_keys, session, claims)})
+    deleted = Counter({TAGS: await delete_tag_rows(place, hash_keys, session, claims)})
+    deleted[SESSIONS] += await _delete_rows(place, bucket, rows, sorted(keys))
+    return +deleted
+
+
+async def _delete_rows(place: Place, bucket: str, rows: list[Row], index_keys: list[str]) -> int:
+    """Delete a session's rows as they were read, with what finds it; how many."""
     # The summary in the first transaction: under its ETag nobody adds a claim meanwhile.
-    rows.sort(key=lambda row: (row.key.startswith("!"), not is_summary(row)))
+    rows.sort(key=lambda row: not is_summary(row))
+    if rows and is_summary(rows[0]) and len(rows) + len(index_keys) <= MAX_OPERATIONS:
+        deletes = [Delete(row.partition, row.key, row.etag) for row in rows]
+        deletes += [Delete(bucket, key) for key in index_keys]
+        with suppress(RowConflictError):
+            await place.tables.write(SESSIONS, deletes)
+            return len(deletes)
+    # One of them is not there, or was changed.
+    found = await all_done(place.tables.get(SESSIONS, bucket, key) for key in index_keys)
+    rows += [row for row in found if row is not None]
+    deleted = 0
     for first in range(0, len(rows), MAX_OPERATIONS):
         part = rows[first : first + MAX_OPERATIONS]
-        if not await delete_as_read(tables, SESSIONS, part):
+        if not await delete_as_read(place.tables, SESSIONS, part):
             break
-        deleted[SESSIONS] += len(part)
-    return +deleted
+        deleted += len(part)
+    return deleted
 
 
 def _last(claims: Iterable[Claim]) -> datetime | None:
     instants = [instant for claim in claims if (instant := claim.end or claim.start)]
     return max(instants, default=None)
-
-
-async def _delete_tag_rows(
-    place: Place, hash_keys: Sequence[bytes], session: str, claims: Sequence[Claim]
-) -> int:
-    deleted = 0
-    tags = sorted({claim.tag for claim in claims if claim.tag})
-    for hashed in [hash_tag(tag, key) for tag in tags for key in hash_keys]:
-        names = [row for claim in claims for row in rows_under_tag(hashed, session, claim)]
-        names += [row_of_unlisted(hashed, session, c) for c in claims if c.source in BEGINNINGS]
-        found = await all_done(place.tables.get(TAGS, hashed, row.key) for row in names)
-        present = [row for row in found if row is not None]
-        for first in range(0, len(present), MAX_OPERATIONS):
-            part = present[first : first + MAX_OPERATIONS]
-            deleted += len(await delete_unchanged(place.tables, TAGS, part))
-    return deleted

@@ -8,8 +8,8 @@ before its row, so one that it has just written anew is young, or has another ET
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.instants import Clock, day_of, parse_instant
@@ -21,6 +21,7 @@ from shared.storage.erased import ERASED
 from shared.storage.limits import MAX_OPERATIONS
 from shared.storage.rows import Row, Tables
 from shared.storage.tables import EVENTS, PARKED, STORE
+from shared.storage.together import SIDE_BY_SIDE, all_done
 
 _LOOK_UP = 1_000
 """Rows after which a walk tells where it is although it deleted nothing."""
@@ -64,7 +65,7 @@ class Place:
         return self.clock() + AHEAD
 
 
-async def sweep_days(place: Place, table: str, start: Position) -> AsyncIterator[Swept]:
+async def sweep_days(place: Place, table: str, start: Position) -> AsyncGenerator[Swept]:
     """Rows under days beyond the age; and those under days that cannot be, or under none."""
     beyond, ahead = day_of(place.cutoff), day_of(place.ahead + timedelta(days=1))
     stretches = [
@@ -84,7 +85,7 @@ async def sweep_days(place: Place, table: str, start: Position) -> AsyncIterator
 
 async def sweep_columns(
     place: Place, table: str, columns: Sequence[str], start: Position
-) -> AsyncIterator[Swept]:
+) -> AsyncGenerator[Swept]:
     """Rows of a small table that tell an instant beyond the age, in the first column they have."""
     rows = place.tables.scan(table, start.at)
     async for swept in _sweep_rows(place, table, rows, 0, _told_by(columns)):
@@ -103,7 +104,7 @@ def _told_by(columns: Sequence[str]) -> Own:
 
 async def sweep_parts(
     parts: Sequence[tuple[Place, Part]], table: str, partition: str, start: Position
-) -> AsyncIterator[Swept]:
+) -> AsyncGenerator[Swept]:
     """Rows of one partition, kind by kind; `Place` tells beyond which time each kind goes."""
     for number, (place, part) in enumerate(parts):
         if number < start.stretch:
@@ -115,7 +116,7 @@ async def sweep_parts(
             yield swept
 
 
-async def sweep_marks(place: Place, start: Position) -> AsyncIterator[Swept]:
+async def sweep_marks(place: Place, start: Position) -> AsyncGenerator[Swept]:
     """Marks of erased rows on days of the journal that are gone themselves."""
 
     def own(row: Row) -> datetime | None:
@@ -148,28 +149,32 @@ async def _sweep_rows(
     own: Own,
     *,
     at: Callable[[Row], str] = _partition,
-) -> AsyncIterator[Swept]:
-    """Delete what is due. `at` tells where a walk that stops at a row goes on."""
-    due: list[Row] = []
+) -> AsyncGenerator[Swept]:
+    """Delete what is due, transactions side by side; `at` tells where a walk goes on at a row."""
+    due: list[list[Row]] = []
     looked_at = 0
     async for row in rows:
-        if due and (due[0].partition != row.partition or len(due) == MAX_OPERATIONS):
-            yield Swept(Position(stretch, at(due[0])), await _delete(place, table, due))
-            due = []
         looked_at += 1
         if is_due(own(row), row.timestamp, place.cutoff):
-            due.append(row)
+            if not due or due[-1][0].partition != row.partition or len(due[-1]) == MAX_OPERATIONS:
+                if len(due) == SIDE_BY_SIDE:
+                    yield Swept(Position(stretch, at(due[0][0])), await _delete(place, table, due))
+                    due = []
+                due.append([])
+            # A body may be long, and is not needed any more.
+            due[-1].append(replace(row, columns={}))
         elif looked_at % _LOOK_UP == 0:
-            yield Swept(Position(stretch, at(due[0] if due else row)))
+            yield Swept(Position(stretch, at(due[0][0] if due else row)))
     if due:
-        yield Swept(Position(stretch, at(due[0])), await _delete(place, table, due))
+        yield Swept(Position(stretch, at(due[0][0])), await _delete(place, table, due))
 
 
-async def _delete(place: Place, table: str, rows: list[Row]) -> Counter[str]:
-    return Counter({table: len(await delete_unchanged(place.tables, table, rows))})
+async def _delete(place: Place, table: str, due: Sequence[Sequence[Row]]) -> Counter[str]:
+    gone = await all_done(delete_unchanged(place.tables, table, rows) for rows in due)
+    return Counter({table: sum(map(len, gone))})
 
 
-async def sweep_orphans(place: Place, start: Position) -> AsyncIterator[Swept]:
+async def sweep_orphans(place: Place, start: Position) -> AsyncGenerator[Swept]:
     """Blobs that no row points at: of journal days beyond the age, and of parked messages."""
     for number, walk in enumerate((_journal_orphans, _parked_orphans)):
         if number < start.stretch:

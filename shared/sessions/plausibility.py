@@ -22,6 +22,9 @@ and with seven fractional digits in eMabler's own samples)."""
 
 REUSED_AFTER = timedelta(days=1)
 
+_LONGEST = timedelta(days=1)
+"""What a session whose time is not known is taken for: none gives its full power for longer."""
+
 _METER_WH, _METER_SHARE = 100.0, 0.01
 """Energy and meter difference agree within the larger of 100 Wh and 1 %: meters are rounded."""
 
@@ -55,13 +58,17 @@ FINDINGS: Mapping[str, tuple[Kind, str]] = {
         Kind.HARD,
         "the energy told and the meter's difference differ by more than 100 Wh and 1 %",
     ),
+    "energy_below_zero": (Kind.HARD, "the energy is less than nothing"),
     "energy_beyond_power": (
         Kind.HARD,
-        "more energy than the session's time at `SESSION_MAX_POWER_KW` allows, with 1 kWh to spare",
+        (
+            "more energy than the session's time (where that is not known, a day) at "
+            "`SESSION_MAX_POWER_KW` allows, with 1 kWh to spare"
+        ),
     ),
     "meter_start_zero": (
         Kind.HARD,
-        "the meter starts at 0 and ends beyond what the session's time and power allow",
+        "the meter starts at 0 and ends beyond what that time and power allow",
     ),
     "device_time_implausible": (
         Kind.SOFT,
@@ -170,13 +177,14 @@ def _of_energy(folded: Folded, limits: Limits) -> Iterator[str]:
         yield "meter_end_below_start"
     elif meter is not None and energy is not None and _apart(energy, meter):
         yield "energy_differs_from_meter"
-    if lasted is not None:
-        hours = max(lasted, timedelta()) / timedelta(hours=1)
-        most = hours * limits.max_power_kw * 1000 + _SLACK_WH
-        if energy is not None and energy > most:
-            yield "energy_beyond_power"
-        if folded.meter_start_wh == 0 and meter is not None and meter > most:
-            yield "meter_start_zero"
+    if energy is not None and energy < 0:
+        yield "energy_below_zero"
+    hours = max(_LONGEST if lasted is None else lasted, timedelta()) / timedelta(hours=1)
+    most = hours * limits.max_power_kw * 1000 + _SLACK_WH
+    if energy is not None and energy > most:
+        yield "energy_beyond_power"
+    if folded.meter_start_wh == 0 and meter is not None and meter > most:
+        yield "meter_start_zero"
 
 
 def _apart(energy: float, meter: float) -> bool:

@@ -130,6 +130,7 @@ class SessionWriter:
         await all_done(self._read(group, name) for group in groups for name in group.unread)
         for group in groups:
             group.plan()
+        former = await self._former_tag_rows(groups)
         # The rows under a tag follow from the claims alone: they wait for nothing.
         tags: list[Row] = []
         leftovers: list[_Address] = []
@@ -152,6 +153,39 @@ class SessionWriter:
         for group in groups:
             for plan in group.plans if group.done else ():
                 self._remembered.keep(group.bucket, plan.written, group.rows)
+        await all_done(self._delete_as_read(row) for group, row in former if group.done)
+
+    async def _former_tag_rows(self, groups: Sequence[_Group]) -> list[tuple[_Group, Row]]:
+        """The rows under tags of REST answers that others take the place of, as they are now.
+
+        They are read before their sessions are written: who then tells what such a row says
+        writes it anew, and it stays.
+        """
+        names = [
+            (group, name)
+            for group in groups
+            for plan in group.plans
+            for name in self._replaced(plan.written)
+        ]
+        rows = await all_done(self._tables.get(TAGS, *name) for _, name in names)
+        return [(group, row) for (group, _), row in zip(names, rows, strict=True) if row]
+
+    def _replaced(self, written: Written) -> list[_Address]:
+        before = {} if written.before is None else written.before.claims
+        if written.summary.erased or not any(claim.key in before for claim in written.added):
+            return []
+        then, now = (
+            {
+                (row.partition, row.key)
+                for row in self._rows_under_tags(written.session, claims, claims)
+            }
+            for claims in ([claim for claim, _ in before.values()], written.claims)
+        )
+        return sorted(then - now)
+
+    async def _delete_as_read(self, row: Row) -> None:
+        with suppress(RowConflictError):
+            await self._tables.write(TAGS, [Delete(row.partition, row.key, row.etag)])
 
     def _groups(
         self, claims: Iterable[Claim], fresh: Collection[str], *, raising: bool

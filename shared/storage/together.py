@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import cast
 
 from shared.storage import limits
@@ -49,26 +50,42 @@ async def both[A, B](one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
     return cast("A", first), cast("B", second)
 
 
-async def in_order(stretches: Iterable[AsyncIterator[Row]]) -> AsyncIterator[Row]:
-    """The rows of small stretches in their order, read ahead side by side."""
+async def ahead[T, R](
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]]
+) -> AsyncGenerator[R]:
+    """What comes of each item, in their order; `SIDE_BY_SIDE` of them are under way at once."""
 
-    async def whole(stretch: AsyncIterator[Row]) -> list[Row]:
-        return [row async for row in stretch]
+    async def one(item: T) -> R:
+        return await work(item)
 
-    under_way: deque[asyncio.Task[list[Row]]] = deque()
+    under_way: deque[asyncio.Task[R]] = deque()
     try:
-        for stretch in stretches:
-            under_way.append(asyncio.create_task(whole(stretch)))
+        async for item in items:
+            under_way.append(asyncio.create_task(one(item)))
             if len(under_way) == SIDE_BY_SIDE:
-                for row in await under_way.popleft():
-                    yield row
+                yield await under_way.popleft()
         while under_way:
-            for row in await under_way.popleft():
-                yield row
+            yield await under_way.popleft()
     finally:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def in_order(stretches: Iterable[AsyncIterator[Row]]) -> AsyncIterator[Row]:
+    """The rows of small stretches in their order, read ahead side by side."""
+
+    async def each() -> AsyncIterator[AsyncIterator[Row]]:
+        for stretch in stretches:
+            yield stretch
+
+    async def whole(stretch: AsyncIterator[Row]) -> list[Row]:
+        return [row async for row in stretch]
+
+    async with aclosing(ahead(each(), whole)) as found:
+        async for rows in found:
+            for row in rows:
+                yield row
 
 
 async def upsert_all(tables: Tables, table: str, rows: Iterable[Row]) -> None:

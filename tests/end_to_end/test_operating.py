@@ -77,6 +77,7 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
             "WEBHOOK_AUTHORIZATION": "w" * 40,
             "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
             "BACKUP_SCHEDULE": "0 0 0 1 1 *",
+            "RETENTION_SCHEDULE": "0 0 0 1 1 *",
         }
         rooms = Rooms(settings)
         await create_store(rooms.tables, environment="test", buckets=4)

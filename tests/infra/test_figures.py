@@ -102,6 +102,9 @@ def test_the_limits_page_is_the_script_s(figures: ModuleType) -> None:
 
     assert "\n".join(figures.limit_table()) in text
     assert "\n".join(figures.backup_table()) in text
+    assert "\n".join(figures.retention_table()) in text
+    rows, sessions = figures.RETAINED_ROWS_A_SECOND, figures.RETAINED_SESSIONS_A_SECOND
+    assert f"{rows:,} rows a second of the journal and {sessions} sessions a second" in text
 
 
 def test_costs_add_up(figures: ModuleType) -> None:
@@ -134,5 +137,5 @@ def test_the_script_runs_by_itself() -> None:
     script = str(INFRA / "figures.py")
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
 
-    assert run.stdout.count("50,000 chargers |") == 4
+    assert run.stdout.count("50,000 chargers |") == 5
     assert subprocess.run([sys.executable, script, "x"], check=False).returncode == 2

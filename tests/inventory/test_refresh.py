@@ -125,7 +125,7 @@ async def test_an_inventory_is_loaded_and_marked_as_loaded() -> None:
 
     done = await fleet.refresh()
 
-    assert done == Refreshed(5, 0, 10, 0, 0, complete=True)
+    assert done == Refreshed(5, 0, 0, 10, 0, 0, complete=True)
     assert len(fleet.rows) == 10
     assert fleet.rows["CH-0003|!"]["inventory_site"] == "7"
     assert await read_inventory_loaded(fleet.tables) == InventoryLoaded(NOW, 5)
@@ -295,6 +295,25 @@ async def test_a_charger_that_cannot_be_read_is_counted(row: Any) -> None:
 
     assert (done.listed, done.unreadable, done.complete) == (3, 1, False)
     assert fleet.vanished == []
+
+
+async def test_a_socket_without_a_number_spares_its_charger_s_sockets() -> None:
+    """It is counted and left out; the inventory is loaded, and what else vanished is marked."""
+    fleet = yard(5)
+    await fleet.refresh()
+    fleet.time.seconds = 60
+    fleet.chargers.items.pop(3)
+    fleet.chargers.items[1]["sockets"] = [{"id": None, "name": "?"}, {"id": 2, "name": "B"}]
+    fleet.chargers.items[2]["sockets"] = []
+
+    done = await fleet.refresh()
+
+    assert (done.unreadable, done.numberless, done.complete) == (0, 1, True)
+    assert done.told()["numberless"] == 1
+    assert fleet.vanished == ["CH-0003|1", "CH-0004|!", "CH-0004|1"]
+    assert await read_inventory_loaded(fleet.tables) == InventoryLoaded(
+        NOW + timedelta(minutes=1), 4
+    )
 
 
 async def test_a_failure_leaves_what_was_there() -> None:

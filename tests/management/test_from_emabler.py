@@ -149,6 +149,7 @@ async def test_the_inventory_is_refreshed_by_hand(operator: Operator, rest: Rest
         "rows_written": 6,
         "vanished": 0,
         "unreadable": 0,
+        "numberless": 0,
         "not_believed": 0,
         "complete": True,
     }
@@ -176,6 +177,16 @@ async def test_a_fleet_that_shrinks_is_asked_about(operator: Operator, rest: Res
     assert (believed.code, believed.rows[0]["vanished"]) == (0, 4)
     listed = (await operator.run("chargers", "list", "--json")).rows
     assert sum(row["vanished"] is not None for row in listed) == 8
+
+
+async def test_sockets_without_a_number_are_told(operator: Operator, rest: Rest) -> None:
+    """They are left out, and the inventory is whole all the same: exit 0, with what to do."""
+    rest.items = [charger(1) | {"sockets": [{"name": "?"}, {"id": 1}]}]
+
+    ran = await operator.run("chargers", "refresh", "--json")
+
+    assert (ran.code, ran.rows[0]["numberless"], ran.rows[0]["complete"]) == (0, 1, True)
+    assert "no number: 1 socket." in ran.err
 
 
 async def test_an_incomplete_inventory_is_told(operator: Operator, rest: Rest) -> None:

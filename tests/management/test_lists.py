@@ -113,21 +113,57 @@ async def test_sessions_are_listed(operator: Operator) -> None:
         ("", "CH-0042 CH-0043 CH-0044 CH-0045"),
         ("--state open", "CH-0043"),
         ("--state ended", "CH-0042 CH-0044 CH-0045"),
-        ("--from 2026-11-02 --to 2026-11-02", "CH-0042 CH-0043 CH-0044 CH-0045"),
-        ("--from 2026-11-03", "CH-0043 CH-0044"),
-        ("--from 2026-11-03T00:00:01Z", "CH-0043"),
-        ("--from 2026-11-02T10:00Z --to 2026-11-02T10:30Z", "CH-0042 CH-0043"),
-        ("--to 2026-11-02T09:11:32.4Z", ""),
+        ("--from 2026-11-02 --to 2026-11-02", "CH-0042 CH-0045"),
+        ("--from 2026-11-03", "CH-0044"),
+        ("--from 2026-11-03 --to 2026-11-03", "CH-0044"),
+        ("--from 2026-11-03T00:00:01Z", ""),
+        ("--to 2026-11-03T00:00:00Z", "CH-0042 CH-0045"),
+        ("--from 2026-11-02T10:41:43.633143Z --to 2026-11-02T10:41:43.633144Z", "CH-0042"),
+        ("--from 2026-11-02T10:00Z --to 2026-11-02T10:30Z", ""),
+        ("--charger CH-0042 --from 2026-11-02T10:00Z --to 2026-11-02T10:30Z", ""),
+        ("--charger CH-0043 --from 2026-11-02", ""),
         ("--to 2026-11-01", ""),
-        ("--state open --from 2026-11-03", "CH-0043"),
+        ("--state open --from 2026-11-02 --to 2026-11-02", "CH-0043"),
+        ("--state open --charger CH-0043 --from 2026-11-02", "CH-0043"),
+        ("--state open --from 2026-11-03", ""),
+        ("--touching --from 2026-11-02 --to 2026-11-02", "CH-0042 CH-0043 CH-0044 CH-0045"),
+        ("--touching --from 2026-11-03", "CH-0043 CH-0044"),
+        ("--touching --from 2026-11-03T00:00:01Z", "CH-0043"),
+        ("--touching --from 2026-11-02T10:00Z --to 2026-11-02T10:30Z", "CH-0042 CH-0043"),
+        ("--touching --to 2026-11-02T09:11:32.4Z", ""),
+        ("--touching --state open --from 2026-11-03", "CH-0043"),
         ("--limit 0", ""),
+        ("--limit 1 --from 2026-11-02", "CH-0042"),
     ],
 )
 async def test_sessions_are_filtered(operator: Operator, arguments: str, chargers: str) -> None:
-    """By state, and by the time that a session touches: an open one lasts until now."""
+    """By state, and by the time of their end: an open one has none, and touches all after it."""
     ran = await operator.run("sessions", "list", "--json", *arguments.split())
 
     assert sorted(ran.all("charger")) == chargers.split()
+
+
+async def test_months_of_sessions_add_up(operator: Operator) -> None:
+    """A session over midnight is in the month of its end, an open one in none."""
+    await operator.ingest(
+        payloads.full_v2(
+            chargerId="CH-9",
+            receivedTimestamp="2026-11-01T06:00:01Z",
+            deviceTimeStampStart="2026-10-31T22:00:00Z",
+            deviceTimeStampEnd="2026-11-01T06:00:00Z",
+        )
+    )
+
+    months = []
+    for first, last in (("2026-10-01", "2026-10-31"), ("2026-11-01", "2026-11-30")):
+        ran = await operator.run("sessions", "list", "--json", "--from", first, "--to", last)
+        months.append(ran.all("charger"))
+    touching = await operator.run(
+        *("sessions", "list", "--json", "--touching", "--to", "2026-10-31")
+    )
+
+    assert (months[0], sorted(months[1])) == ([], ["CH-0042", "CH-0044", "CH-0045", "CH-9"])
+    assert touching.all("charger") == ["CH-9"]
 
 
 async def test_findings_are_listed_with_their_session(operator: Operator) -> None:

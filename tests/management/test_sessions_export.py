@@ -83,7 +83,8 @@ async def test_filters_choose(operator: Operator, tmp_path: Path) -> None:
     assert await chargers("--finding", "stop_conflict") == ["CH-0042"]
     assert await chargers("--finding", "any") == ["CH-0042", "CH-0044", "CH-0045"]
     assert await chargers("--finding", "meter_start_zero") == []
-    assert await chargers("--from", "2026-11-03T00:00:01Z") == ["CH-0043"]
+    assert await chargers("--from", "2026-11-03") == ["CH-0044"]
+    assert await chargers("--touching", "--from", "2026-11-03T00:00:01Z") == ["CH-0043"]
     assert len(await chargers("--limit", "2")) == 2
 
 

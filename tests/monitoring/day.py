@@ -40,6 +40,7 @@ SETTINGS = {
 }
 _LOOKS_EVERY = 20.0
 _RECONCILES_EVERY = 900.0
+_RETAINS_EVERY = 900.0
 _BACKS_UP_EVERY = 900.0
 _MOST = 100
 
@@ -196,11 +197,7 @@ class _Day:
             await self._rooms.retain(wide)
 
         while True:
-            # At half past two, by RETENTION_SCHEDULE.
-            now = self.host.clock()
-            due = now.replace(hour=2, minute=30, second=0, microsecond=0)
-            due += timedelta(days=due <= now)
-            await asyncio.sleep((due - now).total_seconds())
+            await self._until(_RETAINS_EVERY)
             await self.host.invoke("retain", "Timer fired.", work)
 
     async def _back_up(self) -> None:

@@ -363,7 +363,7 @@ async def test_a_run_that_is_out_of_time_goes_on_at_the_next() -> None:
 
     deleted, runs = 0, 0
     while True:
-        done = await store.retention(slow(2)).run()
+        done = await store.retention(slow(30)).run()
         runs += 1
         deleted += done.deleted[EVENTS]
         assert done.resumed is (runs > 1)
@@ -438,7 +438,7 @@ async def test_a_walk_over_one_partition_goes_on_where_it_stopped() -> None:
         await mark_erased(store.tables, f"{number:04}-20251101")
     store.now = THEN + 500 * DAY
     counts = []
-    for _ in range(20):
+    for _ in range(40):
         done = await store.retention(slow(250)).run()
         counts.append((store.count(RECONCILIATION), store.count(STORE), done.finished))
         if done.finished:

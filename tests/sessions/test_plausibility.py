@@ -65,7 +65,15 @@ CASES: dict[str, list[list[Claim]]] = {
         [stop(energy_wh=0.0)],
         [stop(energy_wh=600.0, meter_end_wh=1499.0)],
     ],
+    "energy_below_zero": [
+        [stop(energy_wh=-1.0, meter_start_wh=None, meter_end_wh=None)],
+        [stop(energy_wh=-5000.0, start=None, meter_start_wh=None, meter_end_wh=None)],
+        [stop(energy_wh=None, meter_end_wh=999.0)],
+    ],
     "energy_beyond_power": [
+        [stop(start=None, energy_wh=529_001.0, meter_end_wh=530_001.0)],
+        [stop(start=None, energy_wh=9e9, meter_start_wh=None, meter_end_wh=None)],
+        [stop(end=START - HOUR, energy_wh=529_001.0, meter_end_wh=530_001.0)],
         [stop(energy_wh=23_001.0, meter_end_wh=24_001.0)],
         [stop(end=START, energy_wh=1001.0, meter_end_wh=2001.0)],
     ],
@@ -102,6 +110,8 @@ AT_THE_BOUND: dict[str, list[Claim]] = {
     "100 Wh beside the meter": [stop(energy_wh=600.0, meter_end_wh=1500.0)],
     "1 % beside the meter": [stop(energy_wh=12120.0)],
     "all that the time allows": [stop(energy_wh=23_000.0, meter_end_wh=24_000.0)],
+    "a day at full power": [stop(start=None, energy_wh=529_000.0, meter_end_wh=530_000.0)],
+    "no energy, no time": [stop(start=None, energy_wh=0.0, meter_end_wh=1000.0)],
     "a new meter": [stop(meter_start_wh=0.0, meter_end_wh=12000.0)],
 }
 
