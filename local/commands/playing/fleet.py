@@ -21,7 +21,7 @@ from local.stack import EVERYDAY, LocalAzure, Part
 
 _BETWEEN_SECONDS: Final = 0.25
 _A_MONTH: Final = timedelta(days=30)
-NO_TIMER: Final = {"RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
+NO_TIMER: Final = dict.fromkeys(("RECONCILE_SCHEDULE", "RETENTION_SCHEDULE"), "0 0 0 1 1 *")
 """For a stack on which a day is played in seconds, and reconciled at its end: a timer that goes by
 the clock on the wall could prove hours of it before eMabler lists what ended in them."""
 
