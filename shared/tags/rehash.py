@@ -137,12 +137,13 @@ class Rehash:
 
     async def _move_tag(self, row: Row, new: str) -> None:
         group = tag_from_row(row).group
-        if group is not None:
-            await upsert_all(self._tables, TAG_GROUPS, [member_row(group, new)])
         partition, key = tag_key(new)
-        # What lies under the current key was written later: it counts.
-        with suppress(RowExistsError):
-            await self._tables.write(TAGS, [Insert(Row(partition, key, row.columns))])
+        # What lies under the current key was written later: it counts, and so does its group.
+        if await self._tables.get(TAGS, partition, key) is None:
+            if group is not None:
+                await upsert_all(self._tables, TAG_GROUPS, [member_row(group, new)])
+            with suppress(RowExistsError):
+                await self._tables.write(TAGS, [Insert(Row(partition, key, row.columns))])
         if group is not None:
             left = member_row(group, row.partition)
             await self._delete(TAG_GROUPS, left.partition, [left.key])

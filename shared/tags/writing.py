@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import batched
 
-from shared.errors import RowConflictError, RowMissingError, StoreUnavailableError
+from shared.errors import RowConflictError, StoreUnavailableError
 from shared.identifiers import hash_tag
 from shared.storage.rows import Delete, Insert, Replace, Row, Tables
 from shared.storage.tables import TAG_GROUPS, TAGS
@@ -88,10 +89,18 @@ class TagImport:
     """Brings the store up to the lines of a file; tags that it does not name stay."""
 
     def __init__(
-        self, tables: Tables, hash_key: bytes, columns: Collection[str], *, dry_run: bool = False
+        self,
+        tables: Tables,
+        hash_key: bytes,
+        columns: Collection[str],
+        *,
+        previous_key: bytes | None = None,
+        dry_run: bool = False,
     ) -> None:
+        """`previous_key` is set while tags are moved: what lies under it alone is merged too."""
         self._tables = tables
         self._hash_key = hash_key
+        self._previous_key = previous_key
         self._columns = columns
         self._dry_run = dry_run
         self._known: Known | None = None
@@ -121,7 +130,7 @@ class TagImport:
 
     async def _write_members(self, tags: Sequence[Tag]) -> None:
         """Make new tags members of their groups together; others see to it one by one."""
-        if self._known is not None and not self._dry_run:
+        if self._known is not None and self._previous_key is None and not self._dry_run:
             await upsert_all(self._tables, TAG_GROUPS, self._new_members(self._known, tags))
 
     def _new_members(self, known: Known, tags: Sequence[Tag]) -> Iterator[Row]:
@@ -131,12 +140,19 @@ class TagImport:
                 if known.outcome(hashed, tag) is Outcome.NEW:
                     yield member_row(tag.group, hashed)
 
+    def _outcome(self, known: Known, hashed: str, tag: Tag) -> Outcome:
+        """How a tag compares with what was there, under the current key or else the previous."""
+        found = known.outcome(hashed, tag)
+        if found is Outcome.NEW and self._previous_key is not None:
+            return known.outcome(hash_tag(tag.tag, self._previous_key), tag)
+        return found
+
     async def _write(self, number: int, tag: Tag) -> Told:
         row = tag_row(tag, self._hash_key)
-        known = self._known.outcome(row.partition, tag) if self._known else None
+        known = self._outcome(self._known, row.partition, tag) if self._known else None
         if known is Outcome.SAME:
             return Told(number, Outcome.SAME)
-        if known is Outcome.NEW:
+        if known is Outcome.NEW and self._previous_key is None:
             try:
                 if not self._dry_run:
                     await self._tables.write(TAGS, [Insert(row)])
@@ -153,7 +169,12 @@ class TagImport:
             return tag if present is None else merged(present, tag, self._columns)
 
         before, after = await change_tag(
-            self._tables, hash_tag(tag.tag, self._hash_key), self._hash_key, change, self._dry_run
+            self._tables,
+            hash_tag(tag.tag, self._hash_key),
+            self._hash_key,
+            change,
+            previous=hash_tag(tag.tag, self._previous_key) if self._previous_key else None,
+            dry_run=self._dry_run,
         )
         if before is None:
             return Told(number, Outcome.NEW)
@@ -176,19 +197,29 @@ async def change_tag(
     hashed: str,
     hash_key: bytes,
     change: Callable[[Tag | None], Tag],
-    dry_run: bool = False,  # noqa: FBT001, FBT002 - the last of what an import passes on
+    *,
+    previous: str | None = None,
+    dry_run: bool = False,
 ) -> tuple[Tag | None, Tag]:
     """Change the tag of a hash under its ETag, and its group's members; before and after.
+
+    `previous` is the tag's hash under the previous key, while tags are moved: where there is no
+    record yet, the one that lies there is what is changed. It stays until it is moved.
 
     Raises:
         StoreUnavailableError: It cannot be read or written now, or keeps changing.
     """
     for _ in range(_MAX_ROUNDS):
         row = await tables.get(TAGS, *tag_key(hashed))
-        before = tag_from_row(row) if row else None
+        present = row
+        if row is None and previous is not None:
+            # Moved in between, it lies under the current hash: the insert below meets it.
+            present = await tables.get(TAGS, *tag_key(previous))
+        before = tag_from_row(present) if present else None
         after = change(before)
         if dry_run or after == before:
             return before, after
+        left = await _membership(tables, hashed, before, after) if row else None
         new = replace(tag_row(after, hash_key), partition=hashed, key=tag_key(hashed)[1])
         if after.group is not None:
             await upsert_all(tables, TAG_GROUPS, [member_row(after.group, hashed)])
@@ -197,18 +228,24 @@ async def change_tag(
             await tables.write(TAGS, [operation])
         except RowConflictError:
             continue
-        if before is not None and before.group not in (None, after.group):
-            await _leave(tables, str(before.group), hashed)
+        if left is not None:
+            await _leave(tables, left)
         return before, after
     raise StoreUnavailableError("a tag kept changing", code="store_contended")
 
 
-async def _leave(tables: Tables, group: str, hashed: str) -> None:
-    row = member_row(group, hashed)
-    try:
-        await tables.write(TAG_GROUPS, [Delete(row.partition, row.key)])
-    except RowMissingError:
-        return
+async def _membership(tables: Tables, hashed: str, before: Tag | None, after: Tag) -> Row | None:
+    """The member's row of the group that a change takes the tag out of, as it is before it."""
+    if before is None or before.group in (None, after.group):
+        return None
+    member = member_row(str(before.group), hashed)
+    return await tables.get(TAG_GROUPS, member.partition, member.key)
+
+
+async def _leave(tables: Tables, member: Row) -> None:
+    """Take a member's row away that is as it was before the tag left: who joins again writes it."""
+    with suppress(RowConflictError):
+        await tables.write(TAG_GROUPS, [Delete(member.partition, member.key, member.etag)])
 
 
 async def set_blocked(

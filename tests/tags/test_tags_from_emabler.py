@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.emabler.models.inventory import ListedTag, read_tag
+from shared.identifiers import hash_tag
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Upsert
-from shared.storage.tables import TAGS
-from shared.tags.from_emabler import Outcome, import_listed, is_usable, merged, one_for_each
-from shared.tags.records import Tag, tag_from_row, tag_row
+from shared.storage.tables import TAG_GROUPS, TAGS
+from shared.tags.from_emabler import import_listed, is_usable, merged, one_for_each
+from shared.tags.records import Tag, tag_from_row, tag_key, tag_row
+from shared.tags.writing import Outcome
 from tests.tagging import put_tags
 
 HASH_KEY = b"k" * 32
@@ -36,10 +39,12 @@ def listed(**changes: Any) -> ListedTag:
 
 
 async def imported(
-    tables: MemoryTables, *tags: ListedTag, dry_run: bool = False
+    tables: MemoryTables, *tags: ListedTag, previous: bytes | None = None, dry_run: bool = False
 ) -> dict[Outcome, int]:
     looked: list[int] = []
-    outcomes = await import_listed(tables, tags, HASH_KEY, dry_run=dry_run, done=looked.append)
+    outcomes = await import_listed(
+        tables, tags, HASH_KEY, previous_key=previous, dry_run=dry_run, done=looked.append
+    )
     assert sum(looked) == len(tags) == outcomes.total()
     return dict(outcomes)
 
@@ -144,3 +149,21 @@ async def test_a_block_that_comes_in_between_is_not_lifted() -> None:
 
     (tag,) = tags_in(tables)
     assert (tag.blocked, tag.valid_until, tag.driver) == (True, None, "9")
+
+
+async def test_a_block_that_is_not_moved_yet_is_not_lifted() -> None:
+    """While tags are moved to a new key, one that lies under the previous key alone is merged."""
+    previous = b"p" * 32
+    tables = MemoryTables(TAGS, TAG_GROUPS)
+    ours = Tag(tag="04:a2:2b", blocked=True, group="G")
+    await put_tags(tables, [ours], previous)
+
+    dry = await imported(tables, listed(), previous=previous, dry_run=True)
+    told = await imported(tables, listed(), previous=previous)
+    again = await imported(tables, listed(), previous=previous)
+
+    assert (dry, told, again) == ({Outcome.CHANGED: 1}, {Outcome.CHANGED: 1}, {Outcome.SAME: 1})
+    row = await tables.get(TAGS, *tag_key(hash_tag(ours.tag, HASH_KEY)))
+    assert row is not None
+    assert tag_from_row(row) == replace(TAG, blocked=True, group="G")
+    assert [row.key for row in tables.rows(TAG_GROUPS)] == [f"member|{row.partition}"]
