@@ -13,6 +13,7 @@ from shared.errors import BackupError
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BACKUPS
 from shared.storage.erasures import ERASED_TAGS
+from shared.storage.roster_mark import make_roster_anew
 from shared.storage.rows import SCHEMA, Delete, Row, Tables, Upsert, Value
 from shared.storage.tables import STORE
 from shared.storage.together import all_done, write_all
@@ -103,6 +104,7 @@ class Restore:
 
     async def done(self) -> None:
         """Say that the store is whole: nothing of the restore is left to be done."""
+        await make_roster_anew(self._tables)
         await self._tables.write(STORE, [Delete(OWN_PARTITION, _KEY)])
 
     async def _written(self) -> int:
@@ -122,6 +124,7 @@ class Restore:
                 "this one (--beside PREFIX), or compare only (--compare)"
             )
             raise BackupError(message, code="store_not_empty")
+        await make_roster_anew(self._tables)
         await self._mark(0)
         return 0
 

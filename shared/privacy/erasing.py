@@ -43,8 +43,10 @@ from shared.storage.rows import (
     Upsert,
     Value,
 )
-from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAG_ROSTER, TAGS
 from shared.storage.together import write_all
+from shared.tags.changing import delete_tag
+from shared.tags.records import SESSION_ROWS
 
 _MAX_ROUNDS = 20
 _CLAIMS_AT_ONCE = 20
@@ -108,7 +110,7 @@ class Erasure:
                 break
         await self._snapshots(report)
         async for found in self._search.all():
-            if found.table != TAGS:
+            if found.table not in (TAGS, TAG_ROSTER):
                 report.left[found.table] += 1
         if not report.left:
             await self._tag(report)
@@ -268,9 +270,16 @@ class Erasure:
                 report.deleted[SNAPSHOTS] += await self._blobs.delete(SNAPSHOTS, name)
 
     async def _tag(self, report: Report) -> None:
-        rows = [found.row async for found in self._search.of_tag()]
-        await write_all(self._tables, TAGS, [Delete(row.partition, row.key) for row in rows])
-        report.deleted[TAGS] += len(rows)
+        found = [each async for each in self._search.of_tag()]
+        sessions = [
+            Delete(each.row.partition, each.row.key)
+            for each in found
+            if each.table == TAGS and each.row.key.startswith(SESSION_ROWS)
+        ]
+        await write_all(self._tables, TAGS, sessions)
+        for hashed in self._search.hashes:
+            await delete_tag(self._tables, hashed)
+        report.deleted.update(each.table for each in found)
 
     async def _write_report(self, report: Report, by: str, backups_gone: str) -> None:
         now = format_instant(self._clock())

@@ -18,6 +18,7 @@ from shared.storage.tables import (
     SESSIONS,
     STORE,
     TAG_GROUPS,
+    TAG_ROSTER,
     TAGS,
     UNKNOWN_TAGS,
 )
@@ -132,6 +133,12 @@ POLICIES: tuple[Policy, ...] = (
         ages=Kept("a tag stays until it is taken out; rows of its sessions go with the sessions"),
         erasure="the tag's whole partition is deleted",
         backup=True,
+    ),
+    Policy(
+        name=TAG_ROSTER,
+        ages=Kept("a copy of each tag's record, which goes with it"),
+        erasure="the tag's row is deleted",
+        backup=False,
     ),
     Policy(
         name=TAG_GROUPS,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import batched
 
 from shared.emabler.models.inventory import ListedTag
 from shared.identifiers import MAX_ID_CHARACTERS, hash_tag, normalise_tag
 from shared.instants import format_instant
 from shared.storage.rows import Tables
-from shared.storage.together import SIDE_BY_SIDE, all_done
+from shared.tags.changing import Change, change_tags
 from shared.tags.records import Tag
-from shared.tags.writing import Outcome, change_tag
+from shared.tags.writing import Outcome
+
+_TOGETHER = 2_000
 
 
 def merged(present: Tag | None, listed: ListedTag) -> Tag:
@@ -72,33 +75,27 @@ async def import_listed(
         StoreUnavailableError: Some are written; the same call writes the rest.
     """
     outcomes: Counter[Outcome] = Counter()
-    for n in range(0, len(listed), SIDE_BY_SIDE):
-        part = listed[n : n + SIDE_BY_SIDE]
-        outcomes.update(
-            await all_done(
-                _import(tables, tag, hash_key, previous_key, dry_run=dry_run) for tag in part
-            )
+    for part in batched(listed, _TOGETHER, strict=False):
+        changed = await change_tags(
+            tables,
+            hash_key,
+            [_change(tag, hash_key, previous_key) for tag in part],
+            dry_run=dry_run,
         )
+        outcomes.update(_outcome(before, after) for before, after in changed)
         done(len(part))
     return outcomes
 
 
-async def _import(
-    tables: Tables,
-    listed: ListedTag,
-    hash_key: bytes,
-    previous_key: bytes | None,
-    *,
-    dry_run: bool,
-) -> Outcome:
-    before, after = await change_tag(
-        tables,
+def _change(listed: ListedTag, hash_key: bytes, previous_key: bytes | None) -> Change:
+    return Change(
         hash_tag(listed.tag, hash_key),
-        hash_key,
         lambda present: merged(present, listed),
-        previous=hash_tag(listed.tag, previous_key) if previous_key else None,
-        dry_run=dry_run,
+        hash_tag(listed.tag, previous_key) if previous_key else None,
     )
+
+
+def _outcome(before: Tag | None, after: Tag) -> Outcome:
     if before is None:
         return Outcome.NEW
     return Outcome.SAME if before == after else Outcome.CHANGED

@@ -483,7 +483,7 @@ async def test_a_restore_is_asked_for(memory: Store) -> None:
     code, _, said = await memory.manage("backup", "restore")
 
     assert (code, said.split(":")[1]) == (2, " not_confirmed")
-    assert [row.partition for row in _rows(memory, STORE)] == ["stamp"]
+    assert [row.partition for row in _rows(memory, STORE)] == ["roster", "stamp"]
 
 
 def _rows(store: Store, table: str) -> list[Any]:

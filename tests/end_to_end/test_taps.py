@@ -34,10 +34,10 @@ from shared.storage.containers import SNAPSHOTS
 from shared.storage.rows import Row, Upsert, Value
 from shared.storage.stamp import create_store
 from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, CHARGERS, TAG_GROUPS, TAGS
+from shared.tags.changing import set_blocked
 from shared.tags.groups import Group, group_row, member_row
 from shared.tags.records import Scope, Tag, tag_row, tag_session_row
 from shared.tags.snapshot_store import SnapshotStore
-from shared.tags.writing import set_blocked
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUEUE = "push-events"
