@@ -93,6 +93,7 @@ class Restore:
             StoreUnavailableError: Some is written.
         """
         first = await self._written()
+        await make_roster_anew(self._tables)
         for number, part in enumerate(self._reader.manifest.parts):
             lines = await self._reader.lines(part)
             if not self._is_table[part.source]:
@@ -124,7 +125,6 @@ class Restore:
                 "this one (--beside PREFIX), or compare only (--compare)"
             )
             raise BackupError(message, code="store_not_empty")
-        await make_roster_anew(self._tables)
         await self._mark(0)
         return 0
 
