@@ -14,7 +14,7 @@ from shared.sessions.writer import SessionWriter
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.rows import Row, Upsert
-from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAGS, UNKNOWN_TAGS
+from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAG_ROSTER, TAGS, UNKNOWN_TAGS
 from shared.tags.changing import set_blocked
 from shared.tags.reading import read_tag
 from shared.tags.records import Tag, tag_session_row
@@ -82,6 +82,9 @@ async def test_everything_is_moved(store: Store) -> None:
         "ONLY": ["session"],
     }
     assert [row.key for row in store.tables.rows(TAG_GROUPS)] == [f"member|{hash_tag('A', NEW)}"]
+    assert [row.key for row in store.tables.rows(TAG_ROSTER)] == sorted(
+        hash_tag(tag, NEW) for tag in "AB"
+    )
     known = await read_tag(store.tables, [hash_tag("A", NEW)], NOW)
     assert (known.tag, len(known.open_sessions)) == (Tag(tag="A", group="G"), 1)
 
