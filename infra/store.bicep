@@ -8,6 +8,7 @@ var tables = [
   'sessions'
   'chargers'
   'tags'
+  'tagroster'
   'taggroups'
   'authorizations'
   'unknowntags'

@@ -7,11 +7,10 @@ import asyncio
 from shared.errors import EmablerFunctionsError
 from shared.identifiers import hash_tag
 from shared.rooms import Rooms
-from shared.storage.tables import TAGS
-from shared.tags.records import AFTER_TAG_ROWS, TAG_ROWS, tag_from_row
+from shared.tags.roster import any_tags
 
 _SECONDS = 5.0
-"""A store may hold sessions of millions of tags and a record of none: then nothing is found."""
+"""A store without a roster may hold sessions of millions of tags and a record of none."""
 
 
 async def tag_key(rooms: Rooms) -> str:
@@ -23,9 +22,8 @@ async def tag_key(rooms: Rooms) -> str:
     """
     try:
         async with asyncio.timeout(_SECONDS):
-            async for row in rooms.tables.scan(TAGS, keys_from=TAG_ROWS, keys_to=AFTER_TAG_ROWS):
-                tag = tag_from_row(row).tag
-                if row.partition in {hash_tag(tag, key) for key in rooms.tag_hash_keys}:
+            async for hashed, tag in any_tags(rooms.tables):
+                if hashed in {hash_tag(tag.tag, key) for key in rooms.tag_hash_keys}:
                     return "a tag of the store lies where it should"
                 message = (
                     "the store's tags lie under another TAG_HASH_KEY: no tap, no import and no "

@@ -120,8 +120,14 @@ class Rooms:
     @property
     def tag_hash_keys(self) -> list[bytes]:
         """All keys under which a tag may lie: the current one, and the one before."""
+        previous = self.previous_tag_hash_key
+        return [self.tag_hash_key] + ([previous] if previous else [])
+
+    @property
+    def previous_tag_hash_key(self) -> bytes | None:
+        """The key before, while tags are moved to the current one."""
         previous = self.settings["TAG_HASH_KEY_PREVIOUS"]
-        return [self.tag_hash_key] + ([str(previous).encode()] if previous else [])
+        return str(previous).encode() if previous else None
 
     @property
     def plausible(self) -> Limits:

@@ -30,6 +30,7 @@ from shared.storage.rows import Delete, Row, Tables
 from shared.storage.stamp import create_containers, create_store
 from shared.storage.tables import TAGS
 from shared.storage.together import write_all
+from shared.tags.changing import delete_tag
 
 _LATEST = "latest"
 _APART = timedelta(minutes=1)
@@ -255,6 +256,7 @@ class _Texts:
             left += report.left
         for hashed in self._erased - self._tags.found.keys():
             # Nothing tells its id: what is left of it are rows under its hash.
+            await delete_tag(tables, hashed)
             rows = [Delete(row.partition, row.key) async for row in tables.range(TAGS, hashed)]
             await write_all(tables, TAGS, rows)
         if left:

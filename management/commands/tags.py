@@ -109,7 +109,13 @@ async def _write(context: Context, checked: _Checked) -> Counter[Outcome]:
     options, output, rooms = context.options, context.output, context.rooms
     counts: Counter[Outcome] = Counter()
     right = checked.count - len(checked.wrong)
-    work = TagImport(rooms.tables, rooms.tag_hash_key, checked.columns, dry_run=options.dry_run)
+    work = TagImport(
+        rooms.tables,
+        rooms.tag_hash_key,
+        checked.columns,
+        previous_key=rooms.previous_tag_hash_key,
+        dry_run=options.dry_run,
+    )
     if right >= MANY:
         with output.progress("what is there", None) as progress:
             await work.look(lambda more: progress.advance(progress.task_ids[0], more))

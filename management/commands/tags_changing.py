@@ -11,10 +11,10 @@ from management.refusals import tags_unusable
 from management.words import counted
 from shared.backup.progress import begin_anew
 from shared.identifiers import hash_tag
+from shared.tags.changing import set_blocked
 from shared.tags.records import Tag
 from shared.tags.rehash import Rehash
 from shared.tags.spellings import spellings_of
-from shared.tags.writing import set_blocked
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

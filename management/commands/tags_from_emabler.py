@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from management.context import Context
 from management.words import counted
 from shared.emabler.models.inventory import ListedTag, read_tag
-from shared.tags.from_emabler import Outcome, import_listed, is_usable, one_for_each
+from shared.tags.from_emabler import import_listed, is_usable, one_for_each
+from shared.tags.writing import Outcome
 
 if TYPE_CHECKING:  # httpx is loaded at the first use
     from shared.emabler.client import EmablerClient
@@ -26,6 +27,7 @@ async def import_from_emabler(context: Context) -> int:
             rooms.tables,
             tags,
             rooms.tag_hash_key,
+            previous_key=rooms.previous_tag_hash_key,
             dry_run=options.dry_run,
             done=lambda more: progress.advance(progress.task_ids[0], more),
         )

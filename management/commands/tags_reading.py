@@ -17,7 +17,8 @@ from shared.storage.tables import TAGS, UNKNOWN_TAGS
 from shared.storage.together import write_all
 from shared.tags.importing import COLUMNS, fields_of
 from shared.tags.reading import read_tag
-from shared.tags.records import AFTER_TAG_ROWS, TAG_ROWS, Tag, tag_from_row, tag_key
+from shared.tags.records import Tag, tag_key
+from shared.tags.roster import walk
 from shared.tags.spellings import hashes_of
 
 _WIDTHS = {
@@ -35,9 +36,8 @@ _WIDTHS = {
 
 
 async def _tags(context: Context) -> AsyncIterator[Tag]:
-    rows = context.rooms.tables.scan(TAGS, keys_from=TAG_ROWS, keys_to=AFTER_TAG_ROWS)
-    async for row in rows:
-        yield tag_from_row(row)
+    async for _, tag in walk(context.rooms.tables):
+        yield tag
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:

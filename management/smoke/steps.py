@@ -12,12 +12,13 @@ import httpx
 from management.smoke.marked import ENERGY_WH, Marked
 from management.smoke.traces import Traces
 from management.words import counted
+from shared.identifiers import hash_tag
 from shared.messaging.queue import ServiceBusQueue
 from shared.rooms import Rooms
 from shared.sessions.summary import State, is_summary
-from shared.storage.rows import Row, Upsert
-from shared.storage.tables import TAGS
-from shared.tags.records import Tag, tag_row
+from shared.storage.rows import Row
+from shared.tags.changing import change_tag
+from shared.tags.records import Tag
 
 _OK = 200
 _LOOK_EVERY_SECONDS = 0.5
@@ -53,7 +54,11 @@ class Smoke:
         """All steps in their order. Taking out what was put in is the caller's."""
         return [
             Step("store", self._store, "python manage.py doctor, with the same --env"),
-            Step("tag", self._tag, "the role Storage Table Data Contributor on the table tags"),
+            Step(
+                "tag",
+                self._tag,
+                "the role Storage Table Data Contributor on the tables tags and tagroster",
+            ),
             Step(
                 "send",
                 self._send,
@@ -94,9 +99,9 @@ class Smoke:
         return f"belongs to eMabler {self.rooms.settings['EMABLER_ENVIRONMENT']}"
 
     async def _tag(self) -> str:
-        await self.rooms.tables.write(
-            TAGS, [Upsert(tag_row(Tag(tag=self.marked.tag), self.rooms.tag_hash_key))]
-        )
+        key = self.rooms.tag_hash_key
+        tag = Tag(tag=self.marked.tag)
+        await change_tag(self.rooms.tables, hash_tag(tag.tag, key), key, lambda _: tag)
         return "a tag of this run may charge"
 
     async def _send(self) -> str:

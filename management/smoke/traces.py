@@ -19,10 +19,14 @@ from shared.storage.tables import (
     EVENTS,
     PARKED,
     SESSIONS,
+    TAG_ROSTER,
     TAGS,
     UNKNOWN_TAGS,
 )
 from shared.storage.together import write_all
+from shared.tags.changing import delete_tag
+from shared.tags.records import TAG_ROWS
+from shared.tags.roster import roster_key
 
 type Places = dict[str, list[Row]]
 """Rows by table."""
@@ -86,12 +90,14 @@ class Traces:
     async def all(self) -> Places:
         """All of it, by table."""
         unknown = [await self._tables.get(UNKNOWN_TAGS, each[:2], each) for each in self._hashes]
+        copied = [await self._tables.get(TAG_ROSTER, *roster_key(each)) for each in self._hashes]
         places = {
             EVENTS: await self.events(),
             SESSIONS: await self.sessions(),
             CHARGERS: await self.chargers(),
             AUTHORIZATIONS: await self.taps(),
             TAGS: await self.tags(),
+            TAG_ROSTER: [row for row in copied if row is not None],
             PARKED: await self.parked(),
             UNKNOWN_TAGS: [row for row in unknown if row is not None],
         }
@@ -104,10 +110,19 @@ class Traces:
             RowConflictError: Some of it changed meanwhile; the same call deletes the rest.
         """
         deleted: Counter[str] = Counter()
-        for table, rows in (await self.all()).items():
-            await write_all(self._tables, table, [Delete(row.partition, row.key) for row in rows])
+        found = await self.all()
+        for hashed in self._hashes:
+            await delete_tag(self._tables, hashed)
+        for table, rows in found.items():
             deleted[table] += len(rows)
+            left = [row for row in rows if not self._is_tag(table, row)]
+            await write_all(self._tables, table, [Delete(row.partition, row.key) for row in left])
         return deleted
+
+    @staticmethod
+    def _is_tag(table: str, row: Row) -> bool:
+        """Whether a row is the tag's own or its copy, which are deleted together."""
+        return table == TAG_ROSTER or (table == TAGS and row.key.startswith(TAG_ROWS))
 
     @property
     def _bodies(self) -> list[bytes]:

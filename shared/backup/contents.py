@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from shared.last_runs import RAN
 from shared.storage.containers import BACKUPS, BODIES, SNAPSHOTS
+from shared.storage.roster_mark import ROSTER
 from shared.storage.tables import (
     ALL_TABLES,
     AUTHORIZATIONS,
@@ -21,6 +22,7 @@ from shared.storage.tables import (
     SESSIONS,
     STORE,
     TAG_GROUPS,
+    TAG_ROSTER,
     TAGS,
     UNKNOWN_TAGS,
 )
@@ -51,6 +53,7 @@ CONTAINERS = (BODIES,)
 """The containers of record, after the tables: a blob was written before the row that names it."""
 
 LEFT_OUT: Mapping[str, str] = {
+    TAG_ROSTER: "made anew from the tags by the first who walks them",
     SNAPSHOTS: "made anew from the tags by the workers that keep them",
     BACKUPS: "holds the backups themselves",
 }
@@ -60,8 +63,11 @@ OWN_PARTITION = "backup"
 """The partition of the table `store` that tells how far a backup is: no backup holds it."""
 
 
-NOT_THE_STORES = frozenset((OWN_PARTITION, RAN))
-"""Partitions of the table `store` that tell what was done to it: neither copied nor compared."""
+NOT_THE_STORES = frozenset((OWN_PARTITION, RAN, ROSTER))
+"""Partitions of the table `store` that are neither copied nor compared.
+
+They tell what was done to the store, and whether what is derived is whole.
+"""
 
 
 @dataclass(frozen=True, slots=True)

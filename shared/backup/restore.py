@@ -13,6 +13,7 @@ from shared.errors import BackupError
 from shared.storage.blobs import Blobs
 from shared.storage.containers import BACKUPS
 from shared.storage.erasures import ERASED_TAGS
+from shared.storage.roster_mark import make_roster_anew
 from shared.storage.rows import SCHEMA, Delete, Row, Tables, Upsert, Value
 from shared.storage.tables import STORE
 from shared.storage.together import all_done, write_all
@@ -92,6 +93,7 @@ class Restore:
             StoreUnavailableError: Some is written.
         """
         first = await self._written()
+        await make_roster_anew(self._tables)
         for number, part in enumerate(self._reader.manifest.parts):
             lines = await self._reader.lines(part)
             if not self._is_table[part.source]:
@@ -103,6 +105,7 @@ class Restore:
 
     async def done(self) -> None:
         """Say that the store is whole: nothing of the restore is left to be done."""
+        await make_roster_anew(self._tables)
         await self._tables.write(STORE, [Delete(OWN_PARTITION, _KEY)])
 
     async def _written(self) -> int:

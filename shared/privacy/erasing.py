@@ -47,7 +47,10 @@ from shared.storage.rows import (
     Upsert,
     Value,
 )
-from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAGS
+from shared.storage.tables import CHARGERS, EVENTS, PARKED, SESSIONS, STORE, TAG_ROSTER, TAGS
+from shared.tags.changing import delete_tag
+from shared.tags.records import SESSION_ROWS
+from shared.tags.roster import MARK, roster_key
 
 _MAX_ROUNDS = 20
 _CLAIMS_AT_ONCE = 20
@@ -137,14 +140,18 @@ class Erasure:
         async for found in self._search.all(met):
             if found.table == TAGS:
                 of_tag.append(found.row)
-            else:
+            elif found.table != TAG_ROSTER:
                 report.left[found.table] += 1
         if report.left:
             return
-        done = [row for row in of_tag if met.leads_nowhere_else(row) or self._is_done(row)]
+        sessions = [row for row in of_tag if row.key.startswith(SESSION_ROWS)]
+        done = [row for row in sessions if met.leads_nowhere_else(row) or self._is_done(row)]
         await self._delete_of_tag(report, done)
-        report.left[TAGS] += len([found async for found in self._search.of_tag()])
-        report.left = +report.left
+        await self._delete_records(report)
+        async for found in self._search.of_tag():
+            # A mark of the roster holds nothing of the tag.
+            if MARK not in found.row.columns:
+                report.left[found.table] += 1
 
     def _is_done(self, row: Row) -> bool:
         """Whether all that was written beside a row is there by now, or never will be."""
@@ -162,6 +169,12 @@ class Erasure:
                 with suppress(RowConflictError):
                     await self._tables.write(TAGS, group)
                     report.deleted[TAGS] += len(group)
+
+    async def _delete_records(self, report: Report) -> None:
+        for hashed in self._search.hashes:
+            copied = await self._tables.get(TAG_ROSTER, *roster_key(hashed))
+            gone = {TAGS: await delete_tag(self._tables, hashed), TAG_ROSTER: copied is not None}
+            report.deleted.update({table: int(count) for table, count in gone.items() if count})
 
     async def keep(self) -> None:
         """Let every restore of a backup that began before now go without the tag.

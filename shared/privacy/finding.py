@@ -22,10 +22,19 @@ from shared.storage.blobs import Blobs
 from shared.storage.bodies import body_or_none
 from shared.storage.erasures import key_name
 from shared.storage.rows import Row, Tables, Value
-from shared.storage.tables import CHARGERS, EVENTS, PARKED, RECONCILIATION, SESSIONS, TAGS
+from shared.storage.tables import (
+    CHARGERS,
+    EVENTS,
+    PARKED,
+    RECONCILIATION,
+    SESSIONS,
+    TAG_ROSTER,
+    TAGS,
+)
 from shared.storage.together import all_done
 from shared.tags.records import SESSION_ROWS
 from shared.tags.redaction import TagText
+from shared.tags.roster import roster_key
 
 _LONGEST_SPAN = timedelta(days=7)
 """Of a session that lasts longer only the days that its claims name are looked through."""
@@ -160,10 +169,13 @@ class Search:
         }
 
     async def of_tag(self) -> AsyncIterator[Found]:
-        """The tag's own partition: the tag, and that its sessions started and ended."""
+        """The tag's own rows: the tag and its copy, and that its sessions started and ended."""
         for hashed in self.hashes:
             async for row in self._tables.range(TAGS, hashed):
                 yield Found(TAGS, row)
+            copied = await self._tables.get(TAG_ROSTER, *roster_key(hashed))
+            if copied is not None:
+                yield Found(TAG_ROSTER, copied)
 
     async def sessions(self) -> AsyncIterator[FoundSession]:
         """The sessions that the tag's partition names, each once."""

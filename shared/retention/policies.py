@@ -18,6 +18,7 @@ from shared.storage.tables import (
     SESSIONS,
     STORE,
     TAG_GROUPS,
+    TAG_ROSTER,
     TAGS,
     UNKNOWN_TAGS,
 )
@@ -134,6 +135,12 @@ POLICIES: tuple[Policy, ...] = (
         ),
         erasure="the tag's whole partition is deleted",
         backup=True,
+    ),
+    Policy(
+        name=TAG_ROSTER,
+        ages=Kept("a copy of each tag's record, which goes with it"),
+        erasure="the tag's row is deleted",
+        backup=False,
     ),
     Policy(
         name=TAG_GROUPS,

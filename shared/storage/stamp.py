@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.errors import OtherStoreError, RowExistsError
 from shared.storage.blobs import Blobs
 from shared.storage.containers import ALL_CONTAINERS
+from shared.storage.roster_mark import roster_is_whole
 from shared.storage.rows import SCHEMA, Insert, Row, Tables, Value
 from shared.storage.tables import ALL_TABLES, STORE
 
@@ -50,6 +51,8 @@ class Stamp:
                 await self._tables.write(STORE, [Insert(Row(_PARTITION, _KEY, self._ours()))])
             except RowExistsError:
                 await self.agrees()
+            else:
+                await roster_is_whole(self._tables)
         self._checked = True
 
     def _ours(self) -> dict[str, Value]:

@@ -4,6 +4,7 @@ EVENTS = "events"
 SESSIONS = "sessions"
 CHARGERS = "chargers"
 TAGS = "tags"
+TAG_ROSTER = "tagroster"
 TAG_GROUPS = "taggroups"
 AUTHORIZATIONS = "authorizations"
 UNKNOWN_TAGS = "unknowntags"
@@ -16,6 +17,7 @@ ALL_TABLES = (
     SESSIONS,
     CHARGERS,
     TAGS,
+    TAG_ROSTER,
     TAG_GROUPS,
     AUTHORIZATIONS,
     UNKNOWN_TAGS,

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from enum import StrEnum
+from itertools import batched
 
 from shared.emabler.models.inventory import ListedTag
-from shared.errors import RowConflictError, StoreUnavailableError
-from shared.identifiers import MAX_ID_CHARACTERS, normalise_tag
+from shared.identifiers import MAX_ID_CHARACTERS, hash_tag, normalise_tag
 from shared.instants import format_instant
-from shared.storage.rows import Insert, Replace, Row, Tables
-from shared.storage.tables import TAGS
-from shared.storage.together import SIDE_BY_SIDE, all_done
-from shared.tags.records import Tag, tag_from_row, tag_row
+from shared.storage.rows import Tables
+from shared.tags.changing import Change, change_tags
+from shared.tags.records import Tag
+from shared.tags.writing import Outcome
 
-_MAX_ROUNDS = 20
-
-
-class Outcome(StrEnum):
-    """What came, or would come, of one listed tag."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    SAME = "same"
+_TOGETHER = 2_000
 
 
 def merged(present: Tag | None, listed: ListedTag) -> Tag:
@@ -71,43 +62,40 @@ async def import_listed(
     listed: Sequence[ListedTag],
     hash_key: bytes,
     *,
+    previous_key: bytes | None = None,
     dry_run: bool,
     done: Callable[[int], None],
 ) -> Counter[Outcome]:
     """Bring the table up to what is listed; tags that are not listed stay as they are.
 
-    `done` is told how many more are looked at. With `dry_run` nothing is written.
+    `done` is told how many more are looked at. With `dry_run` nothing is written. `previous_key`
+    is set while tags are moved: what lies under it alone is merged too.
 
     Raises:
         StoreUnavailableError: Some are written; the same call writes the rest.
     """
     outcomes: Counter[Outcome] = Counter()
-    for n in range(0, len(listed), SIDE_BY_SIDE):
-        part = listed[n : n + SIDE_BY_SIDE]
-        outcomes.update(
-            await all_done(_import(tables, tag, hash_key, dry_run=dry_run) for tag in part)
+    for part in batched(listed, _TOGETHER, strict=False):
+        changed = await change_tags(
+            tables,
+            hash_key,
+            [_change(tag, hash_key, previous_key) for tag in part],
+            dry_run=dry_run,
         )
+        outcomes.update(_outcome(before, after) for before, after in changed)
         done(len(part))
     return outcomes
 
 
-async def _import(tables: Tables, listed: ListedTag, hash_key: bytes, *, dry_run: bool) -> Outcome:
-    place = tag_row(Tag(tag=listed.tag), hash_key)
-    for _ in range(_MAX_ROUNDS):
-        row = await tables.get(TAGS, place.partition, place.key)
-        present = tag_from_row(row) if row else None
-        tag = merged(present, listed)
-        if tag == present:
-            return Outcome.SAME
-        outcome = Outcome.NEW if row is None else Outcome.CHANGED
-        if dry_run:
-            return outcome
-        new = tag_row(tag, hash_key)
-        try:
-            # Under its ETag: a block that comes between reading and writing is not written over.
-            write = Replace(Row(new.partition, new.key, new.columns, row.etag)) if row else None
-            await tables.write(TAGS, [write or Insert(new)])
-        except RowConflictError:
-            continue
-        return outcome
-    raise StoreUnavailableError("a tag kept changing", code="store_contended")
+def _change(listed: ListedTag, hash_key: bytes, previous_key: bytes | None) -> Change:
+    return Change(
+        hash_tag(listed.tag, hash_key),
+        lambda present: merged(present, listed),
+        hash_tag(listed.tag, previous_key) if previous_key else None,
+    )
+
+
+def _outcome(before: Tag | None, after: Tag) -> Outcome:
+    if before is None:
+        return Outcome.NEW
+    return Outcome.SAME if before == after else Outcome.CHANGED

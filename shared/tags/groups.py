@@ -1,7 +1,8 @@
 """Groups of tags: one scope, one end and one limit for all of them, and who belongs to one.
 
-A member's row is a hint that is written before the tag's own row and taken away after it: a group
-never misses a member, and whoever reads one asks the tag which group it is in.
+A member's row is a hint that is written before the tag's own row, and taken away after it where
+nobody wrote it since: a group never misses a member, and whoever reads one asks the tag which group
+it is in.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from shared.storage import limits
 from shared.storage.rows import SCHEMA, Delete, Insert, Operation, Row, Tables, Upsert, Value
 from shared.storage.tables import SESSIONS, STORE, TAG_GROUPS, TAGS, UNKNOWN_TAGS
 from shared.storage.together import all_done, upsert_all
+from shared.tags.changing import change_tag, delete_tag
 from shared.tags.groups import member_row
-from shared.tags.records import TAG_ROWS, tag_from_row, tag_key
+from shared.tags.records import TAG_ROWS, tag_from_row
 
 _PARTITION, _KEY = "rehash", "position"
 _NOTE_EVERY = 200
@@ -132,19 +133,18 @@ class Rehash:
         await upsert_all(self._tables, TAGS, sessions)
         for row in filter(_is_tag, rows):
             await self._move_tag(row, new)
-        await self._delete(TAGS, old, [row.key for row in rows])
+        await self._delete(TAGS, old, [row.key for row in rows if not _is_tag(row)])
+        if any(map(_is_tag, rows)):
+            # Last: it tells whose the partition is.
+            await delete_tag(self._tables, old)
         moved.moved += 1
 
     async def _move_tag(self, row: Row, new: str) -> None:
-        group = tag_from_row(row).group
-        if group is not None:
-            await upsert_all(self._tables, TAG_GROUPS, [member_row(group, new)])
-        partition, key = tag_key(new)
-        # What lies under the current key was written later: it counts.
-        with suppress(RowExistsError):
-            await self._tables.write(TAGS, [Insert(Row(partition, key, row.columns))])
-        if group is not None:
-            left = member_row(group, row.partition)
+        tag = tag_from_row(row)
+        # What lies under the current key was written later: it counts, and so does its group.
+        await change_tag(self._tables, new, self._current, lambda present: present or tag)
+        if tag.group is not None:
+            left = member_row(tag.group, row.partition)
             await self._delete(TAG_GROUPS, left.partition, [left.key])
 
     async def _tag_of(self, rows: Sequence[Row]) -> str | None:

@@ -9,9 +9,9 @@ from shared.instants import Clock
 from shared.storage.blobs import Blobs
 from shared.storage.containers import SNAPSHOTS
 from shared.storage.rows import Tables
-from shared.storage.tables import TAG_GROUPS, TAGS
+from shared.storage.tables import TAG_GROUPS
 from shared.tags.groups import GROUP_KEY, Group, group_from_row
-from shared.tags.records import AFTER_TAG_ROWS, TAG_ROWS, tag_from_row
+from shared.tags.roster import walk
 from shared.tags.snapshot import (
     Snapshot,
     make_snapshot,
@@ -113,7 +113,6 @@ class SnapshotStore:
             group = group_from_row(row)
             groups[group.name] = group
         records: list[bytes] = []
-        async for row in self._tables.scan(TAGS, keys_from=TAG_ROWS, keys_to=AFTER_TAG_ROWS):
-            tag = tag_from_row(row)
-            records.append(record_of(row.partition, tag, groups.get(tag.group or "")))
+        async for hashed, tag in walk(self._tables):
+            records.append(record_of(hashed, tag, groups.get(tag.group or "")))
         return records

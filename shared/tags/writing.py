@@ -1,27 +1,24 @@
-"""Tags into the store: an import that writes only what differs, and one tag changed at a time."""
+"""Tags into the store: an import that writes only what differs."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import batched
 
-from shared.errors import RowConflictError, RowMissingError, StoreUnavailableError
 from shared.identifiers import hash_tag
-from shared.storage.rows import Delete, Insert, Replace, Row, Tables
-from shared.storage.tables import TAG_GROUPS, TAGS
-from shared.storage.together import all_done, upsert_all
-from shared.tags.groups import member_row
+from shared.storage.rows import Tables
+from shared.tags.changing import Change, change_tags
 from shared.tags.importing import fields_of, merged
-from shared.tags.records import AFTER_TAG_ROWS, TAG_ROWS, Tag, tag_from_row, tag_key, tag_row
+from shared.tags.records import Tag
+from shared.tags.roster import walk
 
 MANY = 2_000
 """From so many tags on an import asks for all that is there in one scan, not for each tag."""
 
-_TOGETHER = 400
-_MAX_ROUNDS = 20
+_TOGETHER = 2_000
 _HASH_BYTES, _DIGEST_BYTES = 16, 8
 _RECORD_BYTES = _HASH_BYTES + _DIGEST_BYTES
 
@@ -57,9 +54,9 @@ class Known:
             StoreUnavailableError: They cannot be read now.
         """
         records: list[bytes] = []
-        async for row in tables.scan(TAGS, keys_from=TAG_ROWS, keys_to=AFTER_TAG_ROWS):
-            half = bytes.fromhex(row.partition[: 2 * _HASH_BYTES])
-            records.append(half + self._digest(tag_from_row(row)))
+        async for hashed, tag in walk(tables):
+            half = bytes.fromhex(hashed[: 2 * _HASH_BYTES])
+            records.append(half + self._digest(tag))
             told(1)
         self._records = bytearray().join(sorted(records))
 
@@ -88,10 +85,18 @@ class TagImport:
     """Brings the store up to the lines of a file; tags that it does not name stay."""
 
     def __init__(
-        self, tables: Tables, hash_key: bytes, columns: Collection[str], *, dry_run: bool = False
+        self,
+        tables: Tables,
+        hash_key: bytes,
+        columns: Collection[str],
+        *,
+        previous_key: bytes | None = None,
+        dry_run: bool = False,
     ) -> None:
+        """`previous_key` is set while tags are moved: what lies under it alone is merged too."""
         self._tables = tables
         self._hash_key = hash_key
+        self._previous_key = previous_key
         self._columns = columns
         self._dry_run = dry_run
         self._known: Known | None = None
@@ -116,50 +121,52 @@ class TagImport:
             StoreUnavailableError: Some are written; the same import writes the rest.
         """
         for part in batched(tags, _TOGETHER, strict=False):
-            await self._write_members([tag for _, tag in part])
-            yield await all_done(self._write(number, tag) for number, tag in part)
+            yield await self._write(part)
 
-    async def _write_members(self, tags: Sequence[Tag]) -> None:
-        """Make new tags members of their groups together; others see to it one by one."""
-        if self._known is not None and not self._dry_run:
-            await upsert_all(self._tables, TAG_GROUPS, self._new_members(self._known, tags))
-
-    def _new_members(self, known: Known, tags: Sequence[Tag]) -> Iterator[Row]:
-        for tag in tags:
-            if tag.group is not None:
-                hashed = hash_tag(tag.tag, self._hash_key)
-                if known.outcome(hashed, tag) is Outcome.NEW:
-                    yield member_row(tag.group, hashed)
-
-    async def _write(self, number: int, tag: Tag) -> Told:
-        row = tag_row(tag, self._hash_key)
-        known = self._known.outcome(row.partition, tag) if self._known else None
-        if known is Outcome.SAME:
-            return Told(number, Outcome.SAME)
-        if known is Outcome.NEW:
-            try:
-                if not self._dry_run:
-                    await self._tables.write(TAGS, [Insert(row)])
-            except RowConflictError:
-                pass
+    async def _write(self, part: Sequence[tuple[int, Tag]]) -> list[Told]:
+        same: dict[int, Told] = {}
+        changes: dict[int, Change] = {}
+        for number, tag in part:
+            outcome = self._known_outcome(tag)
+            if outcome is Outcome.SAME:
+                same[number] = Told(number, outcome)
             else:
-                return Told(number, Outcome.NEW)
-        return await self._merge(number, tag)
+                changes[number] = self._change(tag, outcome)
+        changed = await change_tags(
+            self._tables, self._hash_key, list(changes.values()), dry_run=self._dry_run
+        )
+        told = {n: _told(n, *each) for n, each in zip(changes, changed, strict=True)}
+        return [same.get(number) or told[number] for number, _ in part]
 
-    async def _merge(self, number: int, tag: Tag) -> Told:
-        """Write one tag as what is there has it, under its ETag."""
+    def _known_outcome(self, tag: Tag) -> Outcome | None:
+        """How a tag compares with what was there, under the current key or else the previous."""
+        if self._known is None:
+            return None
+        found = self._known.outcome(hash_tag(tag.tag, self._hash_key), tag)
+        if found is Outcome.NEW and self._previous_key is not None:
+            return self._known.outcome(hash_tag(tag.tag, self._previous_key), tag)
+        return found
 
+    def _change(self, tag: Tag, outcome: Outcome | None) -> Change:
         def change(present: Tag | None) -> Tag:
             return tag if present is None else merged(present, tag, self._columns)
 
-        before, after = await change_tag(
-            self._tables, hash_tag(tag.tag, self._hash_key), self._hash_key, change, self._dry_run
+        previous = hash_tag(tag.tag, self._previous_key) if self._previous_key else None
+        return Change(
+            hash_tag(tag.tag, self._hash_key),
+            change,
+            previous,
+            # While tags are moved, one may come to either hash that was not there.
+            absent=outcome is Outcome.NEW and previous is None,
         )
-        if before is None:
-            return Told(number, Outcome.NEW)
-        if before == after:
-            return Told(number, Outcome.SAME)
-        return Told(number, Outcome.CHANGED, tuple(_changes(before, after)))
+
+
+def _told(number: int, before: Tag | None, after: Tag) -> Told:
+    if before is None:
+        return Told(number, Outcome.NEW)
+    if before == after:
+        return Told(number, Outcome.SAME)
+    return Told(number, Outcome.CHANGED, tuple(_changes(before, after)))
 
 
 def _changes(before: Tag, after: Tag) -> Iterator[str]:
@@ -169,70 +176,3 @@ def _changes(before: Tag, after: Tag) -> Iterator[str]:
             # Reports may be kept: no tag in them, neither spelling.
             told = "spelling" if name == "tag" else f"{name}: {old[name] or '-'} → {value or '-'}"
             yield told
-
-
-async def change_tag(
-    tables: Tables,
-    hashed: str,
-    hash_key: bytes,
-    change: Callable[[Tag | None], Tag],
-    dry_run: bool = False,  # noqa: FBT001, FBT002 - the last of what an import passes on
-) -> tuple[Tag | None, Tag]:
-    """Change the tag of a hash under its ETag, and its group's members; before and after.
-
-    Raises:
-        StoreUnavailableError: It cannot be read or written now, or keeps changing.
-    """
-    for _ in range(_MAX_ROUNDS):
-        row = await tables.get(TAGS, *tag_key(hashed))
-        before = tag_from_row(row) if row else None
-        after = change(before)
-        if dry_run or after == before:
-            return before, after
-        new = replace(tag_row(after, hash_key), partition=hashed, key=tag_key(hashed)[1])
-        if after.group is not None:
-            await upsert_all(tables, TAG_GROUPS, [member_row(after.group, hashed)])
-        try:
-            operation = Replace(replace(new, etag=row.etag)) if row else Insert(new)
-            await tables.write(TAGS, [operation])
-        except RowConflictError:
-            continue
-        if before is not None and before.group not in (None, after.group):
-            await _leave(tables, str(before.group), hashed)
-        return before, after
-    raise StoreUnavailableError("a tag kept changing", code="store_contended")
-
-
-async def _leave(tables: Tables, group: str, hashed: str) -> None:
-    row = member_row(group, hashed)
-    try:
-        await tables.write(TAG_GROUPS, [Delete(row.partition, row.key)])
-    except RowMissingError:
-        return
-
-
-async def set_blocked(
-    tables: Tables, hashes: Sequence[str], hash_key: bytes, *, blocked: bool
-) -> tuple[Tag | None, Tag] | None:
-    """Block or unblock a tag that lies under any of these hashes; before and after, None: nowhere.
-
-    `hashes` are those under the current key and, while tags are moved, the previous one. The
-    record under the current key is written first, also where there was none: from then on it
-    counts, and a move that is under way does not undo it.
-
-    Raises:
-        StoreUnavailableError: It may be done in part; the same call does the rest.
-    """
-    rows = await all_done(tables.get(TAGS, *tag_key(hashed)) for hashed in hashes)
-    found = [tag_from_row(row) for row in rows if row is not None]
-    if not found:
-        return None
-
-    def change(present: Tag | None) -> Tag:
-        return replace(present or found[0], blocked=blocked)
-
-    _, after = await change_tag(tables, hashes[0], hash_key, change)
-    for hashed, row in zip(hashes[1:], rows[1:], strict=True):
-        if row is not None:
-            await change_tag(tables, hashed, hash_key, change)
-    return found[0], after

@@ -14,8 +14,9 @@ from shared.identifiers import bucket_of, hash_tag, key_part
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Row, Tables, Upsert
 from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, CHARGERS, TAG_GROUPS, TAGS
-from shared.tags.groups import Group, group_row, member_row
-from shared.tags.records import Tag, tag_row, tag_session_row
+from shared.tags.groups import Group, group_row
+from shared.tags.records import Tag, tag_session_row
+from tests.tagging import put_tags
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -37,11 +38,7 @@ class Store:
         self.tables: Any = tables or MemoryTables(*ALL_TABLES)
 
     async def knows(self, *tags: Tag, key: bytes = HASH_KEY) -> None:
-        for tag in tags:
-            row = tag_row(tag, key)
-            if tag.group is not None:
-                await self.tables.write(TAG_GROUPS, [Upsert(member_row(tag.group, row.partition))])
-            await self.tables.write(TAGS, [Upsert(row)])
+        await put_tags(self.tables, tags, key)
 
     async def has_groups(self, *groups: Group) -> None:
         for group in groups:

@@ -20,8 +20,9 @@ from shared.rooms import Rooms
 from shared.sessions.writer import SessionWriter
 from shared.storage.blobs import Blobs
 from shared.storage.containers import ALL_CONTAINERS, BACKUPS, SNAPSHOTS
+from shared.storage.roster_mark import ROSTER
 from shared.storage.rows import Tables
-from shared.storage.tables import ALL_TABLES, STORE
+from shared.storage.tables import ALL_TABLES, STORE, TAG_ROSTER
 
 BEGUN = datetime(2026, 11, 3, 1, 30, tzinfo=UTC)
 SECRET = "correct horse battery staple 0123456789"
@@ -102,15 +103,16 @@ class Store:
     async def everything(
         self, tables: Tables | None = None, blobs: Blobs | None = None
     ) -> Everything:
-        """All rows and blobs but for the backups and what tells of them."""
+        """All rows and blobs but for the backups, what tells of them, and the roster of tags."""
         tables, blobs = tables or self.tables, blobs or self.blobs
         found: Everything = {
             table: [
                 (row.partition, row.key, dict(row.columns))
                 async for row in tables.scan(table)
-                if (table, row.partition) != (STORE, OWN_PARTITION)
+                if table != STORE or row.partition not in (OWN_PARTITION, ROSTER)
             ]
             for table in ALL_TABLES
+            if table != TAG_ROSTER
         }
         for container in ALL_CONTAINERS:
             if container not in (BACKUPS, SNAPSHOTS):

@@ -27,12 +27,14 @@ from shared.storage.containers import ALL_CONTAINERS, BACKUPS, BODIES
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Delete, Replace, Row, Tables, Upsert
 from shared.storage.stamp import create_store
-from shared.storage.tables import ALL_TABLES, EVENTS, SESSIONS, STORE, TAGS
+from shared.storage.tables import ALL_TABLES, EVENTS, SESSIONS, STORE, TAG_ROSTER, TAGS
 from shared.storage.together import write_all
 from shared.tags.records import Tag, tag_row
+from shared.tags.roster import walk
 from tests import payloads
 from tests.backup.stores import SECRET, SETTINGS, Clock, Everything, Store, names
 from tests.fleet.plays import Played
+from tests.tagging import put_tags
 
 TAG = "04:A2:B1:C3"
 SPELLINGS = (b"04A2B1C3", b"04:A2:B1:C3")
@@ -247,6 +249,21 @@ async def test_a_restore_that_was_stopped_goes_on(
 
     assert refused.value.code == "store_not_empty"
     assert (code, await memory.everything()) == (0, there)
+
+
+async def test_the_roster_of_tags_is_made_anew(memory: Store) -> None:
+    """A backup holds no roster: after a restore the first walk makes one of the records."""
+    await put_tags(memory.tables, [Tag(tag=TAG, blocked=True)], SECRET.encode())
+    await memory.ingest(OTHERS)
+    await memory.taken()
+    await emptied(memory)
+    assert _rows(memory, TAG_ROSTER) == []
+
+    assert (await memory.manage("backup", "restore", "--yes"))[0] == 0
+    found = [tag async for _, tag in walk(memory.tables)]
+
+    assert found == [Tag(tag=TAG, blocked=True)]
+    assert len(_rows(memory, TAG_ROSTER)) == 1
 
 
 async def test_an_erased_person_stays_erased(store: Store) -> None:
@@ -502,7 +519,7 @@ async def test_a_restore_is_asked_for(memory: Store) -> None:
     code, _, said = await memory.manage("backup", "restore")
 
     assert (code, said.split(":")[1]) == (2, " not_confirmed")
-    assert [row.partition for row in _rows(memory, STORE)] == ["stamp"]
+    assert [row.partition for row in _rows(memory, STORE)] == ["roster", "stamp"]
 
 
 @pytest.mark.parametrize("erased", [False, True])

@@ -34,10 +34,11 @@ from shared.storage.containers import SNAPSHOTS
 from shared.storage.rows import Row, Upsert, Value
 from shared.storage.stamp import create_store
 from shared.storage.tables import ALL_TABLES, AUTHORIZATIONS, CHARGERS, TAG_GROUPS, TAGS
-from shared.tags.groups import Group, group_row, member_row
-from shared.tags.records import Scope, Tag, tag_row, tag_session_row
+from shared.tags.changing import set_blocked
+from shared.tags.groups import Group, group_row
+from shared.tags.records import Scope, Tag, tag_session_row
 from shared.tags.snapshot_store import SnapshotStore
-from shared.tags.writing import set_blocked
+from tests.tagging import put_tags
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUEUE = "push-events"
@@ -80,11 +81,7 @@ class Site:
         return Answer(answer.status_code, answer.json() if answer.content else {})
 
     async def knows(self, *tags: Tag) -> None:
-        for tag in tags:
-            row = tag_row(tag, HASH_KEY)
-            if tag.group is not None:
-                await self.tables.write(TAG_GROUPS, [Upsert(member_row(tag.group, row.partition))])
-            await self.tables.write(TAGS, [Upsert(row)])
+        await put_tags(self.tables, tags, HASH_KEY)
 
     async def has_charger(self, charger: str, site: str | None = None) -> None:
         columns: dict[str, Value] = {"schema": 1, "charger": charger}

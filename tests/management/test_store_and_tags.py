@@ -29,7 +29,8 @@ async def test_a_store_is_made_once() -> None:
     assert made.all("kind") == ["table"] * len(ALL_TABLES) + ["container"] * len(ALL_CONTAINERS)
     assert (again.code, again.out) == (0, "")
     assert again.err == "0 tables and 0 containers made; the others were there\n"
-    (stamp,) = operator.tables.rows(STORE)
+    roster, stamp = operator.tables.rows(STORE)
+    assert (roster.partition, roster.columns["whole"]) == ("roster", True)
     assert stamp.columns == {"schema": 1, "environment": "test", "buckets": 4}
 
 
@@ -131,7 +132,7 @@ async def test_a_right_file_is_imported(operator: Operator, tmp_path: Path) -> N
     assert dry.err == "2 tags: 2 new, 0 changed, 0 same; nothing was written\n"
     assert (ran.code, ran.out, ran.err) == (0, "", "2 tags: 2 new, 0 changed, 0 same\n")
     assert "SECRET" not in dry.out
-    assert len(operator.tables.rows(STORE)) == 1
+    assert [row.partition for row in operator.tables.rows(STORE)] == ["stamp"]
 
 
 @pytest.mark.parametrize(

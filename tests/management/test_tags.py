@@ -281,6 +281,25 @@ async def test_tags_are_moved_to_a_new_key(files: Files) -> None:
     assert tag_from_row(found).group == "Family"
 
 
+async def test_an_import_while_tags_are_moved_lifts_no_block(files: Files) -> None:
+    """With both keys set a blocked tag that is not moved yet stays blocked, then and afterwards."""
+    row = tag_row(Tag(tag="OLD", blocked=True), PREVIOUS)
+    await files.tables.write(TAGS, [Upsert(row)])
+    files.settings["TAG_HASH_KEY_PREVIOUS"] = PREVIOUS.decode()
+    validities = "tag,valid_until\nOLD,2030-01-01\n"
+
+    dry = await files.imports("tags", validities, "--dry-run")
+    told = await files.imports("tags", validities)
+    await files.run("tags", "rehash")
+    shown = await files.run("tags", "show", "OLD", "--json")
+
+    assert "1 changed" in dry.err
+    assert "1 changed" in told.err
+    values = {each["what"]: each["value"] for each in shown.rows}
+    assert values["blocked"] is True
+    assert str(values["valid_until"]).startswith("2030-01-01")
+
+
 async def test_a_tap_is_tried(files: Files) -> None:
     """Each rule and what it says, then what would be answered; nothing is left behind."""
     allowed = await files.run("authorize", "CH-1", "04A2", "--json")

@@ -43,8 +43,9 @@ from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Row, Tables, Upsert
 from shared.storage.stamp import create_containers
 from shared.storage.tables import ALL_TABLES, EVENTS, PARKED, RECONCILIATION, SESSIONS, STORE, TAGS
-from shared.tags.records import Tag, tag_row
+from shared.tags.records import Tag
 from tests import payloads
+from tests.tagging import put_tags
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 KEY = b"k" * 32
@@ -106,7 +107,7 @@ class Store:
     async def fill(self) -> None:
         await self.take(*BODIES, STATE)
         await self.tell_rest()
-        await self.tables.write(TAGS, [Upsert(tag_row(Tag(tag=TAG), KEY))])
+        await put_tags(self.tables, [Tag(tag=TAG)], KEY)
         hashed = bytes.fromhex(hash_tag(TAG, KEY))
         await self.blobs.put(SNAPSHOTS, "tags", b"head" + hashed[:16] + b"tail")
 
@@ -336,6 +337,7 @@ async def test_everything_of_a_tag_is_given_out(memory: Store) -> None:
         "events": 6,
         "sessions": 14,
         "chargers": 1,
+        "tagroster": 1,
         "tags": 7,
         "parked": 2,
     }

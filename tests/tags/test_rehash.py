@@ -14,13 +14,13 @@ from shared.sessions.writer import SessionWriter
 from shared.storage.memory import MemoryTables
 from shared.storage.requests import counted
 from shared.storage.rows import Row, Upsert
-from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAGS, UNKNOWN_TAGS
-from shared.tags.groups import member_row
+from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAG_ROSTER, TAGS, UNKNOWN_TAGS
+from shared.tags.changing import set_blocked
 from shared.tags.reading import read_tag
-from shared.tags.records import Tag, tag_row, tag_session_row
+from shared.tags.records import Tag, tag_session_row
 from shared.tags.rehash import Moved, Rehash
 from shared.tags.spellings import hashes_of, spellings_of
-from shared.tags.writing import set_blocked
+from tests.tagging import put_tags
 
 OLD, NEW = b"o" * 32, b"n" * 32
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -33,12 +33,7 @@ class Store:
         self.tables = MemoryTables(*ALL_TABLES)
 
     async def knows(self, *tags: Tag, key: bytes = OLD) -> None:
-        for tag in tags:
-            row = tag_row(tag, key)
-            await self.tables.write(TAGS, [Upsert(row)])
-            if tag.group:
-                member = member_row(tag.group, row.partition)
-                await self.tables.write(TAG_GROUPS, [Upsert(member)])
+        await put_tags(self.tables, tags, key)
 
     async def charges(self, tag: str, charger: str, transaction: str = "7") -> None:
         writer = SessionWriter(self.tables, buckets=4, tag_hash_key=OLD)
@@ -87,6 +82,9 @@ async def test_everything_is_moved(store: Store) -> None:
         "ONLY": ["session"],
     }
     assert [row.key for row in store.tables.rows(TAG_GROUPS)] == [f"member|{hash_tag('A', NEW)}"]
+    assert [row.key for row in store.tables.rows(TAG_ROSTER)] == sorted(
+        hash_tag(tag, NEW) for tag in "AB"
+    )
     known = await read_tag(store.tables, [hash_tag("A", NEW)], NOW)
     assert (known.tag, len(known.open_sessions)) == (Tag(tag="A", group="G"), 1)
 

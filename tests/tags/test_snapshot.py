@@ -18,9 +18,9 @@ from shared.storage.containers import SNAPSHOTS
 from shared.storage.memory import MemoryTables
 from shared.storage.memory_blobs import MemoryBlobs
 from shared.storage.rows import Upsert
-from shared.storage.tables import TAG_GROUPS, TAGS
+from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAGS
 from shared.tags.groups import Group, group_row, member_row
-from shared.tags.records import Scope, Tag, tag_row, tag_session_row
+from shared.tags.records import Scope, Tag, tag_session_row
 from shared.tags.snapshot import (
     Snapshot,
     make_snapshot,
@@ -29,6 +29,7 @@ from shared.tags.snapshot import (
     record_of,
 )
 from shared.tags.snapshot_store import NAME, SnapshotStore
+from tests.tagging import put_tags
 
 KEY = b"k" * 32
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -187,14 +188,13 @@ class Kept:
     """A store with tags and a snapshot, and a clock that is moved by hand."""
 
     def __init__(self) -> None:
-        self.tables = MemoryTables(TAGS, TAG_GROUPS)
+        self.tables = MemoryTables(*ALL_TABLES)
         self.blobs = MemoryBlobs(SNAPSHOTS)
         self.now = NOW
         self.store = SnapshotStore(self.tables, self.blobs, lambda: self.now)
 
     async def knows(self, *tags: Tag) -> None:
-        for tag in tags:
-            await self.tables.write(TAGS, [Upsert(tag_row(tag, KEY))])
+        await put_tags(self.tables, tags, KEY)
 
     async def allows(self, *tags: str) -> list[bool]:
         snapshot, _ = await self.store.read()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.emabler.models.inventory import ListedTag, read_tag
+from shared.identifiers import hash_tag
 from shared.storage.memory import MemoryTables
 from shared.storage.rows import Upsert
-from shared.storage.tables import TAGS
-from shared.tags.from_emabler import Outcome, import_listed, is_usable, merged, one_for_each
-from shared.tags.records import Tag, tag_from_row, tag_row
+from shared.storage.tables import ALL_TABLES, TAG_GROUPS, TAGS
+from shared.tags.from_emabler import import_listed, is_usable, merged, one_for_each
+from shared.tags.records import Tag, tag_from_row, tag_key, tag_row
+from shared.tags.writing import Outcome
 from tests.tagging import put_tags
 
 HASH_KEY = b"k" * 32
@@ -36,10 +39,12 @@ def listed(**changes: Any) -> ListedTag:
 
 
 async def imported(
-    tables: MemoryTables, *tags: ListedTag, dry_run: bool = False
+    tables: MemoryTables, *tags: ListedTag, previous: bytes | None = None, dry_run: bool = False
 ) -> dict[Outcome, int]:
     looked: list[int] = []
-    outcomes = await import_listed(tables, tags, HASH_KEY, dry_run=dry_run, done=looked.append)
+    outcomes = await import_listed(
+        tables, tags, HASH_KEY, previous_key=previous, dry_run=dry_run, done=looked.append
+    )
     assert sum(looked) == len(tags) == outcomes.total()
     return dict(outcomes)
 
@@ -88,7 +93,7 @@ def test_a_tag_beyond_the_limit_of_ids_is_none(tag: str, usable: bool) -> None: 
 
 async def test_new_changed_and_same_are_told_apart() -> None:
     """A second import of the same list writes nothing; one changed limit writes one row."""
-    tables = MemoryTables(TAGS)
+    tables = MemoryTables(*ALL_TABLES)
     other = listed(id=6, idTag="05")
 
     first = await imported(tables, listed(), other)
@@ -107,7 +112,7 @@ async def test_new_changed_and_same_are_told_apart() -> None:
 
 async def test_a_dry_run_counts_and_writes_nothing() -> None:
     """The same counts as the import that follows."""
-    tables = MemoryTables(TAGS)
+    tables = MemoryTables(*ALL_TABLES)
     await put_tags(tables, [Tag(tag="04A22B")], HASH_KEY)
     before = tables.rows(TAGS)
     tags = (listed(), listed(id=6, idTag="05"))
@@ -120,7 +125,7 @@ async def test_a_dry_run_counts_and_writes_nothing() -> None:
 
 async def test_tags_that_are_not_listed_stay() -> None:
     """An import adds and changes; nobody loses a tag by it."""
-    tables = MemoryTables(TAGS)
+    tables = MemoryTables(*ALL_TABLES)
     await put_tags(tables, [Tag(tag="OURS")], HASH_KEY)
 
     await imported(tables, listed())
@@ -130,7 +135,7 @@ async def test_tags_that_are_not_listed_stay() -> None:
 
 async def test_a_block_that_comes_in_between_is_not_lifted() -> None:
     """Between the import's reading and writing somebody blocks the tag: it stays blocked."""
-    tables = MemoryTables(TAGS)
+    tables = MemoryTables(*ALL_TABLES)
     await imported(tables, listed())
     real = tables.pause
 
@@ -144,3 +149,21 @@ async def test_a_block_that_comes_in_between_is_not_lifted() -> None:
 
     (tag,) = tags_in(tables)
     assert (tag.blocked, tag.valid_until, tag.driver) == (True, None, "9")
+
+
+async def test_a_block_that_is_not_moved_yet_is_not_lifted() -> None:
+    """While tags are moved to a new key, one that lies under the previous key alone is merged."""
+    previous = b"p" * 32
+    tables = MemoryTables(*ALL_TABLES)
+    ours = Tag(tag="04:a2:2b", blocked=True, group="G")
+    await put_tags(tables, [ours], previous)
+
+    dry = await imported(tables, listed(), previous=previous, dry_run=True)
+    told = await imported(tables, listed(), previous=previous)
+    again = await imported(tables, listed(), previous=previous)
+
+    assert (dry, told, again) == ({Outcome.CHANGED: 1}, {Outcome.CHANGED: 1}, {Outcome.SAME: 1})
+    row = await tables.get(TAGS, *tag_key(hash_tag(ours.tag, HASH_KEY)))
+    assert row is not None
+    assert tag_from_row(row) == replace(TAG, blocked=True, group="G")
+    assert f"member|{row.partition}" in {each.key for each in tables.rows(TAG_GROUPS)}
