@@ -23,7 +23,7 @@ from tests.infra.test_deployment import DEPLOYMENTS
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
 MEGABYTE = 1_000_000
-MOST_OF_THE_APP = 1 * MEGABYTE
+MOST_OF_THE_APP = 1.25 * MEGABYTE
 MOST_OF_ITS_PACKAGES = 60 * MEGABYTE
 WORKFLOW = CHECKOUT / ".github" / "workflows" / "azure-dev.yml"  # azd's name for it
 
@@ -254,7 +254,7 @@ def test_the_package_holds_what_runs_and_nothing_else() -> None:
 
 
 def test_the_package_is_small() -> None:
-    """Without its dependencies, and the list of their hashes, the app is under 1 MB."""
+    """Without its dependencies, and the list of their hashes, the app is under 1.25 MB."""
     own = [path for path in package() if path.name != "requirements.txt"]
     size = sum((CHECKOUT / path).stat().st_size for path in own)
 
