@@ -20,8 +20,15 @@ DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 class Arguments(argparse.ArgumentParser):
     """A parser that answers wrong use in the one form of errors."""
 
-    def __init__(self, command: str) -> None:
-        super().__init__(prog=f"python dev.py {command}", add_help=False, allow_abbrev=False)
+    def __init__(self, command: str, description: str | None = None) -> None:
+        """Make it; with a description it has a `--help` of its own, else dev.py's counts."""
+        super().__init__(
+            prog=f"python dev.py {command}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=description is not None,
+            allow_abbrev=False,
+        )
         self._command = command
 
     def error(self, message: str) -> NoReturn:
@@ -31,7 +38,7 @@ class Arguments(argparse.ArgumentParser):
             LocalError: always, `usage_wrong`.
         """
         raise LocalError(
-            "usage_wrong", message, f"`python dev.py {self._command} --help` shows examples"
+            "usage_wrong", message, f"`python dev.py {self._command} --help` shows how"
         )
 
 

@@ -19,7 +19,7 @@ COUNTED = {"retention": "--rows", "sessions": "--sessions", "tags": "--tags"}
 async def test_wrong_use_is_told_with_its_code(
     monkeypatch: pytest.MonkeyPatch, name: str, words: list[str]
 ) -> None:
-    """An unknown option and a count below 1 name the command whose help lists the options."""
+    """An unknown option and a count below 1 name the command whose help shows how."""
     option = COUNTED.get(name, "--rounds")
     monkeypatch.setattr("sys.argv", [name, *(word.format(count=option) for word in words)])
     benchmark = importlib.import_module(f"benchmarks.{name}.__main__")

@@ -37,7 +37,7 @@ def test_wrong_use_has_a_code_and_a_way_on(words: tuple[str, ...], what: str) ->
 
     assert (played.returncode, played.stdout) == (2, "")
     assert played.stderr.startswith(f"error: usage_wrong: {what}")
-    assert played.stderr.endswith("What to do: `python dev.py simulate --help` shows examples.\n")
+    assert played.stderr.endswith("What to do: `python dev.py simulate --help` shows how.\n")
 
 
 @pytest.mark.timeout(600)
